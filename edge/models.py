@@ -1,0 +1,137 @@
+"""What passes between the parts of a box: frames, detections, tracks and crossings.
+
+The parts know these types and not each other, so that a detector can be changed without the counter noticing. All
+coordinates are fractions of the frame (x to the right, y downward, 0 to 1), so that a changed resolution moves
+nothing; times are seconds on the stream's own clock, which starts at 0 and never runs back.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Direction = Literal["in", "out"]
+Anchor = Literal["feet", "centre", "head"]
+Mounting = Literal["overhead", "oblique"]
+Settle = Literal["immediate", "on_exit"]
+LineKind = Literal["door", "street", "interior"]
+Point = tuple[float, float]
+#: Boxes as rows of x1, y1, x2, y2 in fractions of the frame; shape (n, 4), float32.
+Boxes = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a stream.
+
+    Attributes:
+        index: its number in the stream, from 0; a live stream that drops frames skips numbers.
+        time_s: seconds since the stream began.
+        image: BGR, uint8, shape (height, width, 3).
+    """
+
+    index: int
+    time_s: float
+    image: NDArray[np.uint8]
+
+    @property
+    def aspect(self) -> float:
+        """Width over height, which turns fractions of the frame into comparable distances."""
+        height, width = self.image.shape[:2]
+        return float(width / height)
+
+
+def no_boxes() -> Boxes:
+    """An empty set of boxes, shape (0, 4)."""
+    return np.empty((0, 4), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """People found in one frame.
+
+    Attributes:
+        boxes: shape (n, 4), fractions of the frame.
+        scores: shape (n,), float32, 0 to 1.
+    """
+
+    boxes: Boxes = field(default_factory=no_boxes)
+    scores: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+class Detector(Protocol):
+    """Finds people in a frame."""
+
+    def detect(self, frame: Frame, held: Boxes) -> Detections:
+        """Find people.
+
+        Args:
+            frame: the picture.
+            held: where confirmed tracks are expected now, shape (n, 4). A detector that learns a background must not
+                learn it there, or a person who stands still is absorbed and leaves a ghost. Others may ignore it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One person followed through frames, as of the newest of them.
+
+    Attributes:
+        track_id: from 1, given when the track is confirmed and never used again; 0 before.
+        box: (x1, y1, x2, y2), smoothed.
+        score: of the newest detection, 0 to 1.
+        confirmed: seen often enough to count.
+        seen: whether this frame had a detection for it; False while it is carried by prediction only.
+    """
+
+    track_id: int
+    box: tuple[float, float, float, float]
+    score: float
+    confirmed: bool
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A counting line: a segment, and the side that is inside.
+
+    Attributes:
+        line_id: as the server knows it, or any name for an offline count.
+        start, end: the segment's ends.
+        inside: any point on the inner side.
+        anchor: the point of a body that crosses; None takes the mounting's default.
+        settle: `immediate` counts each crossing; `on_exit` cancels an in and an out of the same track.
+    """
+
+    line_id: str
+    start: Point
+    end: Point
+    inside: Point
+    kind: LineKind = "door"
+    anchor: Anchor | None = None
+    settle: Settle = "immediate"
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """One person over one line.
+
+    Attributes:
+        frame: index of the frame in which the line was crossed.
+        time_s: of that frame on the stream's clock.
+        group: track id of whoever opened the buying group; equal to `track_id` when this crossing opens one.
+    """
+
+    line_id: str
+    direction: Direction
+    track_id: int
+    frame: int
+    time_s: float
+    confidence: float
+    group: int
+    tags: tuple[str, ...] = ()

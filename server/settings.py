@@ -1,0 +1,38 @@
+"""Settings of the server, read from ``DOORLINE_*`` environment variables or a ``.env`` file; unknown ones in a file are refused."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything a server process needs to know before it starts."""
+
+    model_config = SettingsConfigDict(env_prefix="DOORLINE_", env_file=".env", extra="forbid")
+
+    dsn: SecretStr = Field(
+        default=SecretStr("postgresql://doorline@127.0.0.1:5432/doorline"),
+        description="PostgreSQL connection string (plain PostgreSQL >= 15, or with TimescaleDB).",
+    )
+    pool_size: int = Field(default=8, ge=1, le=200, description="Most database connections of one process.")
+    broker_host: str = Field(default="127.0.0.1", description="Address of the MQTT broker.")
+    broker_port: int = Field(default=1883, ge=1, le=65535, description="Port of the MQTT broker.")
+    broker_username: str = Field(default="doorline-server", description="The server's own broker user.")
+    broker_password: SecretStr = Field(default=SecretStr(""), description="Its password.")
+    broker_ca_file: Path | None = Field(default=None, description="CA certificate of the broker; set means TLS.")
+    web_host: str = Field(default="127.0.0.1", description="Address the web server listens on.")
+    web_port: int = Field(default=8080, ge=1, le=65535, description="Port the web server listens on.")
+    cookie_secure: bool = Field(
+        default=False, description="Send the session cookie over TLS only; set it wherever TLS ends in front of us."
+    )
+    secret_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="At least 32 bytes in base64: master key for members' data and keyed hashes.",
+    )
+    session_idle_minutes: int = Field(default=60, ge=1, description="A session unused for so long ends.")
+    session_hours: int = Field(default=12, ge=1, description="A session ends after so long in any case.")
+    default_country: str = Field(default="CN", pattern="^[A-Z]{2}$", description="Country of a new store.")
+    recompute_seconds: float = Field(
+        default=10, gt=0, description="How often the jobs process looks for hours whose facts changed."
+    )
