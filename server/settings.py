@@ -1,4 +1,7 @@
-"""Settings of the server, read from ``DOORLINE_*`` environment variables or a ``.env`` file; unknown ones in a file are refused."""
+"""Settings of the server, read from ``DOORLINE_*`` environment variables or a ``.env`` file.
+
+An unknown name in the file is refused: a misspelt setting that is silently ignored is found out in production.
+"""
 
 from pathlib import Path
 
@@ -24,7 +27,8 @@ class Settings(BaseSettings):
     web_host: str = Field(default="127.0.0.1", description="Address the web server listens on.")
     web_port: int = Field(default=8080, ge=1, le=65535, description="Port the web server listens on.")
     cookie_secure: bool = Field(
-        default=False, description="Send the session cookie over TLS only; set it wherever TLS ends in front of us."
+        default=False,
+        description="Send the session cookie over TLS only; set it wherever TLS ends in front of us.",
     )
     secret_key: SecretStr = Field(
         default=SecretStr(""),

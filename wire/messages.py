@@ -34,14 +34,14 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Common to all: immutable, nothing unknown. (`kw_only` is not inherited, so each class says it.)"""
 
 
-class Bounds(_Message, kw_only=True):
+class Bounds(_Message, frozen=True, kw_only=True):
     """What is known of a time that was never dated: it lies between these two (UTC)."""
 
     earliest: Utc
     latest: Utc
 
 
-class Crossing(_Message, kw_only=True, omit_defaults=True, tag_field="type", tag="crossing"):
+class Crossing(_Message, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="crossing"):
     """One person over one line.
 
     Attributes:
@@ -63,7 +63,7 @@ class Crossing(_Message, kw_only=True, omit_defaults=True, tag_field="type", tag
     bounds: Bounds | None = None
 
 
-class Coverage(_Message, kw_only=True, omit_defaults=True, tag_field="type", tag="coverage"):
+class Coverage(_Message, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="coverage"):
     """How long one camera was really watched within one minute.
 
     Two records for one camera and minute add up, capped at 60 seconds.
@@ -84,7 +84,7 @@ class Coverage(_Message, kw_only=True, omit_defaults=True, tag_field="type", tag
     bounds: Bounds | None = None
 
 
-class CrossingSum(_Message, kw_only=True, omit_defaults=True):
+class CrossingSum(_Message, frozen=True, kw_only=True, omit_defaults=True):
     """Crossings of one line, direction and class folded over `span` seconds from `start` (UTC)."""
 
     line: Name
@@ -97,7 +97,7 @@ class CrossingSum(_Message, kw_only=True, omit_defaults=True):
     tags: Annotated[tuple[Tag, ...], Meta(max_length=3)] = ()
 
 
-class CoverageSum(_Message, kw_only=True, omit_defaults=True):
+class CoverageSum(_Message, frozen=True, kw_only=True, omit_defaults=True):
     """Coverage of one camera folded over `span` seconds from `start` (UTC)."""
 
     camera: Name
@@ -108,8 +108,8 @@ class CoverageSum(_Message, kw_only=True, omit_defaults=True):
     state: CameraState = "ok"
 
 
-class Tally(_Message, kw_only=True, omit_defaults=True, tag_field="type", tag="tally"):
-    """Records never sent, folded because the disk's quota was reached; stands for `from_seq` to `seq`, both included."""
+class Tally(_Message, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="tally"):
+    """Records never sent, folded when the disk's quota was reached; stands for `from_seq` to `seq`, both included."""
 
     from_seq: Seq
     seq: Seq
@@ -120,7 +120,7 @@ class Tally(_Message, kw_only=True, omit_defaults=True, tag_field="type", tag="t
 Record = Crossing | Coverage | Tally
 
 
-class Envelope(_Message, kw_only=True):
+class Envelope(_Message, frozen=True, kw_only=True):
     """A batch with its records not yet decoded: enough to say whether it is taken.
 
     Attributes:
@@ -141,7 +141,7 @@ class Envelope(_Message, kw_only=True):
     records: Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1, max_length=MAX_RECORDS)]
 
 
-class Batch(_Message, kw_only=True):
+class Batch(_Message, frozen=True, kw_only=True):
     """What a device sends: records of one epoch, in order, without a hole between `first_seq` and `last_seq`."""
 
     v: Literal[1] = VERSION
@@ -155,7 +155,7 @@ class Batch(_Message, kw_only=True):
     records: tuple[Record, ...]
 
 
-class Ack(_Message, kw_only=True, tag_field="type", tag="ack"):
+class Ack(_Message, frozen=True, kw_only=True, tag_field="type", tag="ack"):
     """Everything of `epoch` up to `seq` is committed. Never goes back."""
 
     v: Literal[1] = VERSION
@@ -163,7 +163,7 @@ class Ack(_Message, kw_only=True, tag_field="type", tag="ack"):
     seq: Annotated[int, Meta(ge=0)]
 
 
-class Rewind(_Message, kw_only=True, tag_field="type", tag="rewind"):
+class Rewind(_Message, frozen=True, kw_only=True, tag_field="type", tag="rewind"):
     """Send `epoch` again, beginning with `seq`."""
 
     v: Literal[1] = VERSION
@@ -171,7 +171,7 @@ class Rewind(_Message, kw_only=True, tag_field="type", tag="rewind"):
     seq: Seq
 
 
-class Refusal(_Message, kw_only=True, tag_field="type", tag="refusal"):
+class Refusal(_Message, frozen=True, kw_only=True, tag_field="type", tag="refusal"):
     """A whole batch was not taken; the device keeps everything, tries again later and says why in its status.
 
     Attributes:
@@ -189,7 +189,7 @@ class Refusal(_Message, kw_only=True, tag_field="type", tag="refusal"):
 Reply = Ack | Rewind | Refusal
 
 
-class CameraStatus(_Message, kw_only=True):
+class CameraStatus(_Message, frozen=True, kw_only=True):
     """How one camera does now."""
 
     camera: Name
@@ -198,7 +198,7 @@ class CameraStatus(_Message, kw_only=True):
     message: str = ""
 
 
-class Status(_Message, kw_only=True):
+class Status(_Message, frozen=True, kw_only=True):
     """A device's retained word about itself; `online` false is its last will.
 
     Attributes:
@@ -224,7 +224,7 @@ class Status(_Message, kw_only=True):
 Point = tuple[Share, Share]
 
 
-class LineConfig(_Message, kw_only=True):
+class LineConfig(_Message, frozen=True, kw_only=True):
     """One counting line in fractions of the frame; `inside` is any point on its inner side."""
 
     line: Name
@@ -236,7 +236,7 @@ class LineConfig(_Message, kw_only=True):
     settle: Literal["immediate", "on_exit"] = "immediate"
 
 
-class CameraConfig(_Message, kw_only=True):
+class CameraConfig(_Message, frozen=True, kw_only=True):
     """What the server sets for one camera."""
 
     camera: Name
@@ -244,7 +244,7 @@ class CameraConfig(_Message, kw_only=True):
     lines: tuple[LineConfig, ...]
 
 
-class Config(_Message, kw_only=True):
+class Config(_Message, frozen=True, kw_only=True):
     """Desired configuration of a device, retained under its `config` topic."""
 
     v: Literal[1] = VERSION
@@ -297,9 +297,7 @@ def decode_envelope(payload: bytes) -> Envelope:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError("wrong_envelope", str(error)) from error
     if envelope.last_seq < envelope.first_seq:
-        raise WireError(
-            "wrong_envelope", f"last_seq {envelope.last_seq} lies before first_seq {envelope.first_seq}"
-        )
+        raise WireError("wrong_envelope", f"last_seq {envelope.last_seq} lies before first_seq {envelope.first_seq}")
     return envelope
 
 
