@@ -78,6 +78,19 @@ class Detector(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Sighting:
+    """Where someone was seen at an earlier moment.
+
+    Attributes:
+        time_s: seconds on the stream's clock.
+        box: (x1, y1, x2, y2), smoothed.
+    """
+
+    time_s: float
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Track:
     """One person followed through frames, as of the newest of them.
 
@@ -87,6 +100,8 @@ class Track:
         score: of the newest detection, 0 to 1.
         confirmed: seen often enough to count.
         seen: whether this frame had a detection for it; False while it is carried by prediction only.
+        earlier: sightings of before the track was confirmed, oldest first; handed over once, in the update that
+            confirms it, so that someone confirmed late near a line has their whole path counted.
     """
 
     track_id: int
@@ -94,6 +109,7 @@ class Track:
     score: float
     confirmed: bool
     seen: bool
+    earlier: tuple[Sighting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
