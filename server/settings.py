@@ -24,6 +24,10 @@ class Settings(BaseSettings):
     broker_username: str = Field(default="doorline-server", description="The server's own broker user.")
     broker_password: SecretStr = Field(default=SecretStr(""), description="Its password.")
     broker_ca_file: Path | None = Field(default=None, description="CA certificate of the broker; set means TLS.")
+    broker_cert_file: Path | None = Field(
+        default=None, description="The server's own certificate, where the broker asks for one."
+    )
+    broker_key_file: Path | None = Field(default=None, description="Its private key.")
     web_host: str = Field(default="127.0.0.1", description="Address the web server listens on.")
     web_port: int = Field(default=8080, ge=1, le=65535, description="Port the web server listens on.")
     cookie_secure: bool = Field(
@@ -36,6 +40,12 @@ class Settings(BaseSettings):
     )
     session_idle_minutes: int = Field(default=60, ge=1, description="A session unused for so long ends.")
     session_hours: int = Field(default=12, ge=1, description="A session ends after so long in any case.")
+    argon2_memory_kib: int = Field(
+        default=65536, ge=8, description="Memory one password check takes (KiB); lower it in tests only."
+    )
+    argon2_time_cost: int = Field(
+        default=3, ge=1, description="Passes of one password check; lower it in tests only."
+    )
     default_country: str = Field(default="CN", pattern="^[A-Z]{2}$", description="Country of a new store.")
     recompute_seconds: float = Field(
         default=10, gt=0, description="How often the jobs process looks for hours whose facts changed."
