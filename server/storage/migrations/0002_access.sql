@@ -28,7 +28,7 @@ CREATE TABLE session (
     expires_at   timestamptz NOT NULL,
     address      text NOT NULL DEFAULT ''
 );
-CREATE INDEX session_user ON session (user_id);
+CREATE INDEX session_by_user ON session (user_id);
 
 -- Keys of tills and BI tools: hashed, scoped, expiring.
 CREATE TABLE api_key (

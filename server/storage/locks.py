@@ -1,0 +1,10 @@
+"""Every advisory lock of the server, named in one place: two subjects sharing a number would wait for each other."""
+
+from enum import IntEnum
+
+
+class AdvisoryLock(IntEnum):
+    """Numbers for PostgreSQL's advisory locks; never reuse one. The high half spells "door"."""
+
+    MIGRATE = 0x646F6F72_00000001
+    JOBS_LEADER = 0x646F6F72_00000002

@@ -1,0 +1,1 @@
+"""Tests mirror the source tree; what they share is in `tests.fixtures`."""
