@@ -1,0 +1,173 @@
+"""Who is asking, and for which stores: the types every other server package takes as an argument.
+
+A `Scope` is made once per request, from a session or a key, and is handed down to every repository function that
+reads store data. The trap it avoids is the forgotten filter: SQL that trusts its caller to have checked the store.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal, get_args
+
+from server.errors import Forbidden
+
+Role = Literal["admin", "hq", "region", "manager", "desk", "till", "system"]
+Locale = Literal["zh", "en"]
+#: Roles a person can have; `till` belongs to keys and `system` to jobs.
+UserRole = Literal["admin", "hq", "region", "manager", "desk"]
+KeyRole = Literal["till", "hq", "admin"]
+
+USER_ROLES: Final[tuple[str, ...]] = get_args(UserRole)
+KEY_ROLES: Final[tuple[str, ...]] = get_args(KeyRole)
+LOCALES: Final[tuple[str, ...]] = get_args(Locale)
+#: Roles that see the whole chain; every other role works for named stores.
+CHAIN_ROLES: Final = frozenset({"admin", "hq", "system"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What one request may see and do.
+
+    Attributes:
+        user_id: of the signed-in user, or ``key:<id>`` for an API key, or ``system``.
+        stores: the only stores it may touch; None means all of them.
+        locale: language of what is shown.
+        name: how it stands in the audit trail (user name, or the key's name).
+    """
+
+    user_id: str
+    role: Role
+    stores: frozenset[str] | None
+    locale: Locale = "zh"
+    name: str = ""
+
+    @classmethod
+    def system(cls, name: str = "system") -> "Scope":
+        """The scope of jobs and of commands run on the server itself: everything."""
+        return cls(user_id="system", role="system", stores=None, name=name)
+
+    @property
+    def actor(self) -> str:
+        """Who stands in the audit trail."""
+        return self.name or self.user_id
+
+    @property
+    def store_ids(self) -> list[str] | None:
+        """Its stores as an SQL parameter: ``%(stores)s::text[] IS NULL OR store_id = ANY(%(stores)s)``."""
+        return None if self.stores is None else sorted(self.stores)
+
+    def allows(self, store_id: str) -> bool:
+        """Whether it covers a store."""
+        return self.stores is None or store_id in self.stores
+
+    def require(self, store_id: str) -> None:
+        """Refuse a store that is not covered.
+
+        The answer is the same whether the store exists or not, so it tells nothing about other people's stores.
+
+        Raises:
+            Forbidden: when the store is not among its stores.
+        """
+        if not self.allows(store_id):
+            raise Forbidden(
+                f"store {store_id!r} is not one of yours",
+                field="store_id",
+                remedy="choose one of your own stores, or ask an administrator to add this one to you",
+            )
+
+    def has_role(self, *roles: Role) -> bool:
+        """Whether its role is one of `roles`; the system may do everything."""
+        return self.role == "system" or self.role in roles
+
+    def require_role(self, *roles: Role) -> None:
+        """Refuse any role but `roles`.
+
+        Raises:
+            Forbidden: naming the roles that may.
+        """
+        if not self.has_role(*roles):
+            raise Forbidden(
+                f"the role {self.role!r} may not do this",
+                remedy=f"ask someone with the role {' or '.join(roles)}",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person who can sign in. `stores` is empty for roles that see the whole chain."""
+
+    user_id: str
+    username: str
+    display_name: str
+    role: UserRole
+    locale: Locale
+    stores: list[str] = field(default_factory=list)
+    created_at: datetime | None = None
+    disabled_at: datetime | None = None
+
+    def scope(self) -> Scope:
+        """What this user may see."""
+        return Scope(
+            user_id=self.user_id,
+            role=self.role,
+            stores=None if self.role in CHAIN_ROLES else frozenset(self.stores),
+            locale=self.locale,
+            name=self.username,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A live session.
+
+    Attributes:
+        token: what the browser holds; the database has its hash only.
+        csrf: must come back with every unsafe request of this session.
+        expires_at: the absolute end (UTC); unused, it ends earlier.
+    """
+
+    token: str
+    user: User
+    csrf: str
+    expires_at: datetime
+
+    @property
+    def scope(self) -> Scope:
+        """What this session may see."""
+        return self.user.scope()
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key of a till or a BI tool, without its secret."""
+
+    key_id: str
+    name: str
+    role: KeyRole
+    store_ids: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+    def scope(self) -> Scope:
+        """What this key may see; a key of hq or admin without stores sees all."""
+        whole_chain = self.role in CHAIN_ROLES and not self.store_ids
+        return Scope(
+            user_id=f"key:{self.key_id}",
+            role=self.role,
+            stores=None if whole_chain else frozenset(self.store_ids),
+            name=f"key:{self.name}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the audit trail."""
+
+    audit_id: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    store_id: str | None
+    detail: dict[str, object]

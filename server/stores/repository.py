@@ -1,0 +1,319 @@
+"""SQL of stores, their calendars, cameras, lines, devices and facts."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import LiteralString
+
+from psycopg.rows import class_row, scalar_row
+
+from server.access.models import Scope
+from server.storage.pool import Connection
+from server.stores.calendar import DayRule, OpeningSpan
+from server.stores.models import Camera, Device, Fact, HoursRow, Line, LineKind, NewFact, NewStore, Store
+
+_STORE: LiteralString = """
+    SELECT s.store_id, s.name, s.region, s.country, s.currency, c.timezone, c.day_starts, s.created_at
+    FROM store s
+    CROSS JOIN LATERAL (
+        SELECT timezone, day_starts
+        FROM store_calendar c
+        WHERE c.store_id = s.store_id
+        ORDER BY valid_from DESC
+        LIMIT 1
+    ) c
+    WHERE (%(scope)s::text[] IS NULL OR s.store_id = ANY(%(scope)s))
+"""
+
+
+def insert_store(conn: Connection, store: NewStore, at: datetime) -> bool:
+    """Add a store; False when its id is taken."""
+    return (
+        conn.execute(
+            """
+            INSERT INTO store (store_id, name, region, country, currency, created_at)
+            VALUES (%s, %s, %s, %s, %s, %s)
+            ON CONFLICT (store_id) DO NOTHING
+            """,
+            (store.store_id, store.name, store.region, store.country, store.currency, at),
+        ).rowcount
+        == 1
+    )
+
+
+def stores(conn: Connection, scope: Scope) -> list[Store]:
+    """All stores of the scope, by id."""
+    with conn.cursor(row_factory=class_row(Store)) as cursor:
+        return cursor.execute(_STORE + " ORDER BY s.store_id", {"scope": scope.store_ids}).fetchall()
+
+
+def store(conn: Connection, scope: Scope, store_id: str) -> Store | None:
+    """One store of the scope."""
+    with conn.cursor(row_factory=class_row(Store)) as cursor:
+        return cursor.execute(
+            _STORE + " AND s.store_id = %(store_id)s", {"scope": scope.store_ids, "store_id": store_id}
+        ).fetchone()
+
+
+def put_rule(conn: Connection, store_id: str, rule: DayRule) -> None:
+    """Set timezone and start of the business day from a day on."""
+    conn.execute(
+        """
+        INSERT INTO store_calendar (store_id, valid_from, timezone, day_starts)
+        VALUES (%s, %s, %s, %s)
+        ON CONFLICT (store_id, valid_from)
+        DO UPDATE SET timezone = excluded.timezone, day_starts = excluded.day_starts
+        """,
+        (store_id, rule.valid_from, rule.timezone, rule.day_starts),
+    )
+
+
+def rules(conn: Connection, scope: Scope, store_ids: Sequence[str] | None = None) -> dict[str, list[DayRule]]:
+    """The calendar's versions by store; of all stores of the scope, or of some of them."""
+    found: dict[str, list[DayRule]] = {}
+    with conn.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT store_id, valid_from, timezone, day_starts
+            FROM store_calendar
+            WHERE (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+              AND (%(wanted)s::text[] IS NULL OR store_id = ANY(%(wanted)s))
+            ORDER BY store_id, valid_from
+            """,
+            {"scope": scope.store_ids, "wanted": None if store_ids is None else list(store_ids)},
+        )
+        for store_id, valid_from, timezone, day_starts in cursor:
+            found.setdefault(store_id, []).append(DayRule(valid_from, timezone, day_starts))
+    return found
+
+
+def replace_hours(
+    conn: Connection, scope: Scope, store_id: str, valid_from: date, spans: Sequence[OpeningSpan]
+) -> None:
+    """Set the whole week's opening hours in force from a day on."""
+    conn.execute(
+        """
+        DELETE FROM opening_hours
+        WHERE store_id = %(store_id)s AND valid_from = %(valid_from)s
+          AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+        """,
+        {"store_id": store_id, "valid_from": valid_from, "scope": scope.store_ids},
+    )
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            """
+            INSERT INTO opening_hours (store_id, valid_from, weekday, opens, closes)
+            VALUES (%s, %s, %s, %s, %s)
+            """,
+            [(store_id, valid_from, span.weekday, span.opens, span.closes) for span in spans],
+        )
+
+
+def hours(conn: Connection, scope: Scope, store_ids: Sequence[str] | None = None) -> list[HoursRow]:
+    """Opening hours of all stores of the scope, or of some of them, in order."""
+    with conn.cursor(row_factory=class_row(HoursRow)) as cursor:
+        return cursor.execute(
+            """
+            SELECT store_id, valid_from, weekday, opens, closes
+            FROM opening_hours
+            WHERE (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+              AND (%(wanted)s::text[] IS NULL OR store_id = ANY(%(wanted)s))
+            ORDER BY store_id, valid_from, weekday, opens
+            """,
+            {"scope": scope.store_ids, "wanted": None if store_ids is None else list(store_ids)},
+        ).fetchall()
+
+
+def computed_days(conn: Connection, scope: Scope, store_id: str, first: date) -> list[date]:
+    """Business days from `first` on whose facts were computed before."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(
+            """
+            SELECT day
+            FROM store_day
+            WHERE store_id = %(store_id)s AND day >= %(first)s AND superseded_at IS NULL
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            ORDER BY day
+            """,
+            {"store_id": store_id, "first": first, "scope": scope.store_ids},
+        ).fetchall()
+
+
+def insert_camera(conn: Connection, camera: Camera) -> bool:
+    """Register a camera; False when its id is taken."""
+    return (
+        conn.execute(
+            """
+            INSERT INTO camera (camera_id, store_id, name, installed_at)
+            VALUES (%s, %s, %s, %s)
+            ON CONFLICT (camera_id) DO NOTHING
+            """,
+            (camera.camera_id, camera.store_id, camera.name, camera.installed_at),
+        ).rowcount
+        == 1
+    )
+
+
+def cameras(conn: Connection, scope: Scope, store_id: str) -> list[Camera]:
+    """All cameras a store ever had, by id."""
+    with conn.cursor(row_factory=class_row(Camera)) as cursor:
+        return cursor.execute(
+            """
+            SELECT camera_id, store_id, name, installed_at, removed_at
+            FROM camera
+            WHERE store_id = %(store_id)s
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            ORDER BY camera_id
+            """,
+            {"store_id": store_id, "scope": scope.store_ids},
+        ).fetchall()
+
+
+def camera(conn: Connection, scope: Scope, camera_id: str) -> Camera | None:
+    """One camera of the scope."""
+    with conn.cursor(row_factory=class_row(Camera)) as cursor:
+        return cursor.execute(
+            """
+            SELECT camera_id, store_id, name, installed_at, removed_at
+            FROM camera
+            WHERE camera_id = %(camera_id)s
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            """,
+            {"camera_id": camera_id, "scope": scope.store_ids},
+        ).fetchone()
+
+
+def end_camera(conn: Connection, scope: Scope, camera_id: str, at: datetime) -> bool:
+    """Take a camera out of service; False when there is none in service."""
+    return (
+        conn.execute(
+            """
+            UPDATE camera
+            SET removed_at = %(at)s
+            WHERE camera_id = %(camera_id)s AND removed_at IS NULL
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            """,
+            {"camera_id": camera_id, "at": at, "scope": scope.store_ids},
+        ).rowcount
+        == 1
+    )
+
+
+def insert_line(conn: Connection, line_id: str, camera: Camera, name: str, kind: LineKind) -> bool:
+    """Add a counting line to a camera; False when its id is taken."""
+    return (
+        conn.execute(
+            """
+            INSERT INTO line (line_id, camera_id, store_id, name, kind)
+            VALUES (%s, %s, %s, %s, %s)
+            ON CONFLICT (line_id) DO NOTHING
+            """,
+            (line_id, camera.camera_id, camera.store_id, name, kind),
+        ).rowcount
+        == 1
+    )
+
+
+def lines(conn: Connection, scope: Scope, store_id: str) -> list[Line]:
+    """A store's counting lines, by id."""
+    with conn.cursor(row_factory=class_row(Line)) as cursor:
+        return cursor.execute(
+            """
+            SELECT line_id, camera_id, store_id, name, kind
+            FROM line
+            WHERE store_id = %(store_id)s
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            ORDER BY line_id
+            """,
+            {"store_id": store_id, "scope": scope.store_ids},
+        ).fetchall()
+
+
+def insert_device(conn: Connection, device_id: str, store_id: str, secret_hash: str, at: datetime) -> bool:
+    """Add a box; False when its name is taken."""
+    return (
+        conn.execute(
+            """
+            INSERT INTO device (device_id, store_id, secret_hash, created_at)
+            VALUES (%s, %s, %s, %s)
+            ON CONFLICT (device_id) DO NOTHING
+            """,
+            (device_id, store_id, secret_hash, at),
+        ).rowcount
+        == 1
+    )
+
+
+def revoke_device(conn: Connection, scope: Scope, device_id: str, at: datetime) -> str | None:
+    """End a box; returns its store, or None when there is no live one."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(
+            """
+            UPDATE device
+            SET revoked_at = %(at)s
+            WHERE device_id = %(device_id)s AND revoked_at IS NULL
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            RETURNING store_id
+            """,
+            {"device_id": device_id, "at": at, "scope": scope.store_ids},
+        ).fetchone()
+
+
+def devices(conn: Connection, scope: Scope, store_id: str) -> list[Device]:
+    """A store's boxes, revoked ones too, by name."""
+    with conn.cursor(row_factory=class_row(Device)) as cursor:
+        return cursor.execute(
+            """
+            SELECT device_id, store_id, created_at, revoked_at, status, status_at, skew_ms
+            FROM device
+            WHERE store_id = %(store_id)s
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            ORDER BY device_id
+            """,
+            {"store_id": store_id, "scope": scope.store_ids},
+        ).fetchall()
+
+
+def live_device_secret(conn: Connection, scope: Scope, device_id: str) -> str | None:
+    """The stored hash of a live box's password."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(
+            """
+            SELECT secret_hash
+            FROM device
+            WHERE device_id = %(device_id)s AND revoked_at IS NULL AND secret_hash <> ''
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            """,
+            {"device_id": device_id, "scope": scope.store_ids},
+        ).fetchone()
+
+
+def insert_fact(conn: Connection, fact: NewFact) -> Fact:
+    """Add a promotion, a spell of weather or an event."""
+    with conn.cursor(row_factory=class_row(Fact)) as cursor:
+        added = cursor.execute(
+            """
+            INSERT INTO fact (store_id, kind, day_from, day_to, title, detail)
+            VALUES (%s, %s, %s, %s, %s, %s)
+            RETURNING fact_id, store_id, kind, day_from, day_to, title, detail
+            """,
+            (fact.store_id, fact.kind, fact.day_from, fact.day_to, fact.title, fact.detail),
+        ).fetchone()
+    assert added is not None, "RETURNING answers with the row"  # noqa: S101
+    return added
+
+
+def facts(conn: Connection, scope: Scope, store_id: str, day_from: date, day_to: date) -> list[Fact]:
+    """What holds for a store on any of the days, the chain's own included, by day."""
+    with conn.cursor(row_factory=class_row(Fact)) as cursor:
+        return cursor.execute(
+            """
+            SELECT fact_id, store_id, kind, day_from, day_to, title, detail
+            FROM fact
+            WHERE day_from <= %(day_to)s AND day_to >= %(day_from)s
+              AND (store_id IS NULL
+                   OR (store_id = %(store_id)s
+                       AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))))
+            ORDER BY day_from, fact_id
+            """,
+            {"day_from": day_from, "day_to": day_to, "store_id": store_id, "scope": scope.store_ids},
+        ).fetchall()

@@ -1,0 +1,369 @@
+"""The rules of stores: who may set them up, what an id or a timezone may be, and what a change makes stale.
+
+A change to a calendar or to opening hours changes numbers already answered; the days concerned are marked in the same
+transaction, so that no report keeps an answer whose premises are gone.
+"""
+
+import hmac
+import re
+from collections.abc import Sequence
+from datetime import date, datetime
+from hashlib import sha256
+from secrets import token_urlsafe
+from typing import Final, get_args
+
+from server.access import audit
+from server.access.models import Scope
+from server.clock import Clock, utc_now
+from server.errors import Conflict, InvalidInput, NotFound
+from server.storage import dirty
+from server.storage.pool import Connection, Database
+from server.stores import repository
+from server.stores.calendar import DayRule, OpeningSpan, StoreCalendar, WeeklyHours
+from server.stores.health import camera_health
+from server.stores.models import (
+    EVER,
+    Camera,
+    CameraHealth,
+    Device,
+    DeviceSecret,
+    Fact,
+    FactKind,
+    HoursRow,
+    Line,
+    LineKind,
+    NewFact,
+    NewStore,
+    Store,
+)
+from wire.topics import TopicError, check_name
+
+_STORE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_COUNTRY: Final = re.compile(r"[A-Z]{2}")
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+
+
+class StoresService:
+    """Stores and what belongs to them."""
+
+    def __init__(self, db: Database, clock: Clock = utc_now) -> None:
+        self._db = db
+        self._clock = clock
+
+    # -- stores
+
+    def add_store(self, scope: Scope, new: NewStore) -> Store:
+        """Add a store with the first version of its calendar and its opening hours.
+
+        Raises:
+            Forbidden: unless admin or HQ asks.
+            InvalidInput: naming the field.
+            Conflict: when the id is taken.
+        """
+        scope.require_role("admin", "hq")
+        _check_store(new)
+        rule = DayRule(EVER, new.timezone, new.day_starts)
+        StoreCalendar([rule], [WeeklyHours(EVER, _checked_spans(new.hours))])
+        now = self._clock()
+        with self._db.transaction() as conn:
+            if not repository.insert_store(conn, new, now):
+                raise Conflict(
+                    f"there is a store {new.store_id!r} already", field="store_id", remedy="choose another id"
+                )
+            repository.put_rule(conn, new.store_id, rule)
+            repository.replace_hours(conn, scope, new.store_id, EVER, new.hours)
+            audit.record(conn, now, scope.actor, "store.add", subject=new.store_id, store_id=new.store_id)
+            return _found(repository.store(conn, scope, new.store_id), new.store_id)
+
+    def stores(self, scope: Scope) -> list[Store]:
+        """The stores of the scope, by id."""
+        with self._db.read() as conn:
+            return repository.stores(conn, scope)
+
+    def store(self, scope: Scope, store_id: str) -> Store:
+        """One store.
+
+        Raises:
+            Forbidden: when it isn't the caller's.
+            NotFound: when there is none.
+        """
+        scope.require(store_id)
+        with self._db.read() as conn:
+            return _found(repository.store(conn, scope, store_id), store_id)
+
+    # -- calendar
+
+    def calendar(self, scope: Scope, store_id: str) -> StoreCalendar:
+        """The business days and opening hours of a store.
+
+        Raises:
+            Forbidden, NotFound: as `store`.
+        """
+        scope.require(store_id)
+        with self._db.read() as conn:
+            found = _calendars(conn, scope, [store_id])
+        if store_id not in found:
+            raise _no_store(store_id)
+        return found[store_id]
+
+    def calendars(self, scope: Scope) -> dict[str, StoreCalendar]:
+        """The calendars of all stores of the scope, by store."""
+        with self._db.read() as conn:
+            return _calendars(conn, scope, None)
+
+    def set_calendar(self, scope: Scope, store_id: str, rule: DayRule) -> None:
+        """Change timezone and start of the business day from a day on; days computed since are computed anew."""
+        scope.require_role("admin", "hq")
+        StoreCalendar([rule])
+        with self._db.transaction() as conn:
+            self._own(conn, scope, store_id)
+            repository.put_rule(conn, store_id, rule)
+            self._stale(conn, scope, store_id, rule.valid_from, "calendar")
+            audit.record(
+                conn,
+                self._clock(),
+                scope.actor,
+                "store.calendar",
+                subject=store_id,
+                store_id=store_id,
+                detail={"valid_from": rule.valid_from.isoformat(), "timezone": rule.timezone},
+            )
+
+    def set_hours(self, scope: Scope, store_id: str, valid_from: date, spans: Sequence[OpeningSpan]) -> None:
+        """Set the whole week's opening hours from a day on; days computed since are computed anew.
+
+        Raises:
+            Forbidden: unless admin, HQ or the store's own manager asks.
+            InvalidInput: times off the quarter hour, overlapping spans, or none at all.
+        """
+        scope.require_role("admin", "hq", "manager")
+        checked = _checked_spans(spans)
+        if not checked:
+            raise InvalidInput("no opening hours are given", field="hours", remedy="give at least one span")
+        with self._db.transaction() as conn:
+            self._own(conn, scope, store_id)
+            repository.replace_hours(conn, scope, store_id, valid_from, checked)
+            self._stale(conn, scope, store_id, valid_from, "hours")
+            audit.record(
+                conn,
+                self._clock(),
+                scope.actor,
+                "store.hours",
+                subject=store_id,
+                store_id=store_id,
+                detail={"valid_from": valid_from.isoformat()},
+            )
+
+    # -- cameras and lines
+
+    def add_camera(
+        self, scope: Scope, store_id: str, camera_id: str, name: str = "", installed_at: datetime | None = None
+    ) -> Camera:
+        """Register a camera; coverage is due from `installed_at` (aware; now when left out) on."""
+        scope.require_role("admin", "hq")
+        _check_name(camera_id, "camera_id")
+        if installed_at is not None and installed_at.tzinfo is None:
+            raise InvalidInput(
+                "installed_at has no timezone", field="installed_at", remedy="add an offset, such as +08:00"
+            )
+        camera = Camera(camera_id, store_id, name.strip() or camera_id, installed_at or self._clock())
+        with self._db.transaction() as conn:
+            self._own(conn, scope, store_id)
+            if not repository.insert_camera(conn, camera):
+                raise Conflict(
+                    f"there is a camera {camera_id!r} already", field="camera_id", remedy="choose another id"
+                )
+        return camera
+
+    def cameras(self, scope: Scope, store_id: str) -> list[Camera]:
+        """All cameras a store ever had, by id."""
+        scope.require(store_id)
+        with self._db.read() as conn:
+            return repository.cameras(conn, scope, store_id)
+
+    def remove_camera(self, scope: Scope, camera_id: str, at: datetime | None = None) -> None:
+        """Take a camera out of service; no coverage is due from then on, and its past stays."""
+        scope.require_role("admin", "hq")
+        with self._db.transaction() as conn:
+            if not repository.end_camera(conn, scope, camera_id, at or self._clock()):
+                raise NotFound(f"there is no camera {camera_id!r} in service", field="camera_id")
+
+    def add_line(self, scope: Scope, camera_id: str, line_id: str, name: str = "", kind: LineKind = "door") -> Line:
+        """Add a counting line to a camera."""
+        scope.require_role("admin", "hq")
+        _check_name(line_id, "line_id")
+        _check_choice(kind, get_args(LineKind), "kind")
+        with self._db.transaction() as conn:
+            camera = repository.camera(conn, scope, camera_id)
+            if camera is None:
+                raise NotFound(f"there is no camera {camera_id!r}", field="camera_id")
+            line = Line(line_id, camera_id, camera.store_id, name.strip() or line_id, kind)
+            if not repository.insert_line(conn, line_id, camera, line.name, kind):
+                raise Conflict(f"there is a line {line_id!r} already", field="line_id", remedy="choose another id")
+        return line
+
+    def lines(self, scope: Scope, store_id: str) -> list[Line]:
+        """A store's counting lines, by id."""
+        scope.require(store_id)
+        with self._db.read() as conn:
+            return repository.lines(conn, scope, store_id)
+
+    def camera_health(self, scope: Scope, store_id: str) -> list[CameraHealth]:
+        """How each camera in service does now, with what to do about it in the reader's language."""
+        scope.require(store_id)
+        now = self._clock()
+        with self._db.read() as conn:
+            cameras = repository.cameras(conn, scope, store_id)
+            devices = repository.devices(conn, scope, store_id)
+        in_service = [each for each in cameras if each.removed_at is None or each.removed_at > now]
+        return camera_health(in_service, [each for each in devices if each.revoked_at is None], now, scope.locale)
+
+    # -- devices
+
+    def add_device(self, scope: Scope, store_id: str, name: str) -> DeviceSecret:
+        """Add a box and make its password, which is shown this once.
+
+        Args:
+            name: its broker user name, unique in the chain.
+        """
+        scope.require_role("admin")
+        _check_name(name, "name")
+        password = token_urlsafe(32)
+        now = self._clock()
+        with self._db.transaction() as conn:
+            self._own(conn, scope, store_id)
+            if not repository.insert_device(conn, name, store_id, _hash(password), now):
+                raise Conflict(f"there is a device {name!r} already", field="name", remedy="choose another name")
+            audit.record(conn, now, scope.actor, "device.add", subject=name, store_id=store_id)
+        return DeviceSecret(name, store_id, password)
+
+    def devices(self, scope: Scope, store_id: str) -> list[Device]:
+        """A store's boxes with their last word, revoked ones too."""
+        scope.require(store_id)
+        with self._db.read() as conn:
+            return repository.devices(conn, scope, store_id)
+
+    def check_device(self, scope: Scope, name: str, password: str) -> bool:
+        """Whether this is the password of a live box."""
+        with self._db.read() as conn:
+            stored = repository.live_device_secret(conn, scope, name)
+        return hmac.compare_digest(stored or "", _hash(password)) and stored is not None
+
+    def revoke_device(self, scope: Scope, name: str) -> None:
+        """End a box: what it sends is refused from then on."""
+        scope.require_role("admin")
+        now = self._clock()
+        with self._db.transaction() as conn:
+            store_id = repository.revoke_device(conn, scope, name, now)
+            if store_id is None:
+                raise NotFound(f"there is no live device {name!r}", field="name")
+            audit.record(conn, now, scope.actor, "device.revoke", subject=name, store_id=store_id)
+
+    # -- facts
+
+    def add_fact(self, scope: Scope, fact: NewFact) -> Fact:
+        """Note a promotion, a spell of weather or an event, for a store or (admin and HQ) for the chain."""
+        scope.require_role("admin", "hq", "region", "manager")
+        _check_choice(fact.kind, get_args(FactKind), "kind")
+        if fact.day_to < fact.day_from:
+            raise InvalidInput(
+                f"day_to {fact.day_to} lies before day_from {fact.day_from}", field="day_to", remedy="swap them"
+            )
+        if not fact.title.strip():
+            raise InvalidInput("the title is empty", field="title", remedy="say in a few words what it was")
+        with self._db.transaction() as conn:
+            if fact.store_id is None:
+                scope.require_role("admin", "hq")
+            else:
+                self._own(conn, scope, fact.store_id)
+            return repository.insert_fact(conn, fact)
+
+    def facts(self, scope: Scope, store_id: str, day_from: date, day_to: date) -> list[Fact]:
+        """What holds for a store on any of the days, the chain's own included."""
+        scope.require(store_id)
+        with self._db.read() as conn:
+            return repository.facts(conn, scope, store_id, day_from, day_to)
+
+    # -- inside
+
+    def _own(self, conn: Connection, scope: Scope, store_id: str) -> None:
+        scope.require(store_id)
+        _found(repository.store(conn, scope, store_id), store_id)
+
+    def _stale(self, conn: Connection, scope: Scope, store_id: str, first: date, reason: str) -> None:
+        days = repository.computed_days(conn, scope, store_id, first)
+        calendar = _calendars(conn, scope, [store_id])[store_id]
+        dirty.mark(conn, store_id, (calendar.bounds(day)[0] for day in days), reason)
+
+
+def _calendars(conn: Connection, scope: Scope, store_ids: Sequence[str] | None) -> dict[str, StoreCalendar]:
+    weeks: dict[str, dict[date, list[OpeningSpan]]] = {}
+    for row in repository.hours(conn, scope, store_ids):
+        weeks.setdefault(row.store_id, {}).setdefault(row.valid_from, []).append(_span(row))
+    return {
+        store_id: StoreCalendar(
+            rules, [WeeklyHours(day, tuple(spans)) for day, spans in weeks.get(store_id, {}).items()]
+        )
+        for store_id, rules in repository.rules(conn, scope, store_ids).items()
+    }
+
+
+def _span(row: HoursRow) -> OpeningSpan:
+    return OpeningSpan(row.weekday, row.opens, row.closes)
+
+
+def _hash(password: str) -> str:
+    """Of a random 256-bit password: it can't be guessed, so a fast hash is enough."""
+    return sha256(password.encode()).hexdigest()
+
+
+def _found(store: Store | None, store_id: str) -> Store:
+    if store is None:
+        raise _no_store(store_id)
+    return store
+
+
+def _no_store(store_id: str) -> NotFound:
+    return NotFound(f"there is no store {store_id!r}", field="store_id", remedy="add it, or check the id")
+
+
+def _check_store(new: NewStore) -> None:
+    _check_form(_STORE_ID, new.store_id, "store_id", "1-32 letters, digits, '_' or '-', such as S01")
+    _check_form(_COUNTRY, new.country, "country", "two capital letters, such as CN")
+    _check_form(_CURRENCY, new.currency, "currency", "three capital letters, such as CNY")
+    if not new.name.strip():
+        raise InvalidInput("the store has no name", field="name", remedy="give the name people know it by")
+
+
+def _check_form(form: re.Pattern[str], value: str, field: str, remedy: str) -> None:
+    if not form.fullmatch(value):
+        raise InvalidInput(f"{field} {value!r} is not of the form", field=field, remedy=f"use {remedy}")
+
+
+def _check_name(value: str, field: str) -> None:
+    try:
+        check_name(value)
+    except TopicError as error:
+        raise InvalidInput(
+            f"{field} {value!r} is not of the form",
+            field=field,
+            remedy="use 1-64 letters, digits, '.', '_' or '-', beginning with a letter or digit",
+        ) from error
+
+
+def _check_choice(value: str, choices: Sequence[str], field: str) -> None:
+    if value not in choices:
+        raise InvalidInput(f"{field} {value!r} is not known", field=field, remedy=f"use one of {', '.join(choices)}")
+
+
+def _checked_spans(spans: Sequence[OpeningSpan]) -> tuple[OpeningSpan, ...]:
+    seen: set[tuple[int, object]] = set()
+    for span in spans:
+        if not 0 <= span.weekday <= 6:
+            raise InvalidInput(f"weekday {span.weekday} is none", field="hours", remedy="use 0 (Monday) to 6 (Sunday)")
+        if (span.weekday, span.opens) in seen:
+            raise InvalidInput(
+                f"weekday {span.weekday} opens twice at {span.opens:%H:%M}", field="hours", remedy="keep one"
+            )
+        seen.add((span.weekday, span.opens))
+    return tuple(spans)
