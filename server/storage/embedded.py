@@ -10,10 +10,7 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import socket
-import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +18,9 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 import psycopg
-import structlog
 
 from server.storage import embedded_place, embedded_process
 from server.storage.embedded_errors import EmbeddedError
-
-_log = structlog.get_logger(__name__)
 
 HOST: Final = "127.0.0.1"
 USER: Final = "doorline"
@@ -190,7 +184,7 @@ class EmbeddedPostgres:
         for attempt in range(5):
             port = self._wanted_port or self._free_port()
             settings = {**_ALWAYS, **self._settings, "port": str(port)}
-            server = embedded_process.Server.launch(place, settings, log)
+            server = embedded_process.Server(place, settings, log)
             try:
                 server.wait_until_ready(port, _START_SECONDS)
             except embedded_process.PortTaken:
@@ -255,5 +249,3 @@ class EmbeddedPostgres:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-
-

@@ -13,18 +13,17 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Final
 
 import structlog
 
+from server.storage.child import Child
 from server.storage.embedded_errors import EmbeddedError
 from server.storage.embedded_place import Account, Place
 
 _log = structlog.get_logger(__name__)
 
 _STOP_SECONDS: Final = 30.0
-#: Waits for the end of its input, which comes when its parent stops or dies, then has the server stop.
-_WATCHDOG: Final = 'read -r _; kill -INT "$1"'
 
 
 class PortTaken(EmbeddedError):
@@ -97,7 +96,13 @@ def initdb(place: Place, user: str, password: str, *, sync: bool) -> None:
         command.append("--no-sync")
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=300, cwd="/", env=_environment(),
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+            cwd="/",
+            env=_environment(),
             **_as(place.account),
         )
     finally:
@@ -107,39 +112,20 @@ def initdb(place: Place, user: str, password: str, *, sync: bool) -> None:
 
 
 class Server:
-    """A launched `postgres` with its watchdog."""
+    """A launched `postgres`."""
 
-    def __init__(self, place: Place, process: subprocess.Popen[bytes], log: Path, log_start: int) -> None:
-        self._place = place
-        self._process = process
-        self._log = log
-        self._log_start = log_start
-        self._watchdog: subprocess.Popen[bytes] | None = None
-
-    @classmethod
-    def launch(cls, place: Place, settings: Mapping[str, str], log: Path) -> Self:
-        """Start `postgres`; it is not ready yet."""
-        command = [str(place.binaries / "postgres"), "-D", str(place.cluster)]
+    def __init__(self, place: Place, settings: Mapping[str, str], log: Path) -> None:
+        command: list[str | Path] = [place.binaries / "postgres", "-D", place.cluster]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
-        with log.open("ab") as output:
-            # A session of its own: Ctrl-C in a terminal must reach us only, so that the rest can stop first.
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=_environment(),
-                start_new_session=True, **_as(place.account),
-            )
-            server = cls(place, process, log, output.tell())
-        if os.name == "posix":
-            server._watchdog = subprocess.Popen(
-                ["/bin/sh", "-c", _WATCHDOG, "sh", str(process.pid)], stdin=subprocess.PIPE, cwd="/",
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **_as(place.account),
-            )
-        return server
+        self._cluster = place.cluster
+        self._log = log
+        self._child = Child(command, log, env=_environment(), stop_signal=signal.SIGINT, options=_as(place.account))
 
     @property
     def pid(self) -> int:
         """Process id of the postmaster."""
-        return self._process.pid
+        return self._child.pid
 
     def wait_until_ready(self, port: int, seconds: float) -> None:
         """Wait until it takes connections.
@@ -148,49 +134,22 @@ class Server:
             PortTaken: somebody else has the port.
             EmbeddedError: it ended, with its own words, or isn't ready in time.
         """
-        status = self._place.cluster / "postmaster.pid"
+        status = self._cluster / "postmaster.pid"
         give_up = time.monotonic() + seconds
         while time.monotonic() < give_up:
-            if self._process.poll() is not None:
-                raise _explain(self._output(), self._place.cluster, "the database did not start", port)
-            if _ready(status, self._process.pid):
+            if self._child.ended:
+                raise _explain(self._child.output(), self._cluster, "the database did not start", port, self._log)
+            if _ready(status, self.pid):
                 return
             time.sleep(0.02)
         raise EmbeddedError(
-            f"the database in {self._place.cluster} did not become ready within {seconds:.0f} s",
+            f"the database in {self._cluster} did not become ready within {seconds:.0f} s",
             remedy=f"see {self._log}",
         )
 
     def stop(self) -> None:
         """Fast shutdown, and immediate when that takes too long; returns when it has ended."""
-        _stop(self._process, self._place)
-        if self._watchdog is not None:
-            # Killed before its pipe closes, lest it signal a process that has the number by then.
-            self._watchdog.kill()
-            self._watchdog.wait()
-            if self._watchdog.stdin is not None:
-                self._watchdog.stdin.close()
-            self._watchdog = None
-
-    def _output(self) -> str:
-        with self._log.open("rb") as file:
-            file.seek(self._log_start)
-            return file.read().decode("utf-8", "replace")
-
-
-def _stop(process: subprocess.Popen[bytes], place: Place) -> None:
-    if process.poll() is not None:
-        return
-    if sys.platform == "win32":
-        subprocess.run([place.binaries / "pg_ctl", "stop", "-m", "fast", "-D", place.cluster], check=False, timeout=60)
-    else:
-        process.send_signal(signal.SIGINT)
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        _log.warning("the embedded database takes too long to stop; stopping it at once")
-        process.send_signal(getattr(signal, "SIGQUIT", signal.SIGTERM))
-        process.wait(_STOP_SECONDS)
+        self._child.stop(_STOP_SECONDS, at_last=getattr(signal, "SIGQUIT", signal.SIGTERM))
 
 
 def stop_orphan(cluster: Path) -> None:
@@ -235,14 +194,16 @@ def explain_os_error(error: OSError, where: Path) -> EmbeddedError:
     return EmbeddedError(f"{error.filename or where}: {error.strerror or error}", remedy=remedy)
 
 
-def _explain(output: str, cluster: Path, what: str, port: int = 0) -> EmbeddedError:
+def _explain(output: str, cluster: Path, what: str, port: int = 0, log: Path | None = None) -> EmbeddedError:
     if re.search(r"Address already in use|could not bind", output):
         return PortTaken(f"port {port} on 127.0.0.1 is in use", remedy="choose another, or 0 for a free one")
     if "No space left on device" in output:
         return EmbeddedError(f"no space left on the disk of {cluster}", remedy="free some and start again")
     if "Permission denied" in output:
-        return EmbeddedError(f"no permission in {cluster}: {_telling(output)}", remedy="give the directory back to its owner")
-    return EmbeddedError(f"{what}: {_telling(output)}", remedy=f"see {cluster.parent / 'postgres.log'}")
+        return EmbeddedError(
+            f"no permission in {cluster}: {_telling(output)}", remedy="give the directory back to its owner"
+        )
+    return EmbeddedError(f"{what}: {_telling(output)}", remedy=f"see {log}" if log else None)
 
 
 def _telling(output: str) -> str:
@@ -273,7 +234,9 @@ def _alive(pid: int) -> bool:
 def _serves(pid: int, cluster: Path) -> bool:
     """Whether process `pid` is a postgres whose data directory is `cluster`."""
     try:
-        return os.path.samefile(f"/proc/{pid}/cwd", cluster) and b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return (
+            os.path.samefile(f"/proc/{pid}/cwd", cluster) and b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        )
     except FileNotFoundError:
         if Path("/proc/self").exists():
             return False

@@ -1,0 +1,1 @@
+"""Batches in, rows out, exactly once."""

@@ -1,0 +1,34 @@
+"""What all tests share: real parts from `tests.fixtures`, and a last word on what was skipped and how to get it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures import skips
+
+pytest_plugins = [
+    "tests.fixtures.broker",
+    "tests.fixtures.chromium",
+    "tests.fixtures.footage",
+    "tests.fixtures.postgres",
+]
+
+# Tests decide what the settings are; a developer's own environment and .env file must not.
+for _name in [name for name in os.environ if name.startswith("DOORLINE_")]:
+    if not _name.startswith(("DOORLINE_REQUIRE_", "DOORLINE_FOOTAGE", "DOORLINE_TIMESCALE_")):
+        del os.environ[_name]
+
+
+@pytest.fixture(scope="session")
+def repository_root() -> Path:
+    """The directory of pyproject.toml."""
+    return Path(__file__).resolve().parents[1]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say once more, at the end, what this machine lacked."""
+    if skips.missing:
+        terminalreporter.section("not tested on this machine", sep="!", yellow=True, bold=True)
+        for what, remedy in sorted(skips.missing.items()):
+            terminalreporter.write_line(f"{what}: {remedy}", yellow=True)
