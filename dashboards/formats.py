@@ -1,0 +1,129 @@
+"""Numbers, money, shares, dates and times as a reader of one language writes them.
+
+Every figure on a page goes through here, whether it was rendered by the server or pushed to an open page, so the same
+value can never stand in two forms. Dates are given in the store's own time zone, which the caller names: a formatter that
+guesses the reader's zone shows a shop in Urumqi the wrong day.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
+
+from babel import Locale as BabelLocale
+from babel import dates, numbers
+
+from server.access.models import Locale
+
+Number = Decimal | int | float
+#: What stands where there is nothing to show.
+NOTHING: Final = "—"
+_BABEL: Final[dict[Locale, str]] = {"zh": "zh_Hans_CN", "en": "en_GB"}
+#: Skeletons Babel has no short name for, by language.
+_DAY: Final[dict[Locale, str]] = {"zh": "M月d日", "en": "d MMM"}
+_WEEKDAY_DAY: Final[dict[Locale, str]] = {"zh": "M月d日 EEE", "en": "EEE d MMM"}
+_LONG: Final[dict[Locale, str]] = {"zh": "y年M月d日 EEEE", "en": "EEEE d MMMM y"}
+_PLAIN: Final[dict[Locale, str]] = {"zh": "y-MM-dd", "en": "d MMM y"}
+#: Inside one chain everyone knows the currency; its short sign keeps columns narrow.
+_SIGNS: Final = {"CNY": "¥", "HKD": "HK$", "TWD": "NT$", "SGD": "S$", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A change as a reader sees it: which way, and how much."""
+
+    direction: Literal["up", "down", "flat"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """Formatting for one language."""
+
+    locale: Locale
+
+    @property
+    def babel(self) -> BabelLocale:
+        """Babel's locale of this language."""
+        return BabelLocale.parse(_BABEL[self.locale])
+
+    def number(self, value: Number | None, digits: int = 0) -> str:
+        """A plain number with grouping, rounded half up to `digits` places."""
+        if value is None:
+            return NOTHING
+        pattern = "#,##0" + ("." + "0" * digits if digits else "")
+        return str(numbers.format_decimal(_rounded(value, digits), format=pattern, locale=self.babel))
+
+    def percent(self, share: Number | None, digits: int = 1) -> str:
+        """A share of one as per cent: 0.1234 is 12.3%."""
+        return NOTHING if share is None else self.number(_decimal(share) * 100, digits) + "%"
+
+    def money(self, value: Number | None, currency: str, digits: int | None = None) -> str:
+        """An amount with its sign; without `digits`, two places under 100 and none above."""
+        if value is None:
+            return NOTHING
+        places = digits if digits is not None else (2 if abs(value) < 100 else 0)
+        amount = self.number(abs(value), places)
+        minus = "-" if _rounded(value, places) < 0 else ""
+        return f"{minus}{_SIGNS.get(currency, currency + ' ')}{amount}"
+
+    def change(self, now: Number | None, before: Number | None) -> Delta | None:
+        """Relative change in per cent; None when there is nothing to compare with."""
+        if now is None or not before:
+            return None
+        return self._delta((_decimal(now) - _decimal(before)) / _decimal(before) * 100, "%")
+
+    def points(self, now: Number | None, before: Number | None) -> Delta | None:
+        """Change between two shares, in percentage points."""
+        if now is None or before is None:
+            return None
+        unit = " 个百分点" if self.locale == "zh" else " pp"
+        return self._delta((_decimal(now) - _decimal(before)) * 100, unit)
+
+    def _delta(self, amount: Decimal, unit: str) -> Delta:
+        rounded = _rounded(amount, 1)
+        if rounded == 0:
+            return Delta("flat", f"0{unit}")
+        sign = "+" if rounded > 0 else "-"
+        # Beyond a thousand per cent the tenths are noise and the width hurts.
+        text = self.number(abs(rounded), 0 if abs(rounded) >= 100 else 1)
+        return Delta("up" if rounded > 0 else "down", f"{sign}{text}{unit}")
+
+    def day(self, day: date) -> str:
+        """Month and day: ``11月3日``, ``3 Nov``."""
+        return dates.format_date(day, _DAY[self.locale], locale=self.babel)
+
+    def weekday_day(self, day: date) -> str:
+        """Month, day and weekday, short."""
+        return dates.format_date(day, _WEEKDAY_DAY[self.locale], locale=self.babel)
+
+    def weekday(self, day: date) -> str:
+        """The weekday, as short as the language allows."""
+        return dates.format_date(day, "EEEEE" if self.locale == "zh" else "EEE", locale=self.babel)
+
+    def long_day(self, day: date) -> str:
+        """The whole date with its weekday."""
+        return dates.format_date(day, _LONG[self.locale], locale=self.babel)
+
+    def plain_day(self, day: date) -> str:
+        """Year, month and day, for lists."""
+        return dates.format_date(day, _PLAIN[self.locale], locale=self.babel)
+
+    def days(self, first: date, last: date) -> str:
+        """A span of days, both included; one day when they are the same."""
+        if first == last:
+            return self.weekday_day(first)
+        return f"{self.day(first)} – {self.day(last)}"
+
+    def clock(self, at: datetime, zone: str, *, seconds: bool = False) -> str:
+        """The time of day in `zone`, on 24 hours."""
+        return at.astimezone(ZoneInfo(zone)).strftime("%H:%M:%S" if seconds else "%H:%M")
+
+
+def _decimal(value: Number) -> Decimal:
+    return value if isinstance(value, Decimal) else Decimal(str(value))
+
+
+def _rounded(value: Number, digits: int) -> Decimal:
+    return _decimal(value).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP)

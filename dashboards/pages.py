@@ -1,0 +1,143 @@
+"""What every page route has in common: its errors are pages too, and its forms come from our own pages.
+
+The API answers errors as JSON; a person who mistypes an address must not meet that. So page routes use a route class of
+their own that turns a domain error into a page of the same shape as the rest, in the reader's language.
+"""
+
+import http
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+
+from dashboards.i18n import N_
+from dashboards.render import Renderer
+from dashboards.security import put_headers
+from dashboards.viewer import SignInNeeded, Viewer, maybe_viewer
+from server.errors import DoorlineError, Forbidden
+
+Handler = Callable[[Request], Awaitable[Response]]
+_log = structlog.get_logger(__name__)
+
+#: Status to title and explanation; what is not here reads like 500.
+_WORDS: Final = {
+    401: (N_("Please sign in again"), N_("Your session has ended.")),
+    403: (
+        N_("This page is not yours to open"),
+        N_("Your account doesn't cover this page or this store. If it should, ask your administrator."),
+    ),
+    404: (N_("There is nothing here"), N_("The address may be mistyped, or what it showed is gone.")),
+    405: (N_("There is nothing here"), N_("The address may be mistyped, or what it showed is gone.")),
+    422: (N_("That request can't be understood"), N_("Go back, check what was entered, and try again.")),
+    429: (N_("Too many tries"), N_("Wait a moment, then try again.")),
+    503: (N_("The database is out of reach"), N_("Nothing is lost. Try again in a few seconds.")),
+}
+_BROKEN: Final = (N_("Something broke on our side"), N_("It has been written down. Try again in a moment."))
+
+
+def renderer_of(request: Request) -> Renderer:
+    """The application's renderer."""
+    renderer: Renderer = request.app.state.renderer
+    return renderer
+
+
+def error_page(request: Request, status: int) -> Response:
+    """An error in the shape of a page. It never needs the database to be up."""
+    viewer: Viewer | None
+    try:
+        viewer = maybe_viewer(request)
+    except DoorlineError:
+        viewer = None
+    title, text = _WORDS.get(status, _BROKEN)
+    return renderer_of(request).page(
+        request,
+        "error.html",
+        viewer,
+        status=status,
+        code=status,
+        title=title,
+        text=text,
+        home=viewer.home if viewer else "/sign-in",
+    )
+
+
+def _refuse_foreign_forms(request: Request) -> None:
+    """A form posted from another site is refused before anything reads it; the sign-in form has no session to check."""
+    if request.method in {"GET", "HEAD"}:
+        return
+    origin = request.headers.get("origin")
+    if origin not in {None, "null"} and urlsplit(origin).netloc != request.headers.get("host"):
+        raise Forbidden("this form was sent from another site", remedy="open the page here and send it again")
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise Forbidden("this form was sent from another site", remedy="open the page here and send it again")
+
+
+class PageRoute(APIRoute):
+    """A route whose errors are pages."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        """FastAPI's handler, with errors caught and foreign forms refused."""
+        handle = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            try:
+                _refuse_foreign_forms(request)
+                answer: Response = await handle(request)
+            except SignInNeeded as needed:
+                return RedirectResponse(needed.address, status_code=303)
+            except DoorlineError as error:
+                _log.info("page refused", path=request.url.path, status=error.status, code=error.code)
+                return await run_in_threadpool(error_page, request, error.status)
+            except RequestValidationError:
+                return await run_in_threadpool(error_page, request, http.HTTPStatus.UNPROCESSABLE_ENTITY)
+            return answer
+
+        return handled
+
+
+def page_router() -> APIRouter:
+    """A router for pages: errors are pages, and nothing of it stands in the API's description."""
+    return APIRouter(route_class=PageRoute, include_in_schema=False, default_response_class=Response)
+
+
+def is_api(request: Request) -> bool:
+    """Whether a program is asking, who wants errors in the API's shape."""
+    path = request.url.path
+    return path.startswith(("/api/", "/assets/", "/healthz", "/openapi", "/docs"))
+
+
+def install_error_pages(app: FastAPI) -> None:
+    """Give addresses that no route knows, and failures nobody foresaw, a page; the API keeps its own handlers."""
+    api_http = app.exception_handlers.get(HTTPException)
+    api_any = app.exception_handlers.get(Exception)
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101  Starlette calls it for nothing else
+        if is_api(request) and api_http is not None:
+            return await _call(api_http, request, error)
+        return await run_in_threadpool(error_page, request, error.status_code)
+
+    async def on_failure(request: Request, error: Exception) -> Response:
+        if is_api(request) and api_any is not None:
+            return await _call(api_any, request, error)
+        answer = await run_in_threadpool(error_page, request, 500)
+        # Starlette answers this one outside of all middleware.
+        put_headers(MutableHeaders(raw=answer.raw_headers))
+        return answer
+
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(Exception, on_failure)
+
+
+async def _call(handler: Callable[..., Any], request: Request, error: Exception) -> Response:
+    answer = handler(request, error)
+    result: Response = await answer if isinstance(answer, Awaitable) else answer
+    return result

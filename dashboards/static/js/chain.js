@@ -1,0 +1,95 @@
+// The chain by the day: visitors as an area, conversion as a line, numbered bands for what explains a day.
+
+import { baseLayout, draw, faint } from "./plotly.js";
+
+export function drawChain(host, chain) {
+  return draw(host, (c, narrow) => {
+    const x = chain.days.map((day) => day.day);
+    const pick = (name) => chain.days.map((day) => day[name]);
+    const text = chain.days.map((day) => day.label);
+    const fills = { promotion: c.sales, weather: c.visitors, event: c.other, outage: c.warn };
+    const shares = pick("conversion").filter((share) => share !== null);
+    const top = Math.max(0.05, ...shares);
+    const few = x.length <= 2;
+    const layout = baseLayout(c, narrow);
+    return {
+      traces: [
+        {
+          type: few ? "bar" : "scatter",
+          mode: "lines",
+          x,
+          y: pick("visitors"),
+          customdata: text,
+          name: chain.labels.visitors,
+          fill: few ? undefined : "tozeroy",
+          fillcolor: faint(c.visitors, 0.16),
+          line: { color: c.visitors, width: 2 },
+          marker: { color: c.visitors },
+          width: few ? 0.4 * 86400000 : undefined,
+          hovertemplate: "%{y:,}",
+        },
+        {
+          type: "scatter",
+          mode: x.length > 31 ? "lines" : "lines+markers",
+          x,
+          y: pick("conversion"),
+          yaxis: "y2",
+          name: chain.labels.conversion,
+          connectgaps: false,
+          line: { color: c.conversion, width: 2.5 },
+          marker: { color: c.conversion, size: few ? 9 : 6, line: { color: c.surface, width: 1.5 } },
+          hovertemplate: "%{y:.1%}",
+        },
+      ],
+      layout: {
+        ...layout,
+        margin: { ...layout.margin, t: chain.facts.length ? 30 : 12 },
+        xaxis: {
+          type: "date",
+          tickformat: chain.tickformat,
+          hoverformat: chain.hoverformat,
+          nticks: narrow ? 5 : 10,
+          showgrid: false,
+          zeroline: false,
+          fixedrange: true,
+          color: c.ink3,
+        },
+        yaxis: { rangemode: "tozero", gridcolor: c.rule, zeroline: false, fixedrange: true, color: c.ink3, nticks: 5 },
+        yaxis2: {
+          overlaying: "y",
+          side: "right",
+          tickformat: ".0%",
+          range: [0, top * 1.25],
+          showgrid: false,
+          zeroline: false,
+          fixedrange: true,
+          color: c.conversion,
+          nticks: 5,
+        },
+        shapes: chain.facts.map((fact) => ({
+          type: "rect",
+          layer: "below",
+          xref: "x",
+          yref: "paper",
+          x0: fact.x0,
+          x1: fact.x1,
+          y0: 0,
+          y1: 1,
+          fillcolor: fills[fact.kind],
+          opacity: 0.13,
+          line: { width: 0 },
+        })),
+        annotations: chain.facts.map((fact) => ({
+          xref: "x",
+          yref: "paper",
+          x: fact.middle,
+          y: 1,
+          yanchor: "bottom",
+          showarrow: false,
+          text: String(fact.number),
+          font: { size: 12, color: c.ink2 },
+        })),
+      },
+    };
+  });
+}

@@ -1,0 +1,71 @@
+// Keeps a store page up to date. The server sends every figure already written out in the reader's language; this file
+// puts the words where they belong and says honestly when they are no longer fresh.
+
+const STALE_MS = 20000;
+
+export function follow(badge, onDay) {
+  const status = badge.querySelector("[data-live-status]");
+  const asOf = badge.querySelector("[data-live-as-of]");
+  let last = Date.now();
+  let source = null;
+
+  const say = (state, text) => {
+    badge.dataset.state = state;
+    if (status.textContent !== text) status.textContent = text;
+  };
+
+  const put = (name, value) => {
+    for (const place of document.querySelectorAll(`[data-live="${name}"]`)) {
+      if (place.textContent === value) continue;
+      place.textContent = value;
+      place.classList.remove("bumped");
+      // Reading a size restarts the animation.
+      void place.offsetWidth;
+      place.classList.add("bumped");
+    }
+  };
+
+  const putDelta = (name, delta) => {
+    for (const place of document.querySelectorAll(`[data-delta="${name}"]`)) {
+      place.hidden = !delta;
+      if (!delta) continue;
+      place.className = `delta ${delta.direction}`;
+      place.querySelector("use").setAttribute("href", `${badge.dataset.icons}#${delta.direction}`);
+      place.querySelector("[data-delta-text]").textContent = delta.text;
+    }
+  };
+
+  const take = (event) => {
+    const view = JSON.parse(event.data);
+    last = Date.now();
+    for (const figure of view.figures) {
+      put(figure.name, figure.text);
+      putDelta(figure.name, figure.delta);
+      for (const place of document.querySelectorAll(`[data-note="${figure.name}"]`)) {
+        if (place.textContent !== figure.note) place.textContent = figure.note;
+      }
+    }
+    asOf.textContent = view.as_of;
+    say("live", badge.dataset.live);
+    onDay(view);
+  };
+
+  const open = () => {
+    source = new EventSource(badge.dataset.stream);
+    source.addEventListener("view", take);
+    source.addEventListener("trouble", () => say("stale", badge.dataset.stale));
+    source.addEventListener("error", () => {
+      // CLOSED means the server refused, most likely because the session has ended; else the browser tries again.
+      const refused = source.readyState === EventSource.CLOSED;
+      say("stale", refused ? badge.dataset.refused : badge.dataset.lost);
+      if (refused) setTimeout(open, STALE_MS);
+    });
+  };
+
+  setInterval(() => {
+    if (badge.dataset.state === "live" && Date.now() - last > STALE_MS) say("stale", badge.dataset.stale);
+  }, 1000);
+  addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (event) => event.persisted && open());
+  open();
+}

@@ -1,0 +1,81 @@
+// Loads the chart library once, after the page has been painted, and dresses it in the page's own colours.
+//
+// The library wants to add style elements, which the page's policy forbids. It leaves that out when it finds elements
+// with the ids it would use, so those are put there first; the few rules it needs stand in pages.css.
+
+let loading = null;
+
+export function plotly(host) {
+  loading ??= new Promise((resolve, reject) => {
+    for (const id of host.dataset.guards.split(" ")) {
+      const guard = document.createElement("div");
+      guard.id = id;
+      guard.className = "no-inline-styles";
+      guard.hidden = true;
+      document.body.append(guard);
+    }
+    const script = document.createElement("script");
+    script.src = host.dataset.plotly;
+    script.addEventListener("load", () => resolve(window.Plotly));
+    script.addEventListener("error", () => reject(new Error("the chart library did not load")));
+    document.head.append(script);
+  });
+  return loading;
+}
+
+export function colours() {
+  const style = getComputedStyle(document.documentElement);
+  const read = (name) => style.getPropertyValue(`--${name}`).trim();
+  return {
+    ink: read("ink"),
+    ink2: read("ink-2"),
+    ink3: read("ink-3"),
+    rule: read("rule"),
+    surface: read("surface"),
+    visitors: read("series-1"),
+    conversion: read("series-2"),
+    sales: read("series-3"),
+    other: read("series-4"),
+    ghost: read("ghost"),
+    closed: read("closed"),
+    warn: read("warn-rule"),
+  };
+}
+
+/** A six-digit colour with an opacity, in the form the chart library understands. */
+export function faint(hex, opacity) {
+  const parts = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  return `rgba(${parts.join(",")},${opacity})`;
+}
+
+export function baseLayout(c, narrow) {
+  return {
+    font: { family: getComputedStyle(document.body).fontFamily, size: narrow ? 11 : 12, color: c.ink2 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    showlegend: false,
+    hovermode: "x unified",
+    hoverlabel: { bgcolor: c.surface, bordercolor: c.rule, font: { color: c.ink, size: 12 } },
+    dragmode: false,
+    margin: { l: narrow ? 34 : 46, r: narrow ? 34 : 46, t: 12, b: 34 },
+  };
+}
+
+export const config = { displayModeBar: false, responsive: true, staticPlot: false, doubleClick: false, scrollZoom: false };
+
+/** Draws now, and again whenever the reader's colour scheme changes. */
+export async function draw(host, make) {
+  const library = await plotly(host);
+  const paint = async () => {
+    const narrow = host.clientWidth < 560;
+    const { traces, layout } = make(colours(), narrow);
+    await library.react(host, traces, layout, config);
+    host.classList.remove("loading");
+    host.dataset.drawn = "yes";
+  };
+  if (!host.paintAgain) {
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => host.paintAgain());
+  }
+  host.paintAgain = paint;
+  await paint();
+}

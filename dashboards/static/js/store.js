@@ -1,0 +1,28 @@
+// Entry of the store page.
+
+import { drawHours } from "./hours.js";
+import { follow } from "./live.js";
+
+const host = document.getElementById("hours-chart");
+let shown = document.getElementById("day-data").textContent;
+
+const show = (day) => drawHours(host, day).catch(() => (host.textContent = host.dataset.failed));
+
+const table = (rows) => {
+  for (const row of rows) {
+    const cells = document.querySelectorAll(`[data-hour="${row.key}"] [data-cell]`);
+    for (const cell of cells) {
+      const text = row.cells[cell.dataset.cell];
+      if (cell.textContent !== text) cell.textContent = text;
+    }
+  }
+};
+
+show(JSON.parse(shown));
+follow(document.getElementById("live"), (view) => {
+  const fresh = JSON.stringify(view.day);
+  if (fresh === shown) return;
+  shown = fresh;
+  table(view.day.hours);
+  if (host.dataset.drawn) show(view.day);
+});
