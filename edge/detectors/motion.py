@@ -1,0 +1,86 @@
+"""People as what moves before a known empty scene: the default detector, for it needs no weights and little power.
+
+It sees straight from above, where trained detectors see next to nothing, and runs at hundreds of frames a second on
+one core. What it cannot do is tell a person from another moving thing, so shapes and sizes that no person has at that
+place of the picture are left out, fragments of one person are joined, and a blob too wide for one is divided.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge.detectors.background import Background, BackgroundParams
+from edge.detectors.blobs import Blob, BlobParams, BlobReader
+from edge.detectors.ghosts import GhostParams, Ghosts
+from edge.detectors.pixels import Mask, shrink
+from edge.models import Boxes, Detections, Frame, Mounting
+
+
+@dataclass(frozen=True, slots=True)
+class MotionParams:
+    """All that can be set, by its part; the defaults are meant to fit."""
+
+    background: BackgroundParams = field(default_factory=BackgroundParams)
+    blobs: BlobParams = field(default_factory=BlobParams)
+    ghosts: GhostParams = field(default_factory=GhostParams)
+    #: Seconds between two times the scene is learnt and ghosts are looked for.
+    learn_every_s: float = 0.2
+
+
+class MotionDetector:
+    """Finds people by movement.
+
+    Args:
+        mounting: from above people are seen as compact shapes of any direction, obliquely as upright ones.
+        params: None takes the defaults.
+    """
+
+    def __init__(self, *, mounting: Mounting, params: MotionParams | None = None) -> None:
+        self._params = params or MotionParams()
+        self._reader = BlobReader(mounting, self._params.blobs)
+        self._ghosts = Ghosts(self._params.ghosts)
+        self._background: Background | None = None
+        self._shape: tuple[int, ...] = ()
+        self._learnt_s = 0.0
+
+    def detect(self, frame: Frame, held: Boxes) -> Detections:
+        """Find people; the first frame finds none, for it is taken as the empty scene.
+
+        Args:
+            frame: BGR uint8; a change of its size begins anew.
+            held: where tracks are expected, shape (n, 4), fractions of the frame: the scene is not learnt there.
+        """
+        small = shrink(frame.image)
+        if self._background is None or small.shape != self._shape:
+            self._background = Background(small, self._params.background)
+            self._shape, self._learnt_s = small.shape, frame.time_s
+            self._ghosts.reset()
+            return Detections()
+        mask = self._background.foreground(small, frame.time_s)
+        blobs = self._reader.read(mask)
+        elapsed = frame.time_s - self._learnt_s
+        if elapsed >= self._params.learn_every_s:
+            self._learnt_s = frame.time_s
+            released = self._ghosts.find(small, self._background.image, mask, blobs, frame.time_s)
+            if released is not None:
+                self._background.forget(small, released)
+            self._background.learn(small, _filled(held, mask.shape), elapsed)
+        return _detections(blobs, mask.shape)
+
+
+def _filled(boxes: Boxes, shape: tuple[int, ...]) -> Mask:
+    """A mask of `shape` (h, w), 255 in the boxes."""
+    height, width = shape
+    mask = np.zeros((height, width), np.uint8)
+    for x1, y1, x2, y2 in np.clip(boxes, 0, 1):
+        mask[int(y1 * height) : int(np.ceil(y2 * height)), int(x1 * width) : int(np.ceil(x2 * width))] = 255
+    return mask
+
+
+def _detections(blobs: list[Blob], shape: tuple[int, ...]) -> Detections:
+    if not blobs:
+        return Detections()
+    height, width = shape
+    boxes = np.array([(b.x, b.y, b.x + b.w, b.y + b.h) for b in blobs], np.float32)
+    boxes /= np.array((width, height, width, height), np.float32)
+    return Detections(boxes, np.array([b.score for b in blobs], np.float32))

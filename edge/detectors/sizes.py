@@ -1,0 +1,118 @@
+"""How large a person is at each place in the picture, learnt from people seen alone.
+
+Obliquely seen, a person's height grows with the row his feet stand in; that is fitted by a straight line through the
+medians of bands of rows. Straight from above everyone is about as large everywhere. Until enough has been seen, only
+proportions are used, which need no learning.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edge.models import Mounting
+
+if TYPE_CHECKING:
+    from edge.detectors.blobs import Blob
+
+_BANDS: Final = 8
+_ENOUGH: Final = 25
+_WIDTH_SHARE: Final = 0.42  # a walking adult's width over height, seen obliquely
+
+
+class SizeModel:
+    """Expected height and width of one person (pixels of the working picture)."""
+
+    def __init__(self, mounting: Mounting) -> None:
+        self._mounting = mounting
+        self._heights: list[deque[float]] = [deque(maxlen=120) for _ in range(_BANDS)]
+        self._shares: deque[float] = deque(maxlen=300)
+        self._sizes: deque[tuple[float, float, float]] = deque(maxlen=300)
+        self._line: tuple[float, float] | None = None
+        self._samples = 0
+
+    def learn(self, blobs: "list[Blob]", shape: tuple[int, ...]) -> None:
+        """Take in what is surely one whole person: alone in its columns, away from the borders, well proportioned."""
+        height, width = shape
+        for blob in blobs:
+            inside = blob.x > 2 and blob.y > 2 and blob.x + blob.w < width - 2 and blob.y + blob.h < height - 2
+            if not inside:
+                continue
+            if self._mounting == "overhead":
+                self._sizes.append((blob.w, blob.h, blob.area))
+                self._samples += 1
+            elif 1.6 <= blob.h / blob.w <= 4.5 and blob.area > 0.35 * blob.w * blob.h:
+                band = min(_BANDS - 1, (blob.y + blob.h) * _BANDS // height)
+                self._heights[band].append(blob.h)
+                self._shares.append(blob.w / blob.h)
+                self._samples += 1
+                if self._samples % 10 == 0:
+                    self._fit(height)
+
+    def _fit(self, height: int) -> None:
+        rows, heights, weights = [], [], []
+        for band, seen in enumerate(self._heights):
+            if len(seen) >= 8:
+                rows.append((band + 0.5) * height / _BANDS)
+                heights.append(float(np.median(seen)))
+                weights.append(float(len(seen)) ** 0.5)
+        if len(rows) >= 2:
+            slope, offset = np.polyfit(rows, heights, 1, w=weights)
+            self._line = (max(0.0, float(slope)), float(offset)) if slope > 0 else (0.0, float(np.median(heights)))
+        elif rows:
+            self._line = (0.0, heights[0])
+
+    @property
+    def learnt(self) -> bool:
+        """Whether enough people were seen alone."""
+        return self._samples >= _ENOUGH and (self._mounting == "overhead" or self._line is not None)
+
+    def height_at(self, bottom: float) -> float | None:
+        """Height of a person whose feet are in this row; None while it is not known."""
+        if not self.learnt or self._line is None:
+            return None
+        slope, offset = self._line
+        return max(8.0, slope * bottom + offset)
+
+    def one_person(self, one: "Blob", other: "Blob", shape: tuple[int, ...]) -> bool:
+        """Whether two pieces together make no more than one person."""
+        both = one.joined(other)
+        gap_x = max(one.x, other.x) - min(one.x + one.w, other.x + other.w)
+        gap_y = max(one.y, other.y) - min(one.y + one.h, other.y + other.h)
+        if self._mounting == "overhead":
+            limit = self._limit_overhead(shape)
+            return max(gap_x, gap_y) < 0.05 * shape[0] and max(both.w, both.h) <= limit
+        if -gap_x < 0.5 * min(one.w, other.w):
+            return False
+        expected = self.height_at(both.y + both.h)
+        if expected is None:
+            return gap_y < 0.08 * shape[0] and both.h < 3.2 * both.w
+        return gap_y < 0.3 * expected and both.h <= 1.2 * expected
+
+    def _limit_overhead(self, shape: tuple[int, ...]) -> float:
+        if not self.learnt:
+            return 0.5 * shape[0]
+        return 1.25 * float(np.median([max(w, h) for w, h, _ in self._sizes]))
+
+    def people_across(self, blob: "Blob", wide: float) -> int:
+        """How many people stand side by side in a blob."""
+        if self._mounting == "overhead":
+            return 1
+        height = self.height_at(blob.y + blob.h) or float(blob.h)
+        share = float(np.median(self._shares)) if self.learnt else _WIDTH_SHARE
+        width = share * min(height, 1.15 * blob.h)
+        if blob.h < 0.6 * height or blob.w < wide * width:
+            return 1
+        return min(4, max(2, round(blob.w / width)))
+
+    def likeness(self, blob: "Blob", shape: tuple[int, ...]) -> float:
+        """A score from 0.3 to 1: how near the blob comes to the expected size, and how solid it is."""
+        solid = min(1.0, blob.area / (0.5 * blob.w * blob.h))
+        if self._mounting == "overhead":
+            return 0.5 + 0.5 * solid
+        expected = self.height_at(blob.y + blob.h)
+        if expected is None:
+            return 0.5 + 0.4 * solid
+        near = min(blob.h / expected, expected / blob.h)
+        at_border = blob.y + blob.h >= shape[0] - 2
+        return 0.3 + 0.35 * solid + 0.35 * (1.0 if at_border else near)
