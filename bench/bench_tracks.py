@@ -79,8 +79,12 @@ def main() -> int:
     if not tracks.is_dir():
         print(f"no footage at {tracks}; set DOORLINE_FOOTAGE", file=sys.stderr)
         return 2
-    truth = Tally((c.line_id, c.direction) for c in true_crossings(tracks / "campus-ip2.gt.csv.gz"))
-    counted = Tally((c.line_id, c.direction) for c in counted_crossings(tracks / "campus-ip2.det.csv.gz"))
+    truth: Tally[tuple[str, str]] = Tally(
+        (c.line_id, c.direction) for c in true_crossings(tracks / "campus-ip2.gt.csv.gz")
+    )
+    counted: Tally[tuple[str, str]] = Tally(
+        (c.line_id, c.direction) for c in counted_crossings(tracks / "campus-ip2.det.csv.gz")
+    )
     errors = 0
     print("line      direction  true  counted  error")
     for line in LINES:

@@ -243,8 +243,9 @@ class Tracker:
 
     def _sizes(self, states: Vector) -> Vector:
         """Body sizes in frame heights of states of shape (n, 4)."""
-        size = np.sqrt(np.maximum(states[:, 2] * states[:, 3], 0.0)) if self._params.overhead else states[:, 3]
-        return np.maximum(size, self._params.smallest).astype(np.float64)
+        height = states[:, 3]
+        size = np.sqrt(np.maximum(states[:, 2] * height, 0.0)) if self._params.overhead else height
+        return np.asarray(np.maximum(size, self._params.smallest), np.float64)
 
     def _agility(self, body: _Body) -> Vector:
         size = float(self._sizes(body.filter.state[None])[0])
@@ -253,7 +254,8 @@ class Tracker:
 
     def _jitter(self, measured: Vector) -> Vector:
         size = float(self._sizes(measured[None])[0])
-        return np.full(4, self._params.jitter * size) * np.asarray([1.0, 1.0, 2.0, 2.0])
+        spread = self._params.jitter * size
+        return np.asarray([spread, spread, 2 * spread, 2 * spread])
 
     def _track(self, body: _Body) -> Track:
         earlier = tuple(body.earlier) if body.just_confirmed else ()

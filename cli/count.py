@@ -1,0 +1,395 @@
+"""`doorline count`: count a recording, or boxes another detector found, with no server and no box.
+
+It is also how a line is tried out before a camera is enrolled and how a doubtful count is checked, so it says which
+person crossed when, and refuses bad input before work begins: an hour of counting must not end in "can't write".
+"""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from cli.main import fail
+
+if TYPE_CHECKING:
+    from edge.models import Crossing, Line, Mounting
+
+_SHOWN_CROSSINGS = 60
+_Item = TypeVar("_Item")
+
+
+class MountingOption(StrEnum):
+    """How the camera hangs."""
+
+    OVERHEAD = "overhead"
+    OBLIQUE = "oblique"
+
+
+class AnchorOption(StrEnum):
+    """The point of a body that crosses."""
+
+    FEET = "feet"
+    CENTRE = "centre"
+    HEAD = "head"
+
+
+class DetectorOption(StrEnum):
+    """What finds people in a frame."""
+
+    MOTION = "motion"
+    ONNX = "onnx"
+    YOLO = "yolo"
+
+
+class SettleOption(StrEnum):
+    """When a crossing counts."""
+
+    IMMEDIATE = "immediate"
+    ON_EXIT = "on_exit"
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """A finished count."""
+
+    frames: int
+    fps: float
+    crossings: "list[Crossing]"
+
+
+def count(
+    video: Annotated[
+        str | None, typer.Argument(metavar="VIDEO", help="The recording. Left out with --boxes.", show_default=False)
+    ] = None,
+    line: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--line",
+            metavar="X1,Y1,X2,Y2",
+            help="The line's two ends, in fractions of the frame (0,0 is the upper left). May be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    inside: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--inside",
+            metavar="X,Y",
+            help="Any point on the inside of the line; one for each --line, in the same order.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="NAME", help="A name for each --line, in the same order.", show_default=False),
+    ] = None,
+    mounting: Annotated[
+        MountingOption, typer.Option("--mounting", help="How the camera hangs: straight above, or looking along.")
+    ] = MountingOption.OBLIQUE,
+    anchor: Annotated[
+        AnchorOption | None,
+        typer.Option(
+            "--anchor",
+            help="The point of a body that has to cross. Default: feet if oblique, centre if overhead.",
+            show_default=False,
+        ),
+    ] = None,
+    settle: Annotated[
+        SettleOption,
+        typer.Option("--settle", help="Count each crossing, or let an in and an out of one person cancel (on_exit)."),
+    ] = SettleOption.IMMEDIATE,
+    detector: Annotated[
+        DetectorOption, typer.Option("--detector", help="What finds people. motion needs no model.")
+    ] = DetectorOption.MOTION,
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="PATH", help="The model of onnx or yolo.", show_default=False)
+    ] = None,
+    json_out: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="OUT", help="Write totals and every crossing to this file.", show_default=False),
+    ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(
+            "--annotate", metavar="OUT.mp4", help="Write the video with tracks and totals drawn.", show_default=False
+        ),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            "--boxes",
+            metavar="FILE.csv[.gz]",
+            help="Count these boxes instead of a video: rows of frame,-1,x,y,w,h,score in pixels, frames from 0.",
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="WxH", help="With --boxes: the picture's size in pixels.", show_default=False),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option("--fps", metavar="F", help="With --boxes: frames a second.", show_default=False),
+    ] = None,
+) -> None:
+    """Count who crosses a line in a video, with no server.
+
+    All places are fractions of the frame: 0,0 is the upper left corner and 1,1 the lower right. Several lines may be
+    given, each with its own inside. The totals go to standard output; a problem ends with status 2.
+
+    [bold]Examples[/bold]
+
+    doorline count door.mp4 --line 0.2,0.6,0.8,0.6 --inside 0.5,0.9 --json door.json
+
+    doorline count above.mp4 --mounting overhead --line 0,0.5,1,0.5 --inside 0.5,0.9 --annotate seen.mp4
+
+    doorline count --boxes boxes.csv.gz --size 1920x1080 --fps 25 --line 0.5,0,0.5,1 --inside 0.9,0.5
+    """
+    from edge.annotate import AnnotateError
+    from edge.boxfile import BoxFileError
+    from edge.camera import CameraError
+    from edge.detectors import DetectorError
+    from edge.geometry import LineError
+
+    lines = _lines(line or [], inside or [], name or [], anchor, settle)
+    for out in (json_out, annotate):
+        if out is not None:
+            _check_writable(out)
+    try:
+        if boxes is not None:
+            if video is not None:
+                fail("give a VIDEO or --boxes, not both")
+            if annotate is not None:
+                fail("--annotate needs a VIDEO to draw on; --boxes has none")
+            result = _count_boxes(boxes, _size(size), _rate(fps), lines, mounting.value)
+        elif video is not None:
+            if size is not None or fps is not None:
+                fail("--size and --fps go with --boxes; a video knows its own")
+            result = _count_video(video, lines, mounting.value, detector.value, model, annotate)
+        else:
+            fail("give the VIDEO to count, or --boxes with a file of detections")
+    except (AnnotateError, BoxFileError, CameraError, DetectorError, LineError) as error:
+        fail(str(error))
+    if json_out is not None:
+        _write_json(json_out, str(boxes or video), lines, result)
+    _show(lines, result)
+
+
+def _count_video(
+    video: str, lines: "list[Line]", mounting: "Mounting", detector: str, model: Path | None, annotate: Path | None
+) -> _Result:
+    from edge.annotate import Annotator, VideoFile
+    from edge.camera import open_source
+    from edge.detectors import make_detector
+    from edge.geometry import check_line
+    from edge.pipeline import make_pipeline
+
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(video))
+        if source.size == (0, 0):
+            fail(f"{video} is a live camera; `doorline count` counts recordings. Use `doorline edge run` for cameras.")
+        aspect = source.size[0] / source.size[1]
+        for line in lines:
+            check_line(line, aspect)
+        finder = make_detector(detector, mounting=mounting, model=model)
+        pipeline = make_pipeline(finder, lines, mounting=mounting, aspect=aspect)
+        out = stack.enter_context(VideoFile(annotate, source.fps, source.size)) if annotate else None
+        annotator = Annotator(lines, mounting)
+        found: list[Crossing] = []
+        frames = 0
+        for frame in _progress(source, source.frame_count, Path(video).name):
+            step = pipeline.step(frame)
+            found += step.crossings
+            frames += 1
+            if out is not None:
+                out.write(annotator.draw(frame, step.tracks, step.crossings))
+        found += pipeline.finish()
+    return _Result(frames, source.fps, found)
+
+
+def _count_boxes(path: Path, size: tuple[int, int], fps: float, lines: "list[Line]", mounting: "Mounting") -> _Result:
+    from edge.boxfile import read_boxes
+    from edge.counter import Counter
+    from edge.models import Detections
+    from edge.tracker import Tracker
+
+    aspect = size[0] / size[1]
+    counter = Counter(lines, mounting=mounting, aspect=aspect)
+    tracker = Tracker(aspect=aspect, mounting=mounting)
+    by_frame = read_boxes(path, size)
+    frames = max(by_frame) + 1
+    found: list[Crossing] = []
+    for index in _progress(range(frames), frames, path.name):
+        time_s = index / fps
+        tracks = tracker.update(by_frame.get(index, Detections()), time_s)
+        found += counter.update(tracks, index, time_s)
+    return _Result(frames, fps, found + counter.finish())
+
+
+def _lines(
+    ends: list[str],
+    insides: list[str],
+    names: list[str],
+    anchor: AnchorOption | None,
+    settle: SettleOption,
+) -> "list[Line]":
+    """The lines asked for; a wrong one ends the command."""
+    from edge.models import Line
+
+    if not ends:
+        fail("give at least one --line x1,y1,x2,y2 with its --inside x,y")
+    if len(ends) != len(insides):
+        fail(f"{len(ends)} --line and {len(insides)} --inside were given; each line needs its own inside point")
+    if names and len(names) != len(ends):
+        fail(f"{len(names)} --name were given for {len(ends)} --line; name all of them or none")
+    names = names or [f"line {number}" if len(ends) > 1 else "line" for number in range(1, len(ends) + 1)]
+    for name in names:
+        if names.count(name) > 1:
+            fail(f"two lines are named '{name}'; give each its own --name")
+    lines = []
+    for end, point, name in zip(ends, insides, names, strict=True):
+        x1, y1, x2, y2 = _numbers(end, 4, f"line '{name}': --line", "x1,y1,x2,y2")
+        inside = _numbers(point, 2, f"line '{name}': --inside", "x,y")
+        lines.append(
+            Line(
+                name,
+                (x1, y1),
+                (x2, y2),
+                (inside[0], inside[1]),
+                anchor=anchor.value if anchor else None,
+                settle=settle.value,
+            )
+        )
+    return lines
+
+
+def _numbers(text: str, due: int, what: str, shape: str) -> list[float]:
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != due:
+        fail(f"{what} is '{text}'; it has to be {due} numbers, {shape}, as fractions of the frame")
+    return values
+
+
+def _size(text: str | None) -> tuple[int, int]:
+    if text is None:
+        fail("--boxes needs --size WxH, the picture's size in pixels, for example --size 1920x1080")
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) > 0 and int(height) > 0):
+        fail(f"--size is '{text}'; it has to be WxH in pixels, for example 1920x1080")
+    return int(width), int(height)
+
+
+def _rate(fps: float | None) -> float:
+    if fps is None:
+        fail("--boxes needs --fps F, the frames a second, for example --fps 25")
+    if not (math.isfinite(fps) and 0 < fps <= 1000):
+        fail(f"--fps is {fps:g}; it has to be above 0 and at most 1000")
+    return fps
+
+
+def _check_writable(path: Path) -> None:
+    """End the command now if the file could not be written later."""
+    parent = path.absolute().parent
+    if path.is_dir():
+        fail(f"{path} is a directory; give the name of a file to write")
+    if not parent.is_dir():
+        fail(f"{path} can't be written: there is no directory {parent}")
+    if not os.access(path if path.exists() else parent, os.W_OK):
+        fail(f"{path} can't be written: no permission")
+
+
+def _progress(items: Iterable[_Item], total: int | None, title: str) -> Iterator[_Item]:
+    """The same items, with a bar on standard error when a person is looking."""
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("frames"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield from progress.track(items, total=total, description=escape(title))
+
+
+def _write_json(path: Path, video: str, lines: "list[Line]", result: _Result) -> None:
+    totals = [
+        {"name": line.line_id, "in": _total(result, line, "in"), "out": _total(result, line, "out")} for line in lines
+    ]
+    crossings = [
+        {
+            "frame": crossing.frame,
+            "time_s": round(crossing.time_s, 3),
+            "line": crossing.line_id,
+            "direction": crossing.direction,
+            "track": crossing.track_id,
+        }
+        for crossing in _in_order(result)
+    ]
+    document = {
+        "video": video,
+        "frames": result.frames,
+        "fps": result.fps,
+        "lines": totals,
+        "crossings": crossings,
+    }
+    try:
+        path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        fail(f"{path} can't be written: {error.strerror or error}")
+
+
+def _show(lines: "list[Line]", result: _Result) -> None:
+    console = Console()
+    table = Table(title=f"{result.frames} frames, {result.frames / result.fps:.1f} s", title_justify="left")
+    table.add_column("line")
+    table.add_column("in", justify="right")
+    table.add_column("out", justify="right")
+    for line in lines:
+        table.add_row(escape(line.line_id), str(_total(result, line, "in")), str(_total(result, line, "out")))
+    console.print(table)
+    if not result.crossings:
+        console.print("No crossings.")
+        return
+    details = Table(title="crossings", title_justify="left")
+    for heading in ("frame", "second"):
+        details.add_column(heading, justify="right")
+    details.add_column("line")
+    details.add_column("direction")
+    details.add_column("track", justify="right")
+    for crossing in _in_order(result)[:_SHOWN_CROSSINGS]:
+        details.add_row(
+            str(crossing.frame),
+            f"{crossing.time_s:.2f}",
+            escape(crossing.line_id),
+            crossing.direction,
+            str(crossing.track_id),
+        )
+    console.print(details)
+    if len(result.crossings) > _SHOWN_CROSSINGS:
+        console.print(f"... and {len(result.crossings) - _SHOWN_CROSSINGS} more; --json writes them all.")
+
+
+def _in_order(result: _Result) -> "list[Crossing]":
+    return sorted(result.crossings, key=lambda crossing: (crossing.frame, crossing.line_id, crossing.track_id))
+
+
+def _total(result: _Result, line: "Line", direction: str) -> int:
+    return sum(c.line_id == line.line_id and c.direction == direction for c in result.crossings)

@@ -1,0 +1,162 @@
+"""Draws what was counted onto the picture, so that a person can check a count by looking.
+
+A total alone can be right by two errors that cancel; a picture with ids, paths, lines and running totals shows which
+person was counted where. Text is OpenCV's own (Latin letters only), so a line named otherwise is shown by its place.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.geometry import Segment, anchor_point, default_anchor
+from edge.models import Crossing, Frame, Line, Mounting, Track
+
+Image = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+_LINE: Colour = (60, 200, 255)
+_INWARD: Colour = (90, 220, 90)
+_PAPER: Colour = (32, 32, 32)
+_INK: Colour = (245, 245, 245)
+#: Distinct hues (BGR) that repeat; blue-green-red order.
+_HUES: tuple[Colour, ...] = (
+    (230, 159, 86),
+    (115, 158, 0),
+    (66, 228, 240),
+    (178, 114, 0),
+    (0, 94, 213),
+    (167, 121, 204),
+    (0, 159, 230),
+)
+_PATH = 40
+
+
+class AnnotateError(Exception):
+    """The annotated video cannot be written; the text says where and why."""
+
+
+class Annotator:
+    """Draws tracks, lines and running totals.
+
+    Args:
+        lines: the lines, in fractions of the frame.
+        mounting: gives the anchor of lines that name none.
+    """
+
+    def __init__(self, lines: Sequence[Line], mounting: Mounting) -> None:
+        self._lines = list(lines)
+        anchors = {line.anchor or default_anchor(mounting) for line in lines}
+        self._anchor = anchors.pop() if len(anchors) == 1 else default_anchor(mounting)
+        self._paths: dict[int, deque[tuple[float, float]]] = {}
+        self._totals = {line.line_id: {"in": 0, "out": 0} for line in lines}
+        self._flashes: dict[str, float] = {}
+
+    def draw(self, frame: Frame, tracks: Sequence[Track], crossings: Sequence[Crossing]) -> Image:
+        """A copy of the frame with everything drawn on it.
+
+        Args:
+            frame: the picture.
+            tracks: everyone followed; unconfirmed ones are drawn thin and grey.
+            crossings: those that became certain with this frame.
+        """
+        image: Image = frame.image.copy()
+        for crossing in crossings:
+            self._totals[crossing.line_id][crossing.direction] += 1
+            self._flashes[crossing.line_id] = frame.time_s + 0.5
+        for line in self._lines:
+            self._draw_line(image, line, lit=frame.time_s <= self._flashes.get(line.line_id, -1.0))
+        for track in tracks:
+            self._draw_track(image, track)
+        here = {track.track_id for track in tracks}
+        self._paths = {key: path for key, path in self._paths.items() if key in here}
+        self._draw_totals(image)
+        return image
+
+    def _draw_line(self, image: Image, line: Line, *, lit: bool) -> None:
+        height, width = image.shape[:2]
+        start, end = _pixels(line.start, image), _pixels(line.end, image)
+        thickness = max(1, height // 240) + (2 if lit else 0)
+        cv2.line(image, start, end, _INWARD if lit else _LINE, thickness, cv2.LINE_AA)
+        segment = Segment.of(line, width / height)
+        middle = ((start[0] + end[0]) // 2, (start[1] + end[1]) // 2)
+        reach = 0.06 * height
+        tip = (int(middle[0] + segment.inward[0] * reach), int(middle[1] + segment.inward[1] * reach))
+        cv2.arrowedLine(image, middle, tip, _INWARD, max(1, height // 300), cv2.LINE_AA, tipLength=0.4)
+
+    def _draw_track(self, image: Image, track: Track) -> None:
+        top_left = _pixels((track.box[0], track.box[1]), image)
+        bottom_right = _pixels((track.box[2], track.box[3]), image)
+        if not track.confirmed:
+            cv2.rectangle(image, top_left, bottom_right, (150, 150, 150), 1)
+            return
+        colour = _HUES[track.track_id % len(_HUES)]
+        path = self._paths.setdefault(track.track_id, deque(maxlen=_PATH))
+        if track.seen:
+            path.append(anchor_point(track.box, self._anchor))
+        points = np.asarray([_pixels(point, image) for point in path], np.int32).reshape(-1, 1, 2)
+        cv2.polylines(image, [points], isClosed=False, color=colour, thickness=2, lineType=cv2.LINE_AA)
+        cv2.rectangle(image, top_left, bottom_right, colour, 2 if track.seen else 1)
+        _label(image, str(track.track_id), (top_left[0], max(top_left[1], 14)), colour, (0, 0, 0))
+
+    def _draw_totals(self, image: Image) -> None:
+        for number, line in enumerate(self._lines):
+            total = self._totals[line.line_id]
+            name = line.line_id if line.line_id.isascii() else f"line {number + 1}"
+            step = round(24 * _scale(image))
+            _label(image, f"{name}  in {total['in']}  out {total['out']}", (4, step * (number + 1)), _PAPER, _INK)
+
+
+class VideoFile:
+    """An mp4 file being written, as a context manager.
+
+    Args:
+        path: where to; its directory must exist.
+        fps: frames a second.
+        size: width and height in pixels.
+
+    Raises:
+        AnnotateError: the file cannot be written there.
+    """
+
+    def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
+        self._path = path
+        self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
+        if not self._writer.isOpened():
+            raise AnnotateError(
+                f"{path} can't be written as a video. Give a name ending in .mp4 in a directory you own."
+            )
+
+    def write(self, image: Image) -> None:
+        """Add a picture of the size given at the start."""
+        self._writer.write(image)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.release()
+
+
+def _pixels(point: tuple[float, float], image: Image) -> tuple[int, int]:
+    height, width = image.shape[:2]
+    return (round(point[0] * (width - 1)), round(point[1] * (height - 1)))
+
+
+def _scale(image: Image) -> float:
+    return max(0.6, float(image.shape[0]) / 600)
+
+
+def _label(image: Image, text: str, at: tuple[int, int], paper: Colour, ink: Colour) -> None:
+    """Text on a filled box; `at` is the text's lower left corner."""
+    scale = 0.6 * _scale(image)
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    cv2.rectangle(image, (at[0], at[1] - height - 3), (at[0] + width + 4, at[1] + below), paper, cv2.FILLED)
+    cv2.putText(image, text, (at[0] + 2, at[1]), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, 1, cv2.LINE_AA)
