@@ -1,0 +1,348 @@
+"""What passes between the parts of the KPI package, and from it to pages and exports.
+
+Everything a KPI is made of is in `Facts`, and every field of `Facts` can be added: hours add up to days, days to
+months, stores to the chain. A ratio is made last, from the sums. The trap this shape avoids is the mean of ratios,
+which gives a corner shop's quiet Monday the weight of a flagship's Saturday. What can't be added (how many people are
+inside) is kept apart in `Occupancy`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+
+from server.stores.models import CameraHealth
+
+#: Stable codes for why a value is not given.
+COVERAGE_BELOW_THRESHOLD: Final = "coverage_below_threshold"
+NO_VISITORS: Final = "no_visitors"
+NO_RECEIPTS: Final = "no_receipts"
+NO_TRANSACTIONS: Final = "no_transactions"
+NO_PASSERS_BY: Final = "no_passers_by"
+NO_GROUPS: Final = "no_groups"
+CLOSED: Final = "closed"
+NO_CAMERAS: Final = "no_cameras"
+TOO_EARLY: Final = "too_early"
+DRIFT_TOO_LARGE: Final = "drift_too_large"
+NOT_ADDITIVE: Final = "not_additive"
+MIXED_CURRENCIES: Final = "mixed_currencies"
+NO_DATA: Final = "no_data"
+
+ZERO: Final = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What happened in a store in a quarter hour, or the sum of that over any set of quarter hours.
+
+    Camera time is in milliseconds weighted by door, so that it adds up without rounding; its weights average one.
+    "Matched" sums are over the quarter hours in which both sides were observed: the doors to the store's threshold,
+    the tills at all that day. Money is in the store's currency.
+
+    Attributes:
+        open_quarters: quarter hours of opening time begun so far.
+        entries: crossings inwards on door lines within opening hours, all classes; `exits` likewise outwards.
+        groups: buying groups that entered, staff aside.
+        passers_by: crossings of street lines within opening hours, both directions.
+        all_in: entries whether open or not, for the occupancy; `all_out` likewise.
+        camera_quarters: open quarter hours times door cameras installed; none means that nobody could look.
+        due_ms: what the door cameras should have watched.
+        observed_ms: what they did watch.
+        required_ms: what they had to watch for the store's coverage threshold.
+        till_quarters: open quarter hours of days on which the tills reported anything.
+        sales_squares: sum of squared receipt totals, for the spread of the average; `units_squares` likewise.
+        refunds: paid back, as a positive amount.
+        capture_entries: entries over quarter hours in which doors and street were both observed.
+    """
+
+    open_quarters: int = 0
+    entries: int = 0
+    exits: int = 0
+    staff_entries: int = 0
+    child_entries: int = 0
+    groups: int = 0
+    passers_by: int = 0
+    all_in: int = 0
+    all_out: int = 0
+    camera_quarters: int = 0
+    due_ms: int = 0
+    observed_ms: int = 0
+    required_ms: int = 0
+    street_quarters: int = 0
+    till_quarters: int = 0
+    transactions: int = 0
+    gross_sales: Decimal = ZERO
+    sales_squares: Decimal = ZERO
+    units: Decimal = ZERO
+    units_squares: Decimal = ZERO
+    refund_count: int = 0
+    refunds: Decimal = ZERO
+    member_transactions: int = 0
+    member_sales: Decimal = ZERO
+    member_squares: Decimal = ZERO
+    matched_quarters: int = 0
+    matched_visitors: int = 0
+    matched_groups: int = 0
+    matched_transactions: int = 0
+    matched_sales: Decimal = ZERO
+    matched_squares: Decimal = ZERO
+    capture_quarters: int = 0
+    capture_entries: int = 0
+    capture_passers_by: int = 0
+
+    @classmethod
+    def total(cls, parts: "Iterable[Facts]") -> "Facts":
+        """The sum of the parts, field by field."""
+        sums: dict[str, int | Decimal] = dict.fromkeys(FACT_NAMES, 0)
+        sums.update(dict.fromkeys(DECIMAL_FACTS, ZERO))
+        for part in parts:
+            for name in FACT_NAMES:
+                sums[name] += getattr(part, name)
+        return cls(**sums)  # type: ignore[arg-type]  # the loop keeps each field's own type
+
+    @property
+    def visitors(self) -> int:
+        """Entries less staff entries."""
+        return self.entries - self.staff_entries
+
+    @property
+    def net_sales(self) -> Decimal:
+        """Gross sales less refunds, each on its own day."""
+        return self.gross_sales - self.refunds
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the due camera time that was watched, 0 to 1; None when none was due."""
+        return self.observed_ms / self.due_ms if self.due_ms else None
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether what was watched reaches the threshold."""
+        return self.due_ms > 0 and self.observed_ms >= self.required_ms
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it at all."""
+        return all(not getattr(self, name) for name in FACT_NAMES)
+
+
+FACT_NAMES: Final = tuple(item.name for item in fields(Facts))
+DECIMAL_FACTS: Final = frozenset(
+    {
+        "gross_sales",
+        "sales_squares",
+        "units",
+        "units_squares",
+        "refunds",
+        "member_sales",
+        "member_squares",
+        "matched_sales",
+        "matched_squares",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """How many people are inside at the end of a period.
+
+    Attributes:
+        now: never below zero: when more have left than came in, those who left had been missed coming in.
+        peak: the most at the end of any quarter hour of the period.
+        drift: people missed so far this business day, by the reasoning of `now`; on a finished day also those who
+            never left.
+    """
+
+    now: int = 0
+    peak: int = 0
+    drift: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QuarterFacts:
+    """One quarter hour: its UTC start, whether the store is open, and what happened."""
+
+    start: datetime
+    is_open: bool
+    facts: Facts
+    occupancy: Occupancy
+
+
+@dataclass(frozen=True, slots=True)
+class HourFacts:
+    """One hour of the store's clock.
+
+    Attributes:
+        start: UTC; not always on a UTC hour (Kathmandu), see `StoreHour`.
+        local: the same instant on the store's clock.
+        is_open: whether the store is open in any part of it.
+    """
+
+    start: datetime
+    local: datetime
+    is_open: bool
+    facts: Facts
+    occupancy: Occupancy
+
+
+@dataclass(frozen=True, slots=True)
+class DayFacts:
+    """One business day of one store.
+
+    Attributes:
+        start: first instant (UTC); `end` is the first after it.
+        as_of: facts up to here are in it (UTC); `end` for a finished day.
+        is_over: whether the business day had ended at `as_of`.
+    """
+
+    store_id: str
+    day: date
+    start: datetime
+    end: datetime
+    as_of: datetime
+    is_over: bool
+    facts: Facts
+    occupancy: Occupancy
+    hours: tuple[HourFacts, ...]
+    quarters: tuple[QuarterFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HourSlot:
+    """Visitors of one hour of the week, on the store's clock (weekday 0 = Monday)."""
+
+    weekday: int
+    hour: int
+    visitors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """All that a KPI may read: the sums, and what can't be summed where the period has it."""
+
+    facts: Facts
+    occupancy: Occupancy | None = None
+    profile: tuple[HourSlot, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KpiValue:
+    """A KPI's answer for one period.
+
+    Attributes:
+        value: None when withheld. Counts are int, ratios (0.25 is 25%) have six decimals, money two.
+        unit: ``count``, ``ratio``, ``people``, ``hours``, ``units``, or a currency such as ``CNY``.
+        withheld: a stable code when there is no value.
+        coverage: share of due camera time watched; None where no camera has a part in it, or none was due.
+        low: lower end of the 95% interval, for ratios; `high` the upper.
+        numerator: what was divided, also when withheld; None for what is no ratio.
+        denominator: by what it was divided, also when withheld.
+        threshold: coverage asked for, where one is.
+        detail: anything more a reader needs, such as which hours are the power hours.
+    """
+
+    value: Decimal | int | None
+    unit: str
+    withheld: str | None = None
+    coverage: float | None = None
+    low: Decimal | None = None
+    high: Decimal | None = None
+    numerator: Decimal | int | None = None
+    denominator: Decimal | int | None = None
+    threshold: float | None = None
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """One group of a report.
+
+    Attributes:
+        key: the group's labels joined by ``/``; empty for the chain.
+        labels: by dimension: ``{"store": "S01", "day": "2026-11-21"}``.
+        values: by KPI slug.
+        compare: the same for the period compared with; None when none was asked for.
+        coverage: share of the due camera time watched in the whole group.
+        days: store-days in the group.
+    """
+
+    key: str
+    labels: Mapping[str, str]
+    values: Mapping[str, KpiValue]
+    compare: Mapping[str, KpiValue] | None
+    coverage: float | None
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """KPIs of stores over days.
+
+    Attributes:
+        rows: in order of their keys.
+        total: all of them as one group.
+        as_of: facts up to here are in it (UTC).
+        compared_from: first day of the period compared with; None when none was asked for.
+        pending: store-days whose facts have changed and are not in the answer yet.
+    """
+
+    store_ids: tuple[str, ...]
+    kpis: tuple[str, ...]
+    group_by: tuple[str, ...]
+    day_from: date
+    day_to: date
+    compared_from: date | None
+    compared_to: date | None
+    as_of: datetime
+    pending: int
+    rows: tuple[ReportRow, ...]
+    total: ReportRow
+
+
+@dataclass(frozen=True, slots=True)
+class LiveHour:
+    """An hour of today beside the same hour of last week.
+
+    Attributes:
+        start: UTC.
+        label: on the store's clock, such as ``10:00``.
+        is_open: whether the store is open in any part of it.
+        is_past: whether it has begun; a later hour has no facts yet.
+        values: of today, by slug (visitors, entries, exits, transactions, net_sales, conversion).
+        last_week: of the whole hour last week; empty where that day had no such hour.
+    """
+
+    start: datetime
+    label: str
+    is_open: bool
+    is_past: bool
+    values: Mapping[str, KpiValue]
+    last_week: Mapping[str, KpiValue]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveView:
+    """A store today, up to now, beside the same weekday last week up to the same minute of the clock.
+
+    Attributes:
+        as_of: UTC.
+        timezone: IANA name in force today.
+        currency: of all money in it.
+        is_open: now.
+        values: by slug: entries, exits, visitors, occupancy, transactions, conversion, net_sales, atv, upt,
+            sales_per_visitor, member_share, coverage and others.
+        last_week: the same, up to the same minute of the clock.
+        cameras: how each camera in service does, in the reader's language.
+    """
+
+    store_id: str
+    day: date
+    as_of: datetime
+    timezone: str
+    currency: str
+    is_open: bool
+    values: Mapping[str, KpiValue]
+    last_week: Mapping[str, KpiValue]
+    hours: tuple[LiveHour, ...]
+    cameras: tuple[CameraHealth, ...]
