@@ -1,0 +1,162 @@
+"""What the counting is worth: every clip with known crossings, one default configuration per mounting.
+
+Run `python -m bench.bench_accuracy` from the repository's root. Footage is looked for in ../shared/data, or where
+DOORLINE_FOOTAGE says. A crossing found is *true* if one of the truth's has its line and direction and lies within the
+truth's tolerance (each used once, nearest first); one in the other direction near a missed one is *wrong*; the rest is
+*invented*. Speed is decoding and counting, all in, on this machine.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge.camera import open_source
+from edge.detectors import make_detector
+from edge.models import Anchor, Crossing, Direction, Line, Mounting, Point
+from edge.pipeline import make_pipeline
+
+
+class TrueCrossing(msgspec.Struct, frozen=True):
+    frame: int
+    direction: Direction
+    tolerance: int
+
+
+class TrueLine(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    name: str
+    start: Point
+    end: Point
+    inside: Point
+    anchor: Anchor
+    crossings: tuple[TrueCrossing, ...]
+
+    def line(self) -> Line:
+        return Line(self.name, self.start, self.end, self.inside, anchor=self.anchor)
+
+
+class Clip(msgspec.Struct, frozen=True):
+    size: tuple[int, int]
+    mounting: Mounting
+    lines: tuple[TrueLine, ...]
+
+
+class Truth(msgspec.Struct, frozen=True):
+    clips: dict[str, Clip]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How one line's crossings compare with the truth."""
+
+    true: int
+    found: int
+    matched: int
+    wrong: int
+
+    @property
+    def missed(self) -> int:
+        return self.true - self.matched - self.wrong
+
+    @property
+    def invented(self) -> int:
+        return self.found - self.matched - self.wrong
+
+
+def compare(truth: Sequence[TrueCrossing], found: Sequence[Crossing]) -> Score:
+    """Match what was found to the truth, each crossing once, nearest in time first."""
+
+    def match(same: bool, left_true: list[int], left_found: list[int]) -> int:
+        pairs = sorted(
+            (abs(truth[t].frame - found[f].frame), t, f)
+            for t in left_true
+            for f in left_found
+            if (truth[t].direction == found[f].direction) is same
+            and abs(truth[t].frame - found[f].frame) <= truth[t].tolerance
+        )
+        count = 0
+        for _, t, f in pairs:
+            if t in left_true and f in left_found:
+                left_true.remove(t)
+                left_found.remove(f)
+                count += 1
+        return count
+
+    rest_true, rest_found = list(range(len(truth))), list(range(len(found)))
+    matched = match(True, rest_true, rest_found)
+    wrong = match(False, rest_true, rest_found)
+    return Score(len(truth), len(found), matched, wrong)
+
+
+def run(path: Path, clip: Clip, detector: str, model: Path | None) -> tuple[list[Crossing], int, float]:
+    """Count one clip; returns crossings, frames and seconds taken."""
+    lines = [line.line() for line in clip.lines]
+    width, height = clip.size
+    began = time.perf_counter()
+    pipeline = make_pipeline(
+        make_detector(detector, mounting=clip.mounting, model=model),
+        lines,
+        mounting=clip.mounting,
+        aspect=width / height,
+    )
+    crossings: list[Crossing] = []
+    frames = 0
+    with open_source(str(path)) as source:
+        for frame in source:
+            crossings += pipeline.step(frame).crossings
+            frames += 1
+    crossings += pipeline.finish()
+    return crossings, frames, time.perf_counter() - began
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--detector", default="motion")
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--only", default="", help="part of a clip's name")
+    parser.add_argument("--each", action="store_true", help="print every crossing found")
+    options: Any = parser.parse_args(arguments)
+    footage = Path(os.environ.get("DOORLINE_FOOTAGE", Path(__file__).parents[2] / "shared" / "data"))
+    if not (footage / "truth.json").exists():
+        print(f"No footage at {footage}: set DOORLINE_FOOTAGE to the folder with truth.json.", file=sys.stderr)
+        return 2
+    truth = msgspec.json.decode((footage / "truth.json").read_bytes(), type=Truth)
+    heads = ("true", "found", "right", "missed", "invented", "wrong dir", "frames/s")
+    print(f"{'clip':<34}{'line':<8}" + _columns(heads))
+    totals = [0] * 6
+    for name, clip in truth.clips.items():
+        if options.only not in name:
+            continue
+        crossings, frames, seconds = run(footage / "video" / name, clip, options.detector, options.model)
+        for line in clip.lines:
+            found = sorted((c for c in crossings if c.line_id == line.name), key=lambda c: c.frame)
+            s = compare(line.crossings, found)
+            row = (s.true, s.found, s.matched, s.missed, s.invented, s.wrong)
+            totals = [a + b for a, b in zip(totals, row, strict=True)]
+            print(f"{name:<34}{line.name:<8}" + _columns((*row, round(frames / seconds))))
+            if options.each:
+                print(
+                    json.dumps(
+                        {
+                            "true": [(t.frame, t.direction) for t in line.crossings],
+                            "found": [(c.frame, c.direction, c.track_id) for c in found],
+                        }
+                    )
+                )
+    print(f"{'all':<42}" + _columns(totals))
+    return 0
+
+
+def _columns(values: Sequence[object]) -> str:
+    return "".join(f"{value!s:>{width}}" for value, width in zip(values, (5, 6, 6, 7, 9, 10, 9), strict=False))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
