@@ -1,0 +1,67 @@
+"""One batch read from the disk: what may go out together.
+
+A batch is of one epoch and without a hole, ends before a record that has no date yet, and stays well under the size a
+server takes. A record that the disk can't give back any more must not hold up all that follow it.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from edge.dating import stands_for
+from edge.outbox_store import EpochRow, RecordRow, Store
+from wire import messages
+from wire.messages import Record, Tally, WireError
+
+log = logging.getLogger(__name__)
+
+#: A batch's records together stay below this (bytes); a single larger one goes alone.
+MAX_BATCH_BYTES: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Records of one epoch to send now, in order, without a hole.
+
+    Attributes:
+        oldest: the lowest number of this epoch still held.
+    """
+
+    epoch: str
+    oldest: int
+    records: tuple[Record, ...]
+
+
+def read_batch(store: Store, epoch: EpochRow, max_records: int) -> tuple[Held | None, int]:
+    """What follows the acknowledged part of an epoch, and how many records could not be read (they are lost).
+
+    Raises:
+        sqlite3.Error: from the disk.
+    """
+    records: list[Record] = []
+    size = lost = 0
+    for row in store.records(epoch.ordinal, epoch.acked, max_records):
+        size += len(row.body)
+        hole = bool(records) and row.from_seq != records[-1].seq + 1
+        if row.uptime is not None or hole or (records and size > MAX_BATCH_BYTES):
+            break
+        try:
+            record = messages.decode_record(row.body)
+        except WireError as error:
+            log.error("outbox: record %d of epoch %s can't be read: %s", row.seq, epoch.epoch, error)  # noqa: TRY400
+            record = _put_in_place(store, epoch, row)
+            lost += stands_for(record)
+        records.append(record)
+    if not records:
+        return None, lost
+    oldest = store.oldest(epoch.ordinal)
+    return Held(epoch.epoch, messages.first_seq(records[0]) if oldest is None else oldest, tuple(records)), lost
+
+
+def _put_in_place(store: Store, epoch: EpochRow, row: RecordRow) -> Tally:
+    """A tally of nothing that keeps the unreadable record's number, so that the batch has no hole."""
+    tally = Tally(from_seq=row.from_seq, seq=row.seq)
+    with store.transaction():
+        store.replace_range(epoch.ordinal, RecordRow(row.seq, row.from_seq, 900, None, messages.encode(tally)))
+        store.set_meta("lost", store.meta("lost") + stands_for(tally))
+    return tally

@@ -1,0 +1,120 @@
+"""Records in memory on their way to the disk: what makes one fsync a second enough, and what carries a dead disk.
+
+Camera threads only ever touch this, so a memory card that takes a second for an fsync stops no camera. While the disk
+takes nothing the buffer is bounded by folding its oldest records into sums; only what can't be folded is ever
+dropped, and that is counted.
+"""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from edge.dating import renumbered, stands_for
+from edge.folding import can_fold, fold
+from wire.messages import Record, Tally
+
+#: A tally in memory with more sums than this is folded to quarter hours next time.
+_MANY_SUMS: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A record without its number.
+
+    Attributes:
+        uptime: set while it waits for a date.
+        appended: when, on the process's monotonic clock.
+    """
+
+    record: Record
+    uptime: float | None
+    appended: float
+
+
+class Buffer:
+    """A queue with one reader. `add` may be called from any thread; the rest belongs to whoever commits."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._drafts: deque[Draft] = deque()
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def __len__(self) -> int:
+        """Records waiting, each tally counted as what it stands for."""
+        return self._count
+
+    def add(self, record: Record, uptime: float | None) -> None:
+        """Append one record."""
+        with self._changed:
+            self._drafts.append(Draft(record, uptime, time.monotonic()))
+            self._count += stands_for(record)
+            if len(self._drafts) == 1:
+                self._changed.notify_all()
+
+    def peek(self) -> list[Draft]:
+        """All that wait, oldest first; they stay until `drop`."""
+        with self._changed:
+            return list(self._drafts)
+
+    def drop(self, number: int) -> None:
+        """The oldest `number` drafts are on disk."""
+        with self._changed:
+            for _ in range(number):
+                self._count -= stands_for(self._drafts.popleft().record)
+
+    def wait(self, timeout_s: float) -> float | None:
+        """Wait until something is there, or is woken; when the oldest was appended, or None."""
+        with self._changed:
+            if not self._drafts:
+                self._changed.wait(timeout_s)
+            return self._drafts[0].appended if self._drafts else None
+
+    def wake(self) -> None:
+        """End a wait."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def shrink(self) -> int:
+        """Bring it below its limit by folding, or, where nothing can be folded, by dropping. How many were lost."""
+        lost = 0
+        with self._changed:
+            while len(self._drafts) > self._limit:
+                start, length = self._run()
+                if length < 2:
+                    number = max(1, self._limit // 10)
+                    lost += sum(stands_for(self._drafts.popleft().record) for _ in range(number))
+                    continue
+                self._fold(start, length)
+            self._count -= lost
+        return lost
+
+    def _run(self) -> tuple[int, int]:
+        """Where the first stretch of foldable drafts begins, and its length (at most half the limit)."""
+        start = length = 0
+        for place, draft in enumerate(self._drafts):
+            if draft.uptime is None and can_fold(draft.record):
+                length += 1
+                if length >= max(2, self._limit // 2):
+                    break
+            elif length >= 2:
+                break
+            else:
+                start, length = place + 1, 0
+        return start, length
+
+    def _fold(self, start: int, length: int) -> None:
+        drafts = list(islice(self._drafts, start, start + length))
+        records: list[Record] = []
+        number = 0
+        for draft in drafts:
+            records.append(renumbered(draft.record, number))
+            number = records[-1].seq
+        many = any(isinstance(each, Tally) and len(each.crossings) > _MANY_SUMS for each in records)
+        tally = Draft(fold(records, 900 if many else 60), None, drafts[0].appended)
+        rest = list(self._drafts)
+        rest[start : start + length] = [tally]
+        self._drafts = deque(rest)
