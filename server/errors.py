@@ -1,9 +1,10 @@
 """Errors the server can answer with, each knowing its HTTP status and a code that stays the same.
 
-One shape for the whole API: ``{"error": {"code", "message", "field", "remedy"}}``. A route raises; `app.py` turns it
-into that shape. A message says what was wrong and where; the remedy says what to do.
+One shape for the whole API: ``{"error": {"code", "message", "field", "remedy", "detail"}}``. A route
+raises; `app.py` turns it into that shape. A message says what was wrong and where; the remedy says what to do.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -14,16 +15,25 @@ class DoorlineError(Exception):
         message: what was wrong and where.
         field: the input's field, when one is to blame.
         remedy: what the caller can do.
+        detail: more for programs, such as the id of what is there already.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
 
-    def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        remedy: str | None = None,
+        detail: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.field = field
         self.remedy = remedy
+        self.detail = detail
 
 
 class InvalidInput(DoorlineError):

@@ -1,0 +1,1 @@
+"""VIPs: enrolled once per phone number, encrypted at rest, found by keyed hashes."""
