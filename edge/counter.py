@@ -259,12 +259,12 @@ class Counter:
         return []
 
     def _end(self, walker: _Walker) -> list[Crossing]:
-        """A track is over: one clear sighting beyond the band has to do, and whatever waited is given out."""
+        """A track is over: one sighting beyond the band, not taken back, has to do; what waited is given out."""
         found: list[Crossing] = []
         for number, passage in enumerate(walker.passages):
             if passage.beyond and passage.last is not None:
                 depth = self._segments[number].depth(passage.last[1])
-                if depth * -passage.side > self._params.band:
+                if depth * -passage.side > 0:
                     found += self._settle(walker, number, 0.6)
             found += [self._crossing(walker, number, cut, sure) for cut, sure in passage.counted]
         return found
