@@ -200,7 +200,7 @@ def members_by_tokens(
     """Members of the scope's own stores that have any of the tokens, newest first."""
     with conn.cursor(row_factory=class_row(MemberRow)) as cursor:
         return cursor.execute(
-            _MEMBER
+            _MEMBER  # noqa: S608 - constants
             + """
               AND (%(scope)s::text[] IS NULL OR m.home_store = ANY(%(scope)s))
               AND m.member_id IN (
@@ -210,7 +210,7 @@ def members_by_tokens(
                     ON t.kind = wanted.kind AND t.token = wanted.token)
             ORDER BY m.enrolled_at DESC, m.member_id
             LIMIT %(limit)s
-            """,  # noqa: S608 - constants
+            """,
             {
                 "scope": scope.store_ids,
                 "kinds": [kind for kind, _ in tokens],
