@@ -90,7 +90,7 @@ class CoverageParams:
 
     gap_s: float = 2.0
     dark: float = 8.0
-    covered: float = 0.35
+    covered: float = 8.0
     covered_s: float = 3.0
     frozen: float = 0.0
     frozen_s: float = 20.0
