@@ -1,0 +1,424 @@
+"""The outbox's way to the server: what to send, when to send it again, and what an answer changes.
+
+One thread owns every rule; a transport only carries. The traps: a message broker's "taken" is not a commit, so only the
+server's own ack lets a record go; silence means send again, never assume; a backlog of three days must not stand
+before the customer who walks in now, so there are two lanes with one batch in flight each; and a thousand boxes
+whose broker came back must not all call in the same second, hence full jitter.
+"""
+
+import logging
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from edge.clock import Clock, moment
+from edge.outbox import LANES, Lane, Outbox
+from edge.transport import Closed, Event, Opened, Received, Settled, Transport
+from wire import messages
+from wire.messages import Ack, CameraStatus, Config, Refusal, Rewind, Status, WireError
+from wire.topics import Channel
+
+log = logging.getLogger(__name__)
+
+_STATUS_EVERY_S: Final = 60.0
+#: Silence is answered with ever longer pauses up to this (seconds), or `resend_after_s` where that is more.
+_LONGEST_SILENCE_S: Final = 60.0
+#: A connection that does not come to be in this time is given up (seconds).
+_OPEN_TIMEOUT_S: Final = 15.0
+#: How long a good-bye may take (seconds).
+_FAREWELL_S: Final = 2.0
+_IDLE_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Full jitter: anything from nothing to a limit that doubles (seconds)."""
+
+    base_s: float = 1.0
+    cap_s: float = 60.0
+
+    def delay(self, attempt: int) -> float:
+        """How long to wait before attempt `attempt` (from 0)."""
+        return random.uniform(0.0, min(self.cap_s, self.base_s * 2.0 ** min(attempt, 20)))  # noqa: S311 - no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the agent adds to the status."""
+
+    cameras: tuple[CameraStatus, ...] = ()
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A batch the server has not answered."""
+
+    epoch: str
+    first_seq: int
+    last_seq: int
+    count: int
+    resend_at: float
+    tokens: set[int]
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One lane: at most one batch in flight, and how often the server has not moved."""
+
+    name: Lane
+    flight: _Flight | None = None
+    silences: int = 0
+    rewinds: int = 0
+    refusals: int = 0
+    not_before: float = 0.0
+
+
+@dataclass(slots=True)
+class _Link:
+    """The connection as the uplink sees it; `state` is closed, opening or open."""
+
+    number: int = 0
+    state: str = "closed"
+    attempts: int = 0
+    next_at: float = 0.0
+    deadline: float = 0.0
+    problem: str = ""
+    tokens: set[int] = field(default_factory=set)
+
+
+class Uplink:
+    """Sends what the outbox holds until the server has it. `start` once, `stop` once."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        transport: Transport,
+        clock: Clock,
+        *,
+        device: str,
+        flush_after_s: float = 5.0,
+        max_batch: int = 2000,
+        resend_after_s: float = 15.0,
+        version: str = "",
+        report: Callable[[], Report] = Report,
+        on_config: Callable[[Config], None] | None = None,
+        backoff: Backoff | None = None,
+        refusal_backoff: Backoff | None = None,
+    ) -> None:
+        """Nothing runs yet.
+
+        Args:
+            outbox: what to send; its `on_commit` becomes ours.
+            transport: the way to the server.
+            clock: dates `sent_at` and the status.
+            device: our name in every message.
+            flush_after_s, max_batch, resend_after_s: see `edge.config.OutboxSettings`.
+            version: of the software, for the status.
+            report: asked for cameras and problems, from the uplink's thread.
+            on_config: told what the server wants us to be, from the uplink's thread.
+            backoff: between attempts to connect.
+            refusal_backoff: after the server refused a batch.
+        """
+        self._outbox = outbox
+        self._transport = transport
+        self._clock = clock
+        self._device = device
+        self._flush_after_s = flush_after_s
+        self._max_batch = max_batch
+        self._resend_after_s = resend_after_s
+        self._version = version
+        self._report = report
+        self._on_config = on_config
+        self._backoff = backoff or Backoff()
+        self._refusal_backoff = refusal_backoff or Backoff(10.0, 300.0)
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._lanes: dict[Lane, _Lane] = {name: _Lane(name) for name in LANES}
+        self._link = _Link()
+        self._server_problem = ""
+        self._said: object = None
+        self._status_at = 0.0
+        self._stopping = threading.Event()
+        self._open = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
+        outbox.on_commit = self.wake
+
+    def start(self) -> None:
+        """Begin to connect and to send."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 4.0) -> None:
+        """Say good-bye and end."""
+        self._stopping.set()
+        self.wake()
+        self._thread.join(timeout_s)
+
+    def wake(self) -> None:
+        """Look again now: something was committed, or changed in the status. From any thread."""
+        self._events.put(None)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server's broker hears us now."""
+        return self._open.is_set()
+
+    # -- the loop --------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._handle(self._next_event(self._step(time.monotonic())))
+            except Exception as error:
+                # The thread that delivers must outlive its own mistakes; they are said aloud instead.
+                log.exception("uplink: unexpected error; starting over with a new connection")
+                self._lose(f"unexpected error in the uplink: {error}")
+        self._farewell()
+
+    def _next_event(self, timeout_s: float) -> Event | None:
+        try:
+            return self._events.get(timeout=max(0.0, timeout_s))
+        except queue.Empty:
+            return None
+
+    def _step(self, now: float) -> float:
+        """Do what is due; seconds until something may be due again."""
+        link = self._link
+        if link.state == "closed":
+            if now < link.next_at:
+                return link.next_at - now
+            self._connect(now)
+        if link.state == "opening":
+            if now < link.deadline:
+                return link.deadline - now
+            self._lose("the broker does not answer")
+            return 0.0
+        self._say_status(now)
+        due = [self._serve(lane, now) for lane in self._lanes.values()]
+        return max(0.0, min([_IDLE_S, *(at - now for at in due)]))
+
+    def _connect(self, now: float) -> None:
+        link = self._link
+        link.number += 1
+        link.state = "opening"
+        link.deadline = now + _OPEN_TIMEOUT_S
+        will = Status(device=self._device, online=False, version=self._version, problem="connection lost")
+        self._transport.open(link.number, self._events.put, messages.encode(will))
+
+    def _lose(self, reason: str) -> None:
+        """The connection is no more: everything in flight is open again, and we come back after a while."""
+        link = self._link
+        self._transport.abort()
+        self._open.clear()
+        delay = self._backoff.delay(link.attempts)
+        link.attempts += 1
+        link.state, link.next_at = "closed", time.monotonic() + delay
+        if reason != link.problem:
+            log.warning("uplink: %s; trying again within %.0f s", reason, max(1.0, delay))
+        link.problem = reason
+        link.tokens.clear()
+        for lane in self._lanes.values():
+            lane.flight = None
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    def _handle(self, event: Event | None) -> None:
+        if event is None or event.connection != self._link.number or self._link.state == "closed":
+            return
+        match event:
+            case Opened(detail=detail):
+                self._opened(detail)
+            case Closed(reason=reason):
+                self._lose(reason)
+            case Settled(token=token, refused=refused):
+                self._settled(token, refused)
+            case Received(channel=channel, payload=payload):
+                self._received(channel, payload)
+
+    def _opened(self, detail: str) -> None:
+        link = self._link
+        link.state, link.problem = "open", ""
+        self._open.set()
+        self._said = None
+        log.info("uplink: connected (%s), %d records to send", detail, self._outbox.pending)
+        self._spare_today()
+
+    def _spare_today(self) -> None:
+        """A long backlog becomes an epoch of its own lane, so that it does not stand before what is counted now."""
+        if self._outbox.waiting("live").count > self._max_batch:
+            self._outbox.begin_epoch()
+            self._lanes["live"].flight = None
+
+    def _settled(self, token: int, refused: str) -> None:
+        self._link.tokens.discard(token)
+        if not refused:
+            return
+        for lane in self._lanes.values():
+            if lane.flight is not None and token in lane.flight.tokens:
+                self._refused(lane, f"the broker would not take a batch ({refused}): check its access list")
+
+    def _received(self, channel: Channel, payload: bytes) -> None:
+        try:
+            match channel:
+                case Channel.ACK:
+                    self._acked(messages.decode(payload, Ack))
+                case Channel.REWIND:
+                    self._rewound(messages.decode(payload, Rewind))
+                case Channel.REFUSAL:
+                    self._server_refused(messages.decode(payload, Refusal))
+                case Channel.CONFIG if payload and self._on_config is not None:
+                    self._on_config(messages.decode(payload, Config))
+                case _:
+                    log.debug("uplink: nothing to do for a message on %s", channel.value)
+        except WireError as error:
+            log.warning("uplink: a message on %s is not of the contract: %s", channel.value, error)
+            self._server_problem = f"a message on {channel.value} is not of the contract: {error}"
+
+    def _acked(self, ack: Ack) -> None:
+        self._outbox.acknowledge(ack.epoch, ack.seq)
+        for lane in self._lanes.values():
+            flight = lane.flight
+            if flight is None or flight.epoch != ack.epoch or ack.seq < flight.last_seq:
+                continue
+            log.info("uplink: server has %s lane's %d records, %d to go", lane.name, flight.count, self._outbox.pending)
+            silent, lane.flight = lane.silences > 0, None
+            lane.silences = lane.rewinds = lane.refusals = 0
+            lane.not_before = 0.0
+            self._server_problem = ""
+            self._link.attempts = 0
+            if silent:
+                self._spare_today()
+
+    def _rewound(self, rewind: Rewind) -> None:
+        lane = self._lane_of(rewind.epoch)
+        if lane is not None and lane.flight is not None and lane.flight.first_seq == rewind.seq:
+            return  # just that is on its way
+        self._outbox.rewind(rewind.epoch, rewind.seq)
+        if lane is not None:
+            lane.flight = None
+            # Where the server can't be content with what we hold, asking again and again must not melt the link.
+            if lane.rewinds:
+                lane.not_before = time.monotonic() + self._backoff.delay(lane.rewinds)
+            lane.rewinds += 1
+
+    def _server_refused(self, refusal: Refusal) -> None:
+        text = f"the server refused a batch ({refusal.code}): {refusal.reason}"
+        only = None if refusal.epoch is None else self._lane_of(refusal.epoch)
+        for lane in [only] if only is not None else list(self._lanes.values()):
+            self._refused(lane, text)
+
+    def _refused(self, lane: _Lane, text: str) -> None:
+        """Everything is kept; the lane rests, and the status says why."""
+        delay = self._refusal_backoff.delay(lane.refusals)
+        lane.flight = None
+        lane.refusals += 1
+        lane.not_before = time.monotonic() + delay
+        if text != self._server_problem:
+            log.warning("uplink: %s; everything is kept, trying again within %.0f s", text, max(1.0, delay))
+        self._server_problem = text
+
+    def _lane_of(self, epoch: str) -> _Lane | None:
+        return next((each for each in self._lanes.values() if each.flight and each.flight.epoch == epoch), None)
+
+    # -- sending ---------------------------------------------------------------------------------------------------
+
+    def _serve(self, lane: _Lane, now: float) -> float:
+        """Send what is due in a lane; when (monotonic) something may be due again."""
+        flight = lane.flight
+        if flight is not None:
+            if now < flight.resend_at:
+                return flight.resend_at
+            if flight.tokens & self._link.tokens:
+                self._lose("the broker takes nothing any more")
+                return now
+            lane.silences += 1
+            lane.flight = None
+            log.warning("uplink: no answer to %d records of the %s lane; sending again", flight.count, lane.name)
+            if lane.silences >= 3 and not self._server_problem:
+                self._server_problem = "the server does not answer; everything is kept and sent again"
+        if now < lane.not_before:
+            return lane.not_before
+        due = self._due(lane, now)
+        return due if due > now else self._send(lane, now)
+
+    def _due(self, lane: _Lane, now: float) -> float:
+        waiting = self._outbox.waiting(lane.name)
+        if waiting.count == 0:
+            return now + _IDLE_S
+        if waiting.since is None or waiting.count >= self._max_batch or lane.silences:
+            return now
+        return waiting.since + self._flush_after_s
+
+    def _send(self, lane: _Lane, now: float) -> float:
+        held = self._outbox.next_batch(lane.name)
+        if held is None:
+            return now + _IDLE_S
+        batch = messages.make_batch(
+            device=self._device,
+            epoch=held.epoch,
+            oldest=held.oldest,
+            sent_at=moment(self._clock).at or datetime.now(UTC),
+            records=held.records,
+        )
+        wait = min(self._resend_after_s * 2.0 ** min(lane.silences, 10), max(self._resend_after_s, _LONGEST_SILENCE_S))
+        token = self._say(Channel.BATCH, messages.encode(batch), expires_s=wait)
+        if token is None:
+            return now
+        count = batch.last_seq - batch.first_seq + 1
+        lane.flight = _Flight(held.epoch, batch.first_seq, batch.last_seq, count, now + wait, {token})
+        return now + wait
+
+    def _say(
+        self, channel: Channel, payload: bytes, *, retain: bool = False, expires_s: float | None = None
+    ) -> int | None:
+        try:
+            token = self._transport.send(channel, payload, retain=retain, expires_s=expires_s)
+        except ConnectionError as error:
+            self._lose(str(error))
+            return None
+        self._link.tokens.add(token)
+        return token
+
+    # -- status ----------------------------------------------------------------------------------------------------
+
+    def _status(self, *, online: bool) -> Status:
+        report = self._report()
+        problems = (report.problem, self._outbox.problem, self._server_problem)
+        return Status(
+            device=self._device,
+            online=online,
+            at=moment(self._clock).at,
+            version=self._version,
+            epoch=self._outbox.epoch,
+            pending=self._outbox.pending,
+            lost=self._outbox.lost,
+            problem="; ".join(each for each in problems if each),
+            cameras=report.cameras,
+        )
+
+    def _say_status(self, now: float) -> None:
+        """When something changed that a person would want to know, and every minute."""
+        status = self._status(online=True)
+        changed = (status.epoch, status.lost, status.problem, [(c.camera, c.state, c.message) for c in status.cameras])
+        if changed == self._said and now < self._status_at:
+            return
+        if self._say(Channel.STATUS, messages.encode(status), retain=True) is not None:
+            self._said, self._status_at = changed, now + _STATUS_EVERY_S
+
+    def _farewell(self) -> None:
+        """An offline status of our own, with the last numbers, instead of the will."""
+        if self._link.state == "open":
+            token = self._say(Channel.STATUS, messages.encode(self._status(online=False)), retain=True)
+            until = time.monotonic() + _FAREWELL_S
+            while token in self._link.tokens and (left := until - time.monotonic()) > 0:
+                event = self._next_event(left)
+                if isinstance(event, Settled | Closed):
+                    self._handle(event)
+            self._transport.close()
+        else:
+            self._transport.abort()
+        self._open.clear()
