@@ -34,6 +34,7 @@ class TrafficRow:
     """Crossings of one line kind in one quarter hour, by direction and class."""
 
     store_id: str
+    day: date
     quarter: datetime
     kind: str
     direction: str
@@ -47,6 +48,7 @@ class CoverageRow:
     """Seconds watched in each minute of a camera's quarter hour."""
 
     store_id: str
+    day: date
     camera_id: str
     quarter: datetime
     minute_seconds: list[float]
@@ -73,6 +75,7 @@ class ReceiptRow:
     """
 
     store_id: str
+    day: date
     quarter: datetime
     received: int
     transactions: int
@@ -92,6 +95,7 @@ class DoorHistory:
     """What a door camera saw over the weeks before: entries, and for how many seconds it looked."""
 
     store_id: str
+    day: date
     camera_id: str
     entries: int
     seconds: float
@@ -193,7 +197,7 @@ def _quarters(inputs: DayInputs, start: datetime, until: datetime, opened: Seque
     traffic: dict[datetime, list[TrafficRow]] = defaultdict(list)
     for row in inputs.traffic:
         traffic[row.quarter].append(row)
-    receipts = {receipt.quarter: receipt for receipt in inputs.receipts}
+    rung_up = {receipt.quarter: receipt for receipt in inputs.receipts}
     sold: dict[datetime, list[ReceiptRow]] = defaultdict(list)
     for receipt in inputs.receipts:
         if (match := _counted_with(receipt.quarter, opened)) is not None:
@@ -209,8 +213,8 @@ def _quarters(inputs: DayInputs, start: datetime, until: datetime, opened: Seque
         sums: dict[str, int | Decimal] = defaultdict(int)
         crossed = _crossings(traffic[quarter])
         sums["all_in"], sums["all_out"] = crossed["entries"], crossed["exits"]
-        if receipt := receipts.get(quarter):
-            _add_receipts(sums, receipt)
+        if own := rung_up.get(quarter):
+            _add_receipts(sums, own)
         if quarter in is_open:
             _add_open(sums, crossed, doors[quarter], street[quarter], inputs.threshold)
             if tills_spoke:

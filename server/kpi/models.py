@@ -264,7 +264,7 @@ class ReportRow:
         values: by KPI slug.
         compare: the same for the period compared with; None when none was asked for.
         coverage: share of the due camera time watched in the whole group.
-        days: store-days in the group.
+        periods: store-days in the group; store-hours where grouped by hours.
     """
 
     key: str
@@ -272,7 +272,7 @@ class ReportRow:
     values: Mapping[str, KpiValue]
     compare: Mapping[str, KpiValue] | None
     coverage: float | None
-    days: int
+    periods: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,405 @@
+"""SQL of the facts: what a day is computed from, and the rows it is kept in. Reports read `report_repository`.
+
+Everything is read for many store-days at once, each with its own bounds in UTC, because a chain's "today" is a
+different pair of instants in every timezone. The plan these queries rely on: for each window, one range of the
+primary key (store_id, quarter, ...).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from psycopg import sql
+from psycopg.rows import class_row, scalar_row
+
+from server.access.models import Scope
+from server.kpi.facts import CameraRow, CoverageRow, DoorHistory, ReceiptRow, TrafficRow
+from server.kpi.models import FACT_NAMES, Facts, HourFacts, Occupancy
+from server.storage.pool import Connection
+
+_WINDOWS: Final = sql.SQL("""
+    unnest(%(stores)s::text[], %(days)s::date[], %(starts)s::timestamptz[], %(ends)s::timestamptz[])
+        AS w (store_id, day, start_at, end_at)
+""")
+_IN_SCOPE: Final = sql.SQL("(%(scope)s::text[] IS NULL OR w.store_id = ANY(%(scope)s))")
+_QUARTER: Final = sql.SQL("date_bin('15 minutes', {at}, '2000-01-01 00:00:00+00'::timestamptz)")
+_SOLD: Final = sql.SQL("FILTER (WHERE r.kind = 'sale' AND r.voided_at IS NULL)")
+_TO_MEMBER: Final = sql.SQL("FILTER (WHERE r.kind = 'sale' AND r.voided_at IS NULL AND r.member_id IS NOT NULL)")
+_REFUNDED: Final = sql.SQL("FILTER (WHERE r.kind = 'refund' AND r.voided_at IS NULL)")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of a store's business day (UTC, end excluded)."""
+
+    store_id: str
+    day: date
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdRow:
+    """The coverage threshold in force in a store on a day."""
+
+    store_id: str
+    day: date
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDay:
+    """The current row of a store-day."""
+
+    version: int
+    provisional: bool
+    computed_at: datetime
+    facts: Facts
+    occupancy: Occupancy
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHour:
+    """A row of store_hour."""
+
+    hour: datetime
+    local_hour: int
+    facts: Facts
+    occupancy: Occupancy
+
+
+def _over(scope: Scope, windows: Sequence[Window]) -> dict[str, Any]:
+    return {
+        "scope": scope.store_ids,
+        "stores": [window.store_id for window in windows],
+        "days": [window.day for window in windows],
+        "starts": [window.start for window in windows],
+        "ends": [window.end for window in windows],
+    }
+
+
+def traffic(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[TrafficRow]:
+    """Crossings of door and street lines by quarter hour, from the roll-up."""
+    with conn.cursor(row_factory=class_row(TrafficRow)) as cursor:
+        return cursor.execute(
+            sql.SQL("""
+            SELECT w.store_id, w.day, t.quarter, l.kind, t.direction, t.class AS crossing_class,
+                   sum(t.count)::int AS crossings, sum(t.groups)::int AS groups
+            FROM {windows}
+            JOIN traffic_15m t ON t.store_id = w.store_id AND t.quarter >= w.start_at AND t.quarter < w.end_at
+            JOIN line l ON l.line_id = t.line_id AND l.kind <> 'interior'
+            WHERE {in_scope}
+            GROUP BY w.store_id, w.day, t.quarter, l.kind, t.direction, t.class
+            """).format(windows=_WINDOWS, in_scope=_IN_SCOPE),
+            _over(scope, windows),
+        ).fetchall()
+
+
+def raw_traffic(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[TrafficRow]:
+    """The same from the raw crossings, for the begun quarter hour of a moment in the past."""
+    quarter = _QUARTER.format(at=sql.Identifier("c", "at"))
+    with conn.cursor(row_factory=class_row(TrafficRow)) as cursor:
+        return cursor.execute(
+            sql.SQL("""
+            SELECT w.store_id, w.day, {quarter} AS quarter, l.kind, c.direction, c.class AS crossing_class,
+                   count(*)::int AS crossings, (count(*) FILTER (WHERE c.opens_group))::int AS groups
+            FROM {windows}
+            JOIN crossing c ON c.store_id = w.store_id AND c.at >= w.start_at AND c.at < w.end_at
+            JOIN line l ON l.line_id = c.line_id AND l.kind <> 'interior'
+            WHERE {in_scope}
+            GROUP BY w.store_id, w.day, {quarter}, l.kind, c.direction, c.class
+            """).format(windows=_WINDOWS, in_scope=_IN_SCOPE, quarter=quarter),
+            _over(scope, windows),
+        ).fetchall()
+
+
+def coverage(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[CoverageRow]:
+    """Seconds watched by camera, quarter hour and minute."""
+    with conn.cursor(row_factory=class_row(CoverageRow)) as cursor:
+        return cursor.execute(
+            sql.SQL("""
+            SELECT w.store_id, w.day, v.camera_id, v.quarter, v.minute_seconds::float8[] AS minute_seconds
+            FROM {windows}
+            JOIN coverage_15m v ON v.store_id = w.store_id AND v.quarter >= w.start_at AND v.quarter < w.end_at
+            WHERE {in_scope}
+            """).format(windows=_WINDOWS, in_scope=_IN_SCOPE),
+            _over(scope, windows),
+        ).fetchall()
+
+
+def receipts(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[ReceiptRow]:
+    """Receipts of the till channel by quarter hour. Online orders and pick-ups are none of the door's business."""
+    quarter = _QUARTER.format(at=sql.Identifier("r", "at"))
+    with conn.cursor(row_factory=class_row(ReceiptRow)) as cursor:
+        return cursor.execute(
+            sql.SQL("""
+            SELECT w.store_id, w.day, {quarter} AS quarter,
+                   count(*)::int AS received,
+                   (count(*) {sold})::int AS transactions,
+                   coalesce(sum(r.gross) {sold}, 0) AS gross_sales,
+                   coalesce(sum(r.gross * r.gross) {sold}, 0) AS sales_squares,
+                   coalesce(sum(r.units) {sold}, 0) AS units,
+                   coalesce(sum(r.units * r.units) {sold}, 0) AS units_squares,
+                   (count(*) {refunded})::int AS refund_count,
+                   coalesce(sum(r.gross) {refunded}, 0) AS refunds,
+                   (count(*) {to_member})::int AS member_transactions,
+                   coalesce(sum(r.gross) {to_member}, 0) AS member_sales,
+                   coalesce(sum(r.gross * r.gross) {to_member}, 0) AS member_squares
+            FROM {windows}
+            JOIN receipt r ON r.store_id = w.store_id AND r.at >= w.start_at AND r.at < w.end_at
+            WHERE r.channel = 'till' AND {in_scope}
+            GROUP BY w.store_id, w.day, {quarter}
+            """).format(
+                windows=_WINDOWS,
+                in_scope=_IN_SCOPE,
+                quarter=quarter,
+                sold=_SOLD,
+                to_member=_TO_MEMBER,
+                refunded=_REFUNDED,
+            ),
+            _over(scope, windows),
+        ).fetchall()
+
+
+def cameras(conn: Connection, scope: Scope, store_ids: Sequence[str]) -> list[CameraRow]:
+    """The register of cameras with a door or street line, gone ones too."""
+    with conn.cursor(row_factory=class_row(CameraRow)) as cursor:
+        return cursor.execute(
+            """
+            SELECT c.store_id, c.camera_id, c.installed_at, c.removed_at,
+                   bool_or(l.kind = 'door') AS at_door, bool_or(l.kind = 'street') AS at_street
+            FROM camera c
+            JOIN line l ON l.camera_id = c.camera_id AND l.kind <> 'interior'
+            WHERE c.store_id = ANY(%(wanted)s)
+              AND (%(scope)s::text[] IS NULL OR c.store_id = ANY(%(scope)s))
+            GROUP BY c.camera_id
+            ORDER BY c.camera_id
+            """,
+            {"wanted": list(store_ids), "scope": scope.store_ids},
+        ).fetchall()
+
+
+def door_history(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[DoorHistory]:
+    """What each door camera of the windows' stores counted and for how long it watched, within the windows."""
+    with conn.cursor(row_factory=class_row(DoorHistory)) as cursor:
+        return cursor.execute(
+            sql.SQL("""
+            WITH w AS MATERIALIZED (SELECT * FROM {windows} WHERE {in_scope}),
+            entered AS (
+                SELECT w.store_id, w.day, l.camera_id, sum(t.count) AS entries
+                FROM w
+                JOIN traffic_15m t ON t.store_id = w.store_id AND t.quarter >= w.start_at AND t.quarter < w.end_at
+                JOIN line l ON l.line_id = t.line_id AND l.kind = 'door'
+                WHERE t.direction = 'in'
+                GROUP BY w.store_id, w.day, l.camera_id
+            ),
+            watched AS (
+                SELECT w.store_id, w.day, v.camera_id, sum(v.seconds) AS seconds
+                FROM w
+                JOIN coverage_15m v ON v.store_id = w.store_id AND v.quarter >= w.start_at AND v.quarter < w.end_at
+                GROUP BY w.store_id, w.day, v.camera_id
+            )
+            SELECT w.store_id, w.day, c.camera_id,
+                   coalesce(e.entries, 0)::int AS entries, coalesce(v.seconds, 0)::float8 AS seconds
+            FROM w
+            JOIN camera c ON c.store_id = w.store_id
+                         AND EXISTS (SELECT FROM line l WHERE l.camera_id = c.camera_id AND l.kind = 'door')
+            LEFT JOIN entered e ON (e.store_id, e.day, e.camera_id) = (w.store_id, w.day, c.camera_id)
+            LEFT JOIN watched v ON (v.store_id, v.day, v.camera_id) = (w.store_id, w.day, c.camera_id)
+            ORDER BY w.store_id, w.day, c.camera_id
+            """).format(windows=_WINDOWS, in_scope=_IN_SCOPE),
+            _over(scope, windows),
+        ).fetchall()
+
+
+def thresholds(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[ThresholdRow]:
+    """Coverage thresholds in force on the windows' days, where any is set: the store's own before the chain's."""
+    with conn.cursor(row_factory=class_row(ThresholdRow)) as cursor:
+        return cursor.execute(
+            sql.SQL("""
+            SELECT DISTINCT ON (w.store_id, w.day) w.store_id, w.day, k.value
+            FROM {windows}
+            JOIN kpi_setting k ON k.store_id IN (w.store_id, '') AND k.valid_from <= w.day
+            WHERE k.key = 'coverage_threshold' AND {in_scope}
+            ORDER BY w.store_id, w.day, k.store_id = '', k.valid_from DESC
+            """).format(windows=_WINDOWS, in_scope=_IN_SCOPE),
+            _over(scope, windows),
+        ).fetchall()
+
+
+def put_setting(
+    conn: Connection, store_id: str, key: str, valid_from: date, value: Decimal, actor: str, at: datetime
+) -> None:
+    """Set a setting from a day on; the store '' is the whole chain."""
+    conn.execute(
+        """
+        INSERT INTO kpi_setting (store_id, key, valid_from, value, changed_by, changed_at)
+        VALUES (%s, %s, %s, %s, %s, %s)
+        ON CONFLICT (store_id, key, valid_from)
+        DO UPDATE SET value = excluded.value, changed_by = excluded.changed_by, changed_at = excluded.changed_at
+        """,
+        (store_id, key, valid_from, value, actor, at),
+    )
+
+
+def computed_days(
+    conn: Connection, scope: Scope, store_ids: Sequence[str] | None, first: date
+) -> list[tuple[str, date]]:
+    """Store-days from `first` on that have been computed; of some stores or of all of the scope."""
+    return [
+        (store_id, day)
+        for store_id, day in conn.execute(
+            """
+            SELECT store_id, day
+            FROM store_day
+            WHERE superseded_at IS NULL AND day >= %(first)s
+              AND (%(wanted)s::text[] IS NULL OR store_id = ANY(%(wanted)s))
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            ORDER BY store_id, day
+            """,
+            {"first": first, "wanted": None if store_ids is None else list(store_ids), "scope": scope.store_ids},
+        )
+    ]
+
+
+# -- the rows a day is kept in
+
+_DAY_COLUMNS: Final = ("occupancy", "occupancy_peak", "drift", *FACT_NAMES)
+_COLUMN_LIST: Final = sql.SQL(", ").join(map(sql.Identifier, _DAY_COLUMNS))
+_PLACES: Final = sql.SQL(", ").join(sql.Placeholder() for _ in _DAY_COLUMNS)
+
+
+def lock_store(conn: Connection, scope: Scope, store_id: str) -> bool:
+    """Let one transaction at a time recompute a store's days; False when there is no such store.
+
+    Receipts and cameras that refer to the store are not held up: they need its key only.
+    """
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        found = cursor.execute(
+            """
+            SELECT 1
+            FROM store
+            WHERE store_id = %(store_id)s AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            FOR NO KEY UPDATE
+            """,
+            {"store_id": store_id, "scope": scope.store_ids},
+        ).fetchone()
+    return found is not None
+
+
+def current_day(conn: Connection, scope: Scope, store_id: str, day: date) -> StoredDay | None:
+    """The answer that stands for a store-day."""
+    with conn.cursor() as cursor:
+        row = cursor.execute(
+            sql.SQL(
+                """
+                SELECT version, provisional, computed_at, {columns}
+                FROM store_day
+                WHERE store_id = %(store_id)s AND day = %(day)s AND superseded_at IS NULL
+                  AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+                """
+            ).format(columns=_COLUMN_LIST),
+            {"store_id": store_id, "day": day, "scope": scope.store_ids},
+        ).fetchone()
+    if row is None:
+        return None
+    return StoredDay(row[0], row[1], row[2], *_stored(row[3:]))
+
+
+def current_hours(conn: Connection, scope: Scope, store_id: str, day: date) -> list[StoredHour]:
+    """The hours of a store-day as they stand, in order."""
+    with conn.cursor() as cursor:
+        cursor.execute(
+            sql.SQL(
+                """
+                SELECT hour, local_hour, {columns}
+                FROM store_hour
+                WHERE store_id = %(store_id)s AND day = %(day)s
+                  AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+                ORDER BY hour
+                """
+            ).format(columns=_COLUMN_LIST),
+            {"store_id": store_id, "day": day, "scope": scope.store_ids},
+        )
+        return [StoredHour(row[0], row[1], *_stored(row[2:])) for row in cursor]
+
+
+def insert_day(conn: Connection, store_id: str, day: date, stored: StoredDay) -> None:
+    """Add a row that is the answer from now on."""
+    conn.execute(
+        sql.SQL(
+            "INSERT INTO store_day (store_id, day, version, provisional, computed_at, {columns})"
+            " VALUES (%s, %s, %s, %s, %s, {places})"
+        ).format(columns=_COLUMN_LIST, places=_PLACES),
+        (
+            store_id,
+            day,
+            stored.version,
+            stored.provisional,
+            stored.computed_at,
+            *_columns(stored.facts, stored.occupancy),
+        ),
+    )
+
+
+def delete_current_day(conn: Connection, scope: Scope, store_id: str, day: date) -> None:
+    """Take away a provisional row, about to be replaced."""
+    conn.execute(
+        """
+        DELETE FROM store_day
+        WHERE store_id = %(store_id)s AND day = %(day)s AND superseded_at IS NULL AND provisional
+          AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+        """,
+        {"store_id": store_id, "day": day, "scope": scope.store_ids},
+    )
+
+
+def supersede_day(conn: Connection, scope: Scope, store_id: str, day: date, at: datetime) -> None:
+    """Keep the row that stood so far as what was answered before."""
+    conn.execute(
+        """
+        UPDATE store_day
+        SET superseded_at = greatest(%(at)s, computed_at)
+        WHERE store_id = %(store_id)s AND day = %(day)s AND superseded_at IS NULL
+          AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+        """,
+        {"store_id": store_id, "day": day, "at": at, "scope": scope.store_ids},
+    )
+
+
+def replace_hours(conn: Connection, scope: Scope, window: Window, hours: Iterable[HourFacts]) -> None:
+    """Put a day's hours in place of those it had; also of those another day had there before its bounds moved."""
+    conn.execute(
+        """
+        DELETE FROM store_hour
+        WHERE store_id = %(store_id)s AND (day = %(day)s OR (hour >= %(start)s AND hour < %(end)s))
+          AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+        """,
+        {
+            "store_id": window.store_id,
+            "day": window.day,
+            "start": window.start,
+            "end": window.end,
+            "scope": scope.store_ids,
+        },
+    )
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            sql.SQL(
+                "INSERT INTO store_hour (store_id, hour, day, local_hour, {columns}) VALUES (%s, %s, %s, %s, {places})"
+            ).format(columns=_COLUMN_LIST, places=_PLACES),
+            [
+                (window.store_id, hour.start, window.day, hour.local.hour, *_columns(hour.facts, hour.occupancy))
+                for hour in hours
+            ],
+        )
+
+
+def _columns(facts: Facts, occupancy: Occupancy) -> tuple[Any, ...]:
+    return occupancy.now, occupancy.peak, occupancy.drift, *(getattr(facts, name) for name in FACT_NAMES)
+
+
+def _stored(values: Sequence[Any]) -> tuple[Facts, Occupancy]:
+    return Facts(*values[3:]), Occupancy(*values[:3])

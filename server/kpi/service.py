@@ -1,0 +1,260 @@
+"""What the rest of the server asks of the KPIs: a day, a report, a store live, and to compute a day anew.
+
+Days that are over are read from the rows kept for them. Today is another matter: facts come in all the time, and even
+where none do, its coverage falls with every minute a dead camera is silent, which marks nothing. So today's row is used
+only while it is less than a minute old and nothing was marked since; otherwise today is computed on the spot, in one go
+for all stores asked for. Days marked and not yet computed anew are treated likewise, up to a limit beyond which the
+report says how many it had to leave as they were.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Final, Literal
+
+from server.access import audit
+from server.access.models import Scope
+from server.clock import Clock, utc_now
+from server.errors import InvalidInput, NotFound
+from server.kpi import repository
+from server.kpi.compute import Want, compute
+from server.kpi.definition import Kpi
+from server.kpi.models import DayFacts, HourFacts, KpiValue, LiveHour, LiveView, Period, Report
+from server.kpi.registry import KPIS
+from server.kpi.reports import Compare, ReportMaker
+from server.kpi.repository import StoredDay, Window
+from server.kpi.values import values_of
+from server.storage import dirty
+from server.storage.pool import Connection, Database
+from server.stores.calendar import StoreCalendar
+from server.stores.service import StoresService
+
+#: Until so long after its end a day's row is provisional: boxes and tills are still sending.
+SETTLED_AFTER: Final = timedelta(minutes=15)
+#: What is shown of each hour of the live page.
+LIVE_HOUR_KPIS: Final = ("visitors", "entries", "exits", "transactions", "net_sales", "conversion", "coverage")
+#: What is shown of the day so far; power hours are a matter of weeks.
+LIVE_KPIS: Final = tuple(slug for slug in KPIS if slug != "power_hours")
+_WEEK: Final = 7
+
+Setting = Literal["coverage_threshold"]
+
+
+class KpiService:
+    """Facts and KPIs of stores."""
+
+    def __init__(self, db: Database, stores: StoresService, clock: Clock = utc_now) -> None:
+        self._db = db
+        self._stores = stores
+        self._clock = clock
+        self._reports = ReportMaker(db, stores, clock)
+
+    # -- asking
+
+    def day(self, scope: Scope, store_id: str, day: date) -> DayFacts:
+        """One business day of a store, computed now from roll-ups and receipts; a day running, up to now.
+
+        Raises:
+            Forbidden: when the store isn't the caller's.
+            NotFound: when there is none.
+        """
+        calendar = self._stores.calendar(scope, store_id)
+        want = Want(store_id, day, calendar, self._clock())
+        with self._db.read() as conn:
+            return compute(conn, scope, [want])[(store_id, day)]
+
+    def today(self, scope: Scope, store_id: str) -> date:
+        """The business day a store is in."""
+        return self._stores.calendar(scope, store_id).day_of(self._clock())
+
+    def report(
+        self,
+        scope: Scope,
+        *,
+        kpis: Sequence[str],
+        day_from: date,
+        day_to: date,
+        store_ids: Sequence[str] | None = None,
+        group_by: str | Sequence[str] = "chain",
+        compare: Compare | None = None,
+    ) -> Report:
+        """KPIs of stores over business days.
+
+        Args:
+            kpis: slugs.
+            day_from: first business day, each store's own; `day_to` the last, included.
+            store_ids: None means all of the scope.
+            group_by: ``chain``, or any of ``store region day week month weekday hour hour_of_day``, several joined
+                by commas.
+            compare: ``last_week`` (7 days before), ``last_year`` (364 days: the same weekdays) or ``previous_period``
+                (just before, as long). A store's today is compared up to the same minute of its clock.
+
+        Raises:
+            Forbidden: a store that isn't the caller's.
+            NotFound: a store there isn't.
+            InvalidInput: an unknown KPI or group, days the wrong way round or too many.
+        """
+        return self._reports.make(
+            scope,
+            kpis=kpis,
+            day_from=day_from,
+            day_to=day_to,
+            store_ids=store_ids,
+            group_by=group_by,
+            compare=compare,
+        )
+
+    def live(self, scope: Scope, store_id: str) -> LiveView:
+        """A store today up to now, beside the same weekday last week up to the same minute of the clock.
+
+        Raises:
+            Forbidden, NotFound: as `day`.
+        """
+        store = self._stores.store(scope, store_id)
+        calendar = self._stores.calendar(scope, store_id)
+        cameras = self._stores.camera_health(scope, store_id)
+        now = self._clock()
+        today = calendar.day_of(now)
+        then = calendar.same_time(now, -_WEEK)
+        before = today - timedelta(days=_WEEK)
+        with self._db.read() as conn:
+            days = compute(conn, scope, [Want(store_id, today, calendar, now), Want(store_id, before, calendar, now)])
+            until_then = compute(conn, scope, [Want(store_id, before, calendar, then, in_past=True)])
+        currencies = frozenset({store.currency})
+        return LiveView(
+            store_id=store_id,
+            day=today,
+            as_of=now,
+            timezone=calendar.zone_on(today).key,
+            currency=store.currency,
+            is_open=calendar.is_open(now),
+            values=_day_values(days[(store_id, today)], currencies),
+            last_week=_day_values(until_then[(store_id, before)], currencies),
+            hours=_live_hours(days[(store_id, today)], days[(store_id, before)], now, currencies),
+            cameras=tuple(cameras),
+        )
+
+    # -- keeping
+
+    def recompute(self, store_id: str, day: date) -> bool:
+        """Compute a store-day anew and keep it; whether the answer changed.
+
+        Raises:
+            NotFound: when there is no such store.
+        """
+        calendar = self._stores.calendar(Scope.system(), store_id)
+        with self._db.transaction() as conn:
+            return self.recompute_in(conn, store_id, day, calendar)
+
+    def recompute_in(self, conn: Connection, store_id: str, day: date, calendar: StoreCalendar) -> bool:
+        """The same within a transaction of the caller's, who deletes there the marks that asked for it."""
+        scope = Scope.system("kpi")
+        # First, so that everything read below is read after whoever else recomputed this store has committed.
+        if not repository.lock_store(conn, scope, store_id):
+            raise NotFound(f"there is no store {store_id!r}", field="store_id")
+        now = self._clock()
+        start, end = calendar.bounds(day)
+        if start > now:
+            return False
+        computed = compute(conn, scope, [Want(store_id, day, calendar, now)])[(store_id, day)]
+        self._keep_hours(conn, scope, computed)
+        return _keep_day(conn, scope, computed, now, provisional=now < end + SETTLED_AFTER)
+
+    def set_setting(
+        self, scope: Scope, key: Setting, value: Decimal, valid_from: date, store_id: str | None = None
+    ) -> None:
+        """Change what bears on the KPIs from a day on, of one store or (None) of the chain's default.
+
+        Days computed since are marked, so that they are computed anew.
+
+        Raises:
+            Forbidden: unless admin or HQ asks.
+            InvalidInput: a value outside 0 to 1.
+        """
+        scope.require_role("admin", "hq")
+        if not 0 <= value <= 1:
+            raise InvalidInput(f"{key} {value} is not a share", field="value", remedy="give a number from 0 to 1")
+        wanted = None if store_id is None else [store_id]
+        calendars = (
+            self._stores.calendars(scope) if store_id is None else {store_id: self._stores.calendar(scope, store_id)}
+        )
+        now = self._clock()
+        with self._db.transaction() as conn:
+            repository.put_setting(conn, store_id or "", key, valid_from, value, scope.actor, now)
+            for found, day in repository.computed_days(conn, scope, wanted, valid_from):
+                dirty.mark(conn, found, [calendars[found].bounds(day)[0]], "setting")
+            audit.record(
+                conn,
+                now,
+                scope.actor,
+                "kpi.setting",
+                subject=key,
+                store_id=store_id,
+                detail={"value": str(value), "valid_from": valid_from.isoformat()},
+            )
+
+    def _keep_hours(self, conn: Connection, scope: Scope, day: DayFacts) -> None:
+        hours = [hour for hour in day.hours if hour.is_open or not hour.facts.is_empty]
+        hours = [hour for hour in hours if hour.start < day.as_of]
+        kept = [
+            (row.hour, row.local_hour, row.facts, row.occupancy)
+            for row in repository.current_hours(conn, scope, day.store_id, day.day)
+        ]
+        if kept != [(hour.start, hour.local.hour, hour.facts, hour.occupancy) for hour in hours]:
+            window = Window(day.store_id, day.day, day.start, day.end)
+            repository.replace_hours(conn, scope, window, hours)
+
+
+def _keep_day(conn: Connection, scope: Scope, day: DayFacts, now: datetime, *, provisional: bool) -> bool:
+    stands = repository.current_day(conn, scope, day.store_id, day.day)
+    new = StoredDay(1, provisional, now, day.facts, day.occupancy)
+    if stands is None:
+        repository.insert_day(conn, day.store_id, day.day, new)
+        return True
+    changed = (stands.facts, stands.occupancy) != (day.facts, day.occupancy)
+    if stands.provisional:
+        repository.delete_current_day(conn, scope, day.store_id, day.day)
+        repository.insert_day(conn, day.store_id, day.day, replace(new, version=stands.version))
+    elif changed:
+        repository.supersede_day(conn, scope, day.store_id, day.day, now)
+        repository.insert_day(conn, day.store_id, day.day, replace(new, version=stands.version + 1))
+    return changed
+
+
+def _kpis(slugs: Iterable[str]) -> list[Kpi]:
+    return [KPIS[slug] for slug in slugs]
+
+
+def _day_values(day: DayFacts, currencies: frozenset[str]) -> Mapping[str, KpiValue]:
+    return values_of(_kpis(LIVE_KPIS), Period(day.facts, day.occupancy), currencies)
+
+
+def _live_hours(today: DayFacts, before: DayFacts, now: datetime, currencies: frozenset[str]) -> tuple[LiveHour, ...]:
+    kpis = _kpis(LIVE_HOUR_KPIS)
+
+    def values(hour: HourFacts) -> Mapping[str, KpiValue]:
+        return values_of(kpis, Period(hour.facts, hour.occupancy), currencies)
+
+    last_week: dict[tuple[int, int, int], HourFacts] = {}
+    for hour in before.hours:
+        last_week.setdefault(_on_the_clock(hour, before.day), hour)
+    shown = []
+    for hour in today.hours:
+        same = last_week.get(_on_the_clock(hour, today.day))
+        shown.append(
+            LiveHour(
+                start=hour.start,
+                label=f"{hour.local:%H:%M}",
+                is_open=hour.is_open,
+                is_past=hour.start < now,
+                values=values(hour) if hour.start < now else {},
+                last_week=values(same) if same else {},
+            )
+        )
+    return tuple(shown)
+
+
+def _on_the_clock(hour: HourFacts, day: date) -> tuple[int, int, int]:
+    """Where an hour stands on the store's clock, counted from its business day."""
+    return (hour.local.date() - day).days, hour.local.hour, hour.local.minute
