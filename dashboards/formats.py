@@ -99,8 +99,8 @@ class Formats:
         return dates.format_date(day, _WEEKDAY_DAY[self.locale], locale=self.babel)
 
     def weekday(self, day: date) -> str:
-        """The weekday, as short as the language allows."""
-        return dates.format_date(day, "EEEEE" if self.locale == "zh" else "EEE", locale=self.babel)
+        """The weekday, short."""
+        return dates.format_date(day, "EEE", locale=self.babel)
 
     def long_day(self, day: date) -> str:
         """The whole date with its weekday."""
@@ -109,6 +109,10 @@ class Formats:
     def plain_day(self, day: date) -> str:
         """Year, month and day, for lists."""
         return dates.format_date(day, _PLAIN[self.locale], locale=self.babel)
+
+    def local_day(self, at: datetime, zone: str) -> str:
+        """The date an instant falls on in `zone`, for lists."""
+        return self.plain_day(at.astimezone(ZoneInfo(zone)).date())
 
     def days(self, first: date, last: date) -> str:
         """A span of days, both included; one day when they are the same."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dashboards.i18n import N_
+from server.kpi import models
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,21 +19,29 @@ class Reason:
 
 
 _REASONS: Final = {
-    "coverage_below_threshold": Reason(
-        N_("Cameras missed too much"),
-        N_("The cameras did not watch the doors long enough for an honest rate. Check the cameras below."),
+    models.COVERAGE_BELOW_THRESHOLD: Reason(
+        N_("Doors not watched enough"),
+        N_("The cameras missed too much of the opening time for an honest rate. See Cameras for what to do."),
     ),
-    "no_visitors": Reason(N_("No visitors yet"), N_("Nobody has come in yet, so there is nothing to divide by.")),
-    "no_receipts": Reason(N_("No receipts yet"), N_("The till has not sent any receipt for this time yet.")),
-    "closed": Reason(N_("Closed"), N_("The store is closed, so there is nothing to count.")),
-    "no_cameras": Reason(
-        N_("No cameras"), N_("This store has no camera on its doors yet, so visitors can't be counted.")
+    models.NO_VISITORS: Reason(
+        N_("No visitors yet"), N_("Nobody has come in, so there is nothing to divide by.")
     ),
-    "drift": Reason(
+    models.NO_RECEIPTS: Reason(N_("No receipts yet"), N_("The tills have not sent anything for this time.")),
+    models.NO_TRANSACTIONS: Reason(N_("No sales yet"), N_("Nothing has been sold, so there is no average.")),
+    models.NO_PASSERS_BY: Reason(N_("No passers-by"), N_("Nobody was seen passing outside.")),
+    models.NO_GROUPS: Reason(N_("No groups"), N_("No group of visitors has come in.")),
+    models.CLOSED: Reason(N_("Closed"), N_("The store is closed, so there is nothing to count.")),
+    models.NO_CAMERAS: Reason(
+        N_("No cameras"), N_("No camera watches a door of this store, so visitors can't be counted.")
+    ),
+    models.TOO_EARLY: Reason(N_("Too early"), N_("The store has only just opened.")),
+    models.DRIFT_TOO_LARGE: Reason(
         N_("Ins and outs don't match"),
-        N_("More people seem to have left than came in. The count starts afresh at the next business day."),
+        N_("More people left than were seen coming in. The count starts afresh with the next business day."),
     ),
-    "no_store": Reason(N_("No stores"), N_("There is no store to add up.")),
+    models.NOT_ADDITIVE: Reason(N_("Can't be added up"), N_("This number only makes sense for one store and day.")),
+    models.MIXED_CURRENCIES: Reason(N_("Several currencies"), N_("Amounts in different currencies are not added.")),
+    models.NO_DATA: Reason(N_("No data"), N_("Nothing was recorded for this time.")),
 }
 _UNKNOWN: Final = Reason(N_("Not available"), N_("This number can't be given honestly right now."))
 

@@ -1,0 +1,37 @@
+"""Puts the pages on the application that `server.app` made.
+
+The server knows nothing of pages; whoever starts the web process (`doorline web`) makes the application and mounts the
+pages on it. Everything that can fail for want of a file (templates, catalogues, scripts) is read here, so that a broken
+installation stops at start and not at somebody's first click.
+"""
+
+from fastapi import FastAPI
+
+from dashboards import assets, desk_page, hq_page, live, pages, sign_in, store_page, styleguide
+from dashboards.render import Renderer
+from dashboards.security import SecurityHeaders
+from server.access.models import Scope
+from server.kpi.models import LiveView
+from server.services import Services
+
+
+def mount(app: FastAPI, services: Services) -> None:
+    """Add the pages, their files and the live streams to an application.
+
+    `app.state.live.close()` ends open streams; call it when the process is told to stop, before it waits for its open
+    answers.
+    """
+    files = assets.Assets.load()
+    app.state.services = services
+    app.state.renderer = Renderer(files)
+    app.state.live = live.LiveHub(lambda store_id: _look(services, store_id))
+    app.include_router(assets.router(files))
+    for part in (sign_in, store_page, hq_page, desk_page, styleguide, live):
+        app.include_router(part.router)
+    pages.install_error_pages(app)
+    app.add_middleware(SecurityHeaders)
+
+
+def _look(services: Services, store_id: str) -> LiveView:
+    """A store's day for everybody who follows it; who may follow was decided when they came."""
+    return services.kpi.live(Scope.system("live"), store_id)

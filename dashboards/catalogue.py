@@ -1,0 +1,52 @@
+"""Keeps the catalogues in step with the pages: ``python -m dashboards.catalogue`` adds new messages and drops old ones.
+
+It writes text only. The English catalogue repeats the message ids, so that an English wording can differ from the id a
+template uses without touching the template.
+"""
+
+from typing import Final
+
+import typer
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import write_po
+
+from dashboards.i18n import extracted, path_of, read_catalogue
+from server.access.models import LOCALES
+
+_HEADER: Final = "# Texts of Doorline's pages. Made by `python -m dashboards.catalogue`; translations are by hand."
+
+
+def update(locale: str) -> int:
+    """Bring one catalogue up to date.
+
+    Returns:
+        how many messages still lack a translation.
+    """
+    old = read_catalogue(locale)
+    new = Catalog(locale=old.locale, header_comment=_HEADER, project="Doorline", charset="utf-8", fuzzy=False)
+    for message, file, _line in sorted(extracted(), key=lambda found: (str(found[0]), found[1])):
+        key = message[0] if isinstance(message, tuple) else message
+        known = old.get(key)
+        text = known.string if known is not None else ""
+        if locale == "en" and not _is_whole(text):
+            text = message
+        flags = {"python-format"} if "%(" in key else set()
+        new.add(message, text, locations=[(file, 0)], flags=flags)
+    with path_of(locale).open("wb") as out:
+        write_po(out, new, width=110, omit_header=False, include_lineno=False, sort_output=True, ignore_obsolete=True)
+    return sum(1 for entry in new if entry.id and not _is_whole(entry.string))
+
+
+def _is_whole(text: str | tuple[str, ...] | list[str]) -> bool:
+    return all(text) if isinstance(text, (tuple, list)) else bool(text)
+
+
+def main() -> None:
+    """Bring all catalogues up to date and say what is missing."""
+    for locale in LOCALES:
+        missing = update(locale)
+        typer.echo(f"{locale}: {missing} without a translation")
+
+
+if __name__ == "__main__":
+    main()

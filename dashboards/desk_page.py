@@ -1,0 +1,261 @@
+"""The member desk: find a member or enrol one, with the keyboard alone.
+
+One field takes whatever the customer says. What is looked for travels in the body of a request, never in an address: a
+phone number in an address would stand in histories and logs. A full number is shown only on request, and that is audited.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import Depends, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from dashboards.formats import Formats
+from dashboards.i18n import N_, translations
+from dashboards.pages import page_router, renderer_of
+from dashboards.viewer import MEMBER_READERS, Viewer, posting, viewer_with
+from server.access.models import Locale
+from server.errors import InvalidInput
+from server.membership.models import Member, MemberExists, MemberSummary, NewMember
+from server.membership.service import MembershipService
+from server.membership.wording import WORDING, standard_consents
+from server.stores.models import Store
+
+router = page_router()
+
+_RECENT: Final = 8
+#: Fewer digits than this are no phone number, anywhere.
+_PHONE_DIGITS: Final = 7
+_TIERS: Final = {
+    "member": N_("Member"),
+    "silver": N_("Silver"),
+    "gold": N_("Gold"),
+    "platinum": N_("Platinum"),
+}
+_PROBLEMS: Final = {
+    "name": N_("Enter the customer's name."),
+    "phone": N_("This is not a complete phone number. Check the digits with the customer."),
+    "birthday": N_("Enter a date in the past, or leave it empty."),
+    "consents": N_("A member can only be enrolled when they agree."),
+    "home_store": N_("Choose the store."),
+}
+
+Reader = Annotated[Viewer, Depends(viewer_with(*MEMBER_READERS))]
+Poster = Annotated[Viewer, Depends(posting(*MEMBER_READERS))]
+
+
+@dataclass(slots=True)
+class Enrolment:
+    """What the enrol form holds."""
+
+    name: str = ""
+    phone: str = ""
+    birthday: str = ""
+    home_store: str = ""
+    consent: bool = False
+    marketing: bool = False
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+@router.get("/desk")
+def desk(request: Request, viewer: Reader) -> Response:
+    """The empty desk."""
+    return _page(request, viewer)
+
+
+@router.post("/desk")
+def find(request: Request, viewer: Poster, q: Annotated[str, Form(max_length=200)] = "") -> Response:
+    """Look for a member: one is opened, several are listed, none opens the enrol form."""
+    members = request.app.state.services.membership
+    text = q.strip()
+    if not text:
+        return _page(request, viewer, problem=N_("Enter a phone number, a card number or a name."))
+    exact = _exact(members, viewer, text)
+    if exact is not None:
+        return _page(request, viewer, asked=text, member=exact)
+    found: list[MemberSummary] = members.search(viewer.scope, text)
+    if len(found) == 1:
+        return RedirectResponse(f"/desk/members/{found[0].member_id}", status_code=303)
+    if found:
+        return _page(request, viewer, asked=text, found=found)
+    blank = Enrolment(phone=text) if _is_phone(text) else Enrolment(name="" if _has_digit(text) else text)
+    return _page(request, viewer, asked=text, form=blank, not_found=True)
+
+
+@router.get("/desk/members/{member_id}")
+def member(request: Request, viewer: Reader, member_id: UUID, note: str = "") -> Response:
+    """One member."""
+    found = request.app.state.services.membership.member(viewer.scope, member_id)
+    return _page(request, viewer, member=found, note=note)
+
+
+@router.post("/desk/members/{member_id}/phone")
+def reveal(request: Request, viewer: Poster, member_id: UUID) -> Response:
+    """The member with the full number; the look is written down."""
+    members = request.app.state.services.membership
+    number = members.reveal_phone(viewer.scope, member_id)
+    return _page(request, viewer, member=members.member(viewer.scope, member_id), revealed=number)
+
+
+@router.post("/desk/members")
+def enrol(
+    request: Request,
+    viewer: Poster,
+    name: Annotated[str, Form(max_length=200)] = "",
+    phone: Annotated[str, Form(max_length=60)] = "",
+    birthday: Annotated[str, Form(max_length=20)] = "",
+    home_store: Annotated[str, Form(max_length=64)] = "",
+    consent: Annotated[str, Form(max_length=5)] = "",
+    marketing: Annotated[str, Form(max_length=5)] = "",
+) -> Response:
+    """Enrol a member; a number that is known opens the member it belongs to."""
+    form = Enrolment(name.strip(), phone.strip(), birthday.strip(), home_store, bool(consent), bool(marketing))
+    born = _birthday(form)
+    if not form.name:
+        form.problems["name"] = _PROBLEMS["name"]
+    if not _is_phone(form.phone):
+        form.problems["phone"] = _PROBLEMS["phone"]
+    if not form.consent:
+        form.problems["consents"] = _PROBLEMS["consents"]
+    if form.problems:
+        return _page(request, viewer, form=form, status=422)
+    new = NewMember(
+        name=form.name,
+        phone=form.phone,
+        home_store=form.home_store,
+        consents=standard_consents(viewer.locale, marketing=form.marketing),
+        birthday=born,
+    )
+    try:
+        made = request.app.state.services.membership.enrol(viewer.scope, new)
+    except MemberExists as known:
+        holder = request.app.state.services.membership.find_by_card(viewer.scope, known.card_no)
+        return _page(request, viewer, member=holder, note="known", status=409)
+    except InvalidInput as error:
+        place = error.field if error.field in _PROBLEMS else "name"
+        form.problems[place] = _PROBLEMS[place]
+        return _page(request, viewer, form=form, status=422)
+    return RedirectResponse(f"/desk/members/{made.member_id}?note=enrolled", status_code=303)
+
+
+def _exact(members: MembershipService, viewer: Viewer, text: str) -> Member | None:
+    """The member of a whole phone number or card, of any store: a customer of a sister shop is known here too."""
+    if _is_phone(text):
+        try:
+            by_phone = members.find_by_phone(viewer.scope, text)
+        except InvalidInput:
+            by_phone = None
+        if by_phone is not None:
+            return by_phone
+    return members.find_by_card(viewer.scope, text)
+
+
+def _birthday(form: Enrolment) -> date | None:
+    if not form.birthday:
+        return None
+    try:
+        return date.fromisoformat(form.birthday)
+    except ValueError:
+        form.problems["birthday"] = _PROBLEMS["birthday"]
+        return None
+
+
+def _has_digit(text: str) -> bool:
+    return any(character.isdigit() for character in text)
+
+
+def _is_phone(text: str) -> bool:
+    return sum(character.isdigit() for character in text) >= _PHONE_DIGITS and not any(c.isalpha() for c in text)
+
+
+def _page(
+    request: Request,
+    viewer: Viewer,
+    *,
+    status: int = 200,
+    asked: str = "",
+    problem: str = "",
+    found: list[MemberSummary] | None = None,
+    not_found: bool = False,
+    form: Enrolment | None = None,
+    member: Member | None = None,
+    revealed: str = "",
+    note: str = "",
+) -> Response:
+    services, scope = request.app.state.services, viewer.scope
+    stores: list[Store] = services.stores.stores(scope)
+    names = {store.store_id: store.name for store in stores}
+    zones = {store.store_id: store.timezone for store in stores}
+    fmt = Formats(viewer.locale)
+    return renderer_of(request).page(
+        request,
+        "desk.html",
+        viewer,
+        status=status,
+        stores=stores,
+        home_stores=stores,
+        asked=asked,
+        problem=problem,
+        found=[_line(each, names, fmt, viewer.locale) for each in found] if found else None,
+        not_found=not_found,
+        form=form,
+        member=_card(member, names, zones, fmt, viewer.locale) if member else None,
+        revealed=revealed,
+        note=note,
+        wording=WORDING[viewer.locale],
+        count=services.membership.count(scope),
+        recent=[
+            _line(each, names, fmt, viewer.locale) for each in services.membership.recent(scope, limit=_RECENT)
+        ],
+        today=date.today().isoformat(),  # noqa: DTZ011  only the latest date the browser's picker offers
+    )
+
+
+def _tier(tier: str, locale: Locale) -> str:
+    return translations(locale).gettext(_TIERS[tier]) if tier in _TIERS else tier
+
+
+def _line(summary: MemberSummary, names: dict[str, str], fmt: Formats, locale: Locale) -> dict[str, str]:
+    return {
+        "href": f"/desk/members/{summary.member_id}",
+        "name": summary.name,
+        "phone": summary.phone,
+        "card": summary.card_no,
+        "tier": _tier(summary.tier, locale),
+        "store": names.get(summary.home_store, summary.home_store),
+        "enrolled": fmt.plain_day(summary.enrolled_at.date()),
+    }
+
+
+def _card(
+    member: Member, names: dict[str, str], zones: dict[str, str], fmt: Formats, locale: Locale
+) -> dict[str, Any]:
+    bought = member.purchases
+    zone = zones.get(member.home_store, "UTC")
+    newest = {consent.purpose: consent for consent in sorted(member.consents, key=lambda each: each.at)}
+    return {
+        "id": member.member_id,
+        "name": member.name,
+        "phone": member.phone,
+        # A number of a sister shop's member stays masked here.
+        "may_reveal": member.home_store in names,
+        "card": member.card_no,
+        "tier": _tier(member.tier, locale),
+        "store": names.get(member.home_store, member.home_store),
+        "birthday": fmt.plain_day(member.birthday) if member.birthday else "",
+        "enrolled": fmt.local_day(member.enrolled_at, zone),
+        "visits": fmt.number(bought.visits),
+        "last_visit": fmt.local_day(bought.last_visit, zone) if bought.last_visit else "",
+        "spend": " + ".join(fmt.money(each.net, each.currency) for each in bought.spending),
+        "consents": [
+            {
+                "purpose": purpose,
+                "granted": consent.granted,
+                "wording": consent.wording,
+                "at": fmt.local_day(consent.at, zone),
+            }
+            for purpose, consent in newest.items()
+        ],
+    }

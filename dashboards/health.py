@@ -1,0 +1,50 @@
+"""How far the chain's numbers can be trusted: who was watched too little, and which cameras need a look now.
+
+Only the stores with the least coverage are asked about their cameras, so that the page of a chain of two hundred does not
+make two hundred queries to say that all is well.
+"""
+
+from typing import Any, Final
+
+from dashboards.formats import Formats
+from dashboards.i18n import translations
+from server.access.models import Locale, Scope
+from server.kpi.models import Report
+from server.stores.models import Store
+
+_ASKED: Final = 12
+
+
+def chain_health(services: Any, scope: Scope, stores: list[Store], report: Report, locale: Locale) -> dict[str, Any]:
+    """What to say about the data of a range, and of the cameras now."""
+    texts, fmt = translations(locale), Formats(locale)
+    names = {store.store_id: store.name for store in stores}
+    watched = sorted(
+        (row for row in report.rows if row.labels["store"] in names),
+        key=lambda row: -1.0 if row.coverage is None else row.coverage,
+    )
+    low = []
+    for row in watched:
+        threshold = row.values["conversion"].threshold
+        if row.coverage is not None and threshold is not None and row.coverage < threshold:
+            low.append({"name": names[row.labels["store"]], "share": fmt.percent(row.coverage)})
+    troubled = []
+    for row in watched[:_ASKED]:
+        store_id = row.labels["store"]
+        for camera in services.stores.camera_health(scope, store_id):
+            if not camera.online:
+                troubled.append(
+                    {
+                        "store": names[store_id],
+                        "href": f"/stores/{store_id}",
+                        "camera": camera.name,
+                        "text": camera.message,
+                    }
+                )
+    if not low and not troubled:
+        title, kind, icon = texts.gettext("Every store was watched well enough"), "good", "ok"
+    else:
+        count = len({each["name"] for each in low} | {each["store"] for each in troubled})
+        title = texts.ngettext("%(num)d store needs a look", "%(num)d stores need a look", count) % {"num": count}
+        kind, icon = "warn", "gap"
+    return {"title": title, "kind": kind, "icon": icon, "low": low, "troubled": troubled}

@@ -1,0 +1,300 @@
+"""HQ's page: the chain's branches side by side for a chosen range, against the period before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+from fastapi import Depends, Request, Response
+
+from dashboards.formats import NOTHING, Delta, Formats
+from dashboards.health import chain_health
+from dashboards.i18n import N_, translations
+from dashboards.pages import page_router, renderer_of
+from dashboards.periods import CHOICES, DEFAULT, Period, period_of
+from dashboards.sparkline import Sparkline, sparkline
+from dashboards.store_view import changed, written
+from dashboards.viewer import CHAIN_READERS, Viewer, viewer_with
+from server.access.models import Locale
+from server.kpi.models import KpiValue, Report, ReportRow
+from server.stores.models import Store
+
+router = page_router()
+
+#: Columns in order: slug, label, whether its change stands under it.
+COLUMNS: Final = (
+    ("visitors", N_("Visitors"), True),
+    ("transactions", N_("Transactions"), False),
+    ("conversion", N_("Conversion"), True),
+    ("atv", N_("Average transaction"), False),
+    ("net_sales", N_("Net sales"), True),
+    ("sales_per_visitor", N_("Sales per visitor"), False),
+    ("member_share", N_("Member share"), False),
+    ("coverage", N_("Coverage"), False),
+)
+_KPIS: Final = [slug for slug, _, _ in COLUMNS]
+_HEADLINES: Final = ("visitors", "transactions", "conversion", "net_sales", "sales_per_visitor", "member_share")
+#: A store watched for less than this share of a day had an outage on it.
+_OUTAGE: Final = 0.5
+_NONE: Final = KpiValue(None, "count", "no_data")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A figure in the table, written out; `withheld` is the code when there is none."""
+
+    text: str
+    withheld: str | None
+    delta: Delta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One store's line."""
+
+    store: Store
+    cells: tuple[Cell, ...]
+    spark: Sparkline | None
+
+
+@router.get("/hq")
+def hq_page(
+    request: Request,
+    viewer: Annotated[Viewer, Depends(viewer_with(*CHAIN_READERS))],
+    range: str = DEFAULT,  # noqa: A002  it stands in the address
+    sort: str = "store",
+) -> Response:
+    """The chain over a range of days."""
+    services, scope = request.app.state.services, viewer.scope
+    stores: list[Store] = services.stores.stores(scope)
+    chosen = range if range in CHOICES else DEFAULT
+    now = services.clock()
+    today = _today(services, viewer, now)
+    period = period_of(CHOICES[chosen], today)
+    if not stores:
+        return renderer_of(request).page(request, "hq_empty.html", viewer, stores=stores)
+    by_store: Report = services.kpi.report(
+        scope,
+        kpis=_KPIS,
+        day_from=period.first,
+        day_to=period.last,
+        group_by=["store"],
+        compare_from=period.before_first,
+        compare_to=period.before_last,
+    )
+    chart_from = min(period.first, period.last - timedelta(days=13))
+    by_day: Report = services.kpi.report(
+        scope, kpis=["visitors", "conversion"], day_from=chart_from, day_to=period.last, group_by=["day"]
+    )
+    each: Report = services.kpi.report(
+        scope,
+        kpis=["visitors", "conversion"],
+        day_from=chart_from,
+        day_to=period.last,
+        group_by=["store", "day"],
+    )
+    fmt = Formats(viewer.locale)
+    gettext = translations(viewer.locale).gettext
+    currency = stores[0].currency
+    rows = _rows(by_store, each, stores, chart_from, period.last, fmt, currency)
+    facts = _facts(services, viewer, stores, each, chart_from, period.last)
+    return renderer_of(request).page(
+        request,
+        "hq.html",
+        viewer,
+        stores=stores,
+        choices=[
+            (key, choice.label, "?" + urlencode({"range": key, "sort": sort})) for key, choice in CHOICES.items()
+        ],
+        chosen=chosen,
+        days=fmt.days(period.first, period.last),
+        versus=gettext(period.versus),
+        before=fmt.days(period.before_first, period.before_last),
+        columns=_headers(chosen, sort),
+        rows=_sorted(rows, by_store, sort),
+        headlines=[_headline(slug, by_store.total, fmt, currency) for slug in _HEADLINES],
+        total=_cells(by_store.total, fmt, currency),
+        chart=_chart(by_day, chart_from, period.last, facts, viewer.locale),
+        chart_days=fmt.days(chart_from, period.last),
+        facts=facts,
+        day_table=_day_table(by_day, fmt, currency),
+        health=chain_health(services, scope, stores, by_store, viewer.locale),
+        pending=by_store.pending,
+    )
+
+
+def _today(services: Any, viewer: Viewer, now: datetime) -> date:
+    """The newest business day that has begun in any of the viewer's stores."""
+    calendars = services.stores.calendars(viewer.scope).values()
+    return max((calendar.day_of(now) for calendar in calendars), default=now.date())
+
+
+def _cells(row: ReportRow, fmt: Formats, currency: str) -> tuple[Cell, ...]:
+    return tuple(_cell(slug, row, fmt, currency, with_change=change) for slug, _, change in COLUMNS)
+
+
+def _cell(slug: str, row: ReportRow, fmt: Formats, currency: str, *, with_change: bool) -> Cell:
+    value = row.values.get(slug, _NONE)
+    before = row.compare.get(slug) if row.compare and with_change else None
+    return Cell(
+        text=written(value, fmt, currency),
+        withheld=value.withheld if value.value is None else None,
+        delta=changed(value, before, fmt) if before else None,
+    )
+
+
+def _headline(slug: str, total: ReportRow, fmt: Formats, currency: str) -> dict[str, Any]:
+    labels = {name: label for name, label, _ in COLUMNS}
+    return {"label": labels[slug], "cell": _cell(slug, total, fmt, currency, with_change=True)}
+
+
+def _rows(
+    report: Report, each: Report, stores: list[Store], first: date, last: date, fmt: Formats, currency: str
+) -> dict[str, Row]:
+    daily: dict[str, dict[str, KpiValue]] = {}
+    for row in each.rows:
+        daily.setdefault(row.labels["store"], {})[row.labels["day"]] = row.values["visitors"]
+    days = [(first + timedelta(days=n)).isoformat() for n in range(((last - first).days) + 1)]
+    by_id = {store.store_id: store for store in stores}
+    return {
+        row.labels["store"]: Row(
+            store=by_id[row.labels["store"]],
+            cells=_cells(row, fmt, by_id[row.labels["store"]].currency or currency),
+            spark=sparkline(
+                [
+                    found.value if (found := daily.get(row.labels["store"], {}).get(day)) else None
+                    for day in days
+                ]
+            ),
+        )
+        for row in report.rows
+    }
+
+
+def _sorted(rows: Mapping[str, Row], report: Report, sort: str) -> list[Row]:
+    """By a column; a withheld figure stands last either way, since it ranks nowhere."""
+    slug, down = sort.removeprefix("-"), sort.startswith("-")
+    if slug not in _KPIS:
+        return sorted(rows.values(), key=lambda row: row.store.store_id, reverse=down)
+    values = {row.labels["store"]: row.values[slug].value for row in report.rows}
+
+    def key(row: Row) -> tuple[bool, Decimal, str]:
+        value = values[row.store.store_id]
+        amount = Decimal(value or 0)
+        return value is None, -amount if down else amount, row.store.store_id
+
+    return sorted(rows.values(), key=key)
+
+
+def _headers(chosen: str, sort: str) -> list[dict[str, Any]]:
+    headers = []
+    for slug, label in (("store", N_("Store")), *((slug, label) for slug, label, _ in COLUMNS)):
+        active = sort.removeprefix("-") == slug
+        down = sort.startswith("-")
+        # Figures begin with the largest, names with the first.
+        target = slug if (active and down) or (slug == "store" and not active) else f"-{slug}"
+        headers.append(
+            {
+                "slug": slug,
+                "label": label,
+                "href": "?" + urlencode({"range": chosen, "sort": target}),
+                "sorted": ("descending" if down else "ascending") if active else "",
+            }
+        )
+    return headers
+
+
+def _facts(
+    services: Any, viewer: Viewer, stores: list[Store], each: Report, first: date, last: date
+) -> list[dict[str, Any]]:
+    """What explains days of the chart, each once, with the stores it holds for."""
+    fmt, gettext = Formats(viewer.locale), translations(viewer.locale).gettext
+    found: dict[tuple[str, str, date, date], list[str]] = {}
+    for store in stores:
+        for fact in services.stores.facts(viewer.scope, store.store_id, first, last):
+            found.setdefault((fact.kind, fact.title, fact.day_from, fact.day_to), []).append(store.name)
+        for start, end in _outages(each, store.store_id):
+            found.setdefault(("outage", gettext("Camera outage"), start, end), []).append(store.name)
+    ordered = sorted(found.items(), key=lambda pair: (pair[0][2], pair[0][1]))
+    shown = []
+    for number, ((kind, title, day_from, day_to), names) in enumerate(ordered, start=1):
+        everywhere = len(names) == len(stores) > 1
+        where = gettext("all stores") if everywhere else ", ".join(names[:3]) + ("…" if len(names) > 3 else "")
+        start, end = max(day_from, first), min(day_to, last)
+        middle = datetime.combine(start, time()) + (datetime.combine(end, time()) - datetime.combine(start, time())) / 2
+        shown.append(
+            {
+                "number": number,
+                "kind": kind,
+                "title": title,
+                "where": where,
+                "days": fmt.days(day_from, day_to),
+                "x0": (datetime.combine(start, time()) - timedelta(hours=12)).isoformat(),
+                "x1": (datetime.combine(end, time()) + timedelta(hours=12)).isoformat(),
+                "middle": middle.isoformat(),
+            }
+        )
+    return shown
+
+
+def _outages(each: Report, store_id: str) -> list[tuple[date, date]]:
+    """Runs of days on which a store was hardly watched."""
+    runs: list[tuple[date, date]] = []
+    days = sorted(
+        date.fromisoformat(row.labels["day"])
+        for row in each.rows
+        if row.labels["store"] == store_id and row.coverage is not None and row.coverage < _OUTAGE
+    )
+    for day in days:
+        if runs and day - runs[-1][1] == timedelta(days=1):
+            runs[-1] = (runs[-1][0], day)
+        else:
+            runs.append((day, day))
+    return runs
+
+
+def _chart(
+    report: Report, first: date, last: date, facts: list[dict[str, Any]], locale: Locale
+) -> dict[str, Any]:
+    gettext, fmt = translations(locale).gettext, Formats(locale)
+    by_day = {row.labels["day"]: row for row in report.rows}
+    days = []
+    for offset in range((last - first).days + 1):
+        day = first + timedelta(days=offset)
+        row = by_day.get(day.isoformat())
+        visitors = row.values["visitors"].value if row else None
+        conversion = row.values["conversion"].value if row else None
+        days.append(
+            {
+                "day": day.isoformat(),
+                "label": fmt.weekday_day(day),
+                "visitors": None if visitors is None else int(visitors),
+                "conversion": None if conversion is None else float(conversion),
+            }
+        )
+    keep = ("number", "kind", "x0", "x1", "middle")
+    return {
+        "days": days,
+        "facts": [{name: fact[name] for name in keep} for fact in facts],
+        "labels": {"visitors": gettext("Visitors"), "conversion": gettext("Conversion")},
+        "tickformat": "%-m月%-d日" if locale == "zh" else "%-d %b",
+        "hoverformat": "%-m月%-d日" if locale == "zh" else "%a %-d %b",
+    }
+
+
+def _day_table(report: Report, fmt: Formats, currency: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "day": fmt.weekday_day(date.fromisoformat(row.labels["day"])),
+            "visitors": written(row.values["visitors"], fmt, currency),
+            "conversion": Cell(
+                written(row.values["conversion"], fmt, currency),
+                row.values["conversion"].withheld,
+                None,
+            ),
+            "coverage": fmt.percent(row.coverage) if row.coverage is not None else NOTHING,
+        }
+        for row in reversed(report.rows)
+    ]

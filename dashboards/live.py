@@ -1,0 +1,173 @@
+"""Keeps open store pages up to date by server-sent events.
+
+However many browsers look at one store, this process asks the database once: the first reader starts a poller, the last
+one to leave stops it, and what it finds is written out once per language. A stream is closed after some minutes and the
+browser opens it again by itself; that is when the session is looked at anew, so a page left open can't outlive its
+session. A reader that is slow gets the newest view when it is ready, never a queue of old ones.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+import structlog
+from fastapi import APIRouter, Depends, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+
+from dashboards.i18n import LANGUAGES
+from dashboards.store_view import event, store_view
+from dashboards.viewer import STORE_READERS, Viewer, maybe_viewer
+from server.access.models import Locale
+from server.errors import DoorlineError, NotSignedIn
+from server.kpi.models import LiveView
+
+#: Seconds between two looks at the database. A look never takes more than a small part of it (see `_poll`).
+EVERY_S: Final = 1.0
+#: Seconds after which a stream ends and the browser asks again.
+STREAM_S: Final = 300.0
+_RETRY_MS: Final = 2000
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(eq=False)
+class _Channel:
+    """One store: its poller and what it found last.
+
+    Attributes:
+        views: the newest event by language, as JSON; None while the database is out of reach.
+        moment: rises with every look, so that a reader knows whether it has seen the newest.
+        changed: set and replaced at every look.
+    """
+
+    readers: int = 0
+    moment: int = 0
+    views: dict[Locale, str] | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class LiveHub:
+    """The pollers of one process. Belongs to one event loop.
+
+    Args:
+        look: reads a store's day; called in a thread, with the store's id.
+        every_s: seconds between two looks.
+    """
+
+    def __init__(self, look: Callable[[str], LiveView], every_s: float = EVERY_S) -> None:
+        self._look = look
+        self._every_s = every_s
+        self._channels: dict[str, _Channel] = {}
+        self._closing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def pollers(self) -> int:
+        """How many stores are being polled."""
+        return len(self._channels)
+
+    def close(self) -> None:
+        """End every stream now; may be called from any thread.
+
+        A server that is told to stop waits for its open answers first, and a stream would keep it waiting.
+        """
+        self._closing = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake_all)
+
+    async def follow(
+        self, store_id: str, locale: Locale, for_s: float = STREAM_S
+    ) -> AsyncGenerator[str | None, None]:
+        """The store's day again and again: JSON when there is a view, None while there is none.
+
+        Args:
+            for_s: seconds after which it ends.
+        """
+        self._loop = asyncio.get_running_loop()
+        until = self._loop.time() + for_s
+        channel = self._channels.setdefault(store_id, _Channel())
+        channel.readers += 1
+        if channel.task is None:
+            channel.task = asyncio.create_task(self._poll(store_id, channel))
+        seen = 0
+        try:
+            while not self._closing and self._loop.time() < until:
+                if channel.moment == seen:
+                    await channel.changed.wait()
+                    continue
+                seen = channel.moment
+                yield channel.views[locale] if channel.views is not None else None
+        finally:
+            channel.readers -= 1
+            if channel.readers == 0:
+                channel.task.cancel()
+                if self._channels.get(store_id) is channel:
+                    del self._channels[store_id]
+
+    async def _poll(self, store_id: str, channel: _Channel) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            try:
+                channel.views = await run_in_threadpool(self._views, store_id)
+            except DoorlineError as error:
+                _log.warning("live view failed", store=store_id, code=error.code, reason=error.message)
+                channel.views = None
+            channel.moment += 1
+            self._wake(channel)
+            # A slow database is asked less often: looking takes at most a fifth of the time.
+            took = loop.time() - started
+            await asyncio.sleep(max(self._every_s - took, 4 * took))
+
+    def _wake_all(self) -> None:
+        for channel in self._channels.values():
+            self._wake(channel)
+
+    @staticmethod
+    def _wake(channel: _Channel) -> None:
+        channel.changed.set()
+        channel.changed = asyncio.Event()
+
+    def _views(self, store_id: str) -> dict[Locale, str]:
+        live = self._look(store_id)
+        return {
+            locale: json.dumps(event(store_view(live, locale)), ensure_ascii=False, separators=(",", ":"))
+            for locale in LANGUAGES
+        }
+
+
+def live_viewer(
+    request: Request, store_id: str, viewer: Annotated[Viewer | None, Depends(maybe_viewer)]
+) -> Viewer:
+    """Whoever may follow this store.
+
+    Raises:
+        NotSignedIn, Forbidden, NotFound: as an API answers; a stream has no page to show.
+    """
+    if viewer is None:
+        raise NotSignedIn("the session has ended", remedy="sign in again")
+    viewer.scope.require_role(*STORE_READERS)
+    request.app.state.services.stores.store(viewer.scope, store_id)
+    return viewer
+
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/stores/{store_id}/live", response_class=EventSourceResponse)
+async def stream(
+    request: Request, store_id: str, viewer: Annotated[Viewer, Depends(live_viewer)]
+) -> AsyncIterator[ServerSentEvent]:
+    """A store's day, sent whenever it was looked at."""
+    hub: LiveHub = request.app.state.live
+    yield ServerSentEvent(comment="hello", retry=_RETRY_MS)
+    async with aclosing(hub.follow(store_id, viewer.locale)) as views:
+        async for view in views:
+            if view is None:
+                yield ServerSentEvent(event="trouble", data={})
+            else:
+                yield ServerSentEvent(event="view", raw_data=view)
