@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from server.access.lockout import Failures
 from server.access.models import ApiKey, AuditEntry, Locale, User, UserRole
+from server.storage.locks import LockSpace
 from server.storage.pool import Connection
 
 _USER: LiteralString = """
@@ -138,14 +139,14 @@ def lock_sign_ins(conn: Connection, username: str, address: str) -> None:
     """
     conn.execute(
         """
-        SELECT pg_advisory_xact_lock(number)
+        SELECT pg_advisory_xact_lock(%s, number)
         FROM (
-            SELECT DISTINCT hashtextextended('doorline sign-in ' || name, 0) AS number
-            FROM unnest(ARRAY['user ' || %s::text, 'address ' || %s::text]) AS name
+            SELECT DISTINCT hashtext(name) AS number
+            FROM unnest(%s::text[]) AS name
             ORDER BY 1
         ) AS locks
         """,
-        (username, address),
+        (LockSpace.SIGN_IN, [f"user {username}", f"address {address}"]),
     )
 
 

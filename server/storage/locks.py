@@ -8,3 +8,10 @@ class AdvisoryLock(IntEnum):
 
     MIGRATE = 0x646F6F72_00000001
     JOBS_LEADER = 0x646F6F72_00000002
+
+
+class LockSpace(IntEnum):
+    """First halves of PostgreSQL's two-part advisory locks; the second half is ``hashtext`` of a name."""
+
+    SIGN_IN = 1
+    RECEIPTS = 2

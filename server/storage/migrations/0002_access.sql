@@ -50,6 +50,7 @@ CREATE TABLE sign_in_failure (
     at       timestamptz NOT NULL
 );
 CREATE INDEX sign_in_failure_at ON sign_in_failure (username, at);
+CREATE INDEX sign_in_failure_address ON sign_in_failure (address, at);
 
 CREATE TABLE audit (
     audit_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

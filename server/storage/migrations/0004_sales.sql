@@ -1,10 +1,11 @@
 -- Receipts from the tills. A receipt is known by its store and number; the same number with other content is a
--- conflict and is kept for a person. Money is numeric, in the receipt's currency.
+-- conflict and is kept for a person. Money is numeric, in the receipt's currency. A void is a receipt too, without
+-- money: kept, so that it can arrive before the sale it refers to.
 
 CREATE TABLE receipt (
     store_id     text NOT NULL REFERENCES store,
     receipt_no   text NOT NULL,
-    kind         text NOT NULL CHECK (kind IN ('sale', 'refund')),
+    kind         text NOT NULL CHECK (kind IN ('sale', 'refund', 'void')),
     channel      text NOT NULL CHECK (channel IN ('till', 'online', 'pickup')),
     at           timestamptz NOT NULL,
     currency     text NOT NULL,
@@ -20,6 +21,7 @@ CREATE TABLE receipt (
     PRIMARY KEY (store_id, receipt_no)
 );
 CREATE INDEX receipt_store_at ON receipt (store_id, at);
+CREATE INDEX receipt_void ON receipt (store_id, refers_to) WHERE kind = 'void';
 CREATE INDEX receipt_member ON receipt (member_id, at) WHERE member_id IS NOT NULL;
 
 CREATE TABLE receipt_line (
@@ -38,10 +40,14 @@ CREATE TABLE receipt_line (
 );
 
 CREATE TABLE receipt_conflict (
-    conflict_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    store_id    text NOT NULL,
-    receipt_no  text NOT NULL,
-    payload     jsonb NOT NULL,
-    received_at timestamptz NOT NULL,
-    resolved_at timestamptz
+    conflict_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    store_id     text NOT NULL,
+    receipt_no   text NOT NULL,
+    content_hash bytea NOT NULL,
+    payload      jsonb NOT NULL,
+    received_at  timestamptz NOT NULL,
+    resolved_at  timestamptz
 );
+-- A till that sends the same thing again and again makes one conflict.
+CREATE UNIQUE INDEX receipt_conflict_open ON receipt_conflict (store_id, receipt_no, content_hash)
+    WHERE resolved_at IS NULL;

@@ -1,0 +1,1 @@
+"""Receipts from the tills: by API and by file, once each, in any order."""

@@ -1,0 +1,234 @@
+"""Is this a receipt? Pure.
+
+Money is never rounded on the way in: a price with three decimals is refused, not bent, because a sum that is a cent
+off is looked for long after the till has forgotten why. A `NaN` passes every comparison, so finiteness is asked first.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from hashlib import sha256
+from typing import Final, get_args
+
+import msgspec
+
+from server.sales.models import Channel, Kind, LineRow, NewLine, NewReceipt, ReceiptRow
+
+_CENT: Final = Decimal("0.01")
+_MOST_MONEY: Final = Decimal(10) ** 12
+_MOST_UNITS: Final = Decimal(10) ** 9
+_MOST_LINES: Final = 2_000
+#: Tills' clocks are allowed to run ahead by this much.
+_AHEAD: Final = timedelta(hours=1)
+_OLDEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_BAD: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class Refused(ValueError):
+    """Why a receipt is not taken: the field, what is wrong with it, and what to do."""
+
+    def __init__(self, field: str | None, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.field = field
+        self.reason = reason
+        self.remedy = remedy
+
+
+def checked(new: NewReceipt, currency: str, now: datetime) -> ReceiptRow:
+    """The receipt as it is to be kept, without its member.
+
+    Args:
+        currency: the store's.
+        now: UTC.
+
+    Raises:
+        Refused: naming the field.
+    """
+    number = _text(new.receipt_no, "receipt_no", 64, needed=True)
+    at = _time(new.at, now)
+    if new.kind not in get_args(Kind):
+        raise Refused("kind", f"there is no kind {new.kind!r}", f"use one of {', '.join(get_args(Kind))}")
+    if new.channel not in get_args(Channel):
+        raise Refused("channel", f"there is no channel {new.channel!r}", f"use one of {', '.join(get_args(Channel))}")
+    if new.currency not in {None, currency}:
+        raise Refused("currency", f"{new.currency!r} is not the store's currency", f"send {currency}, or leave it out")
+    refers_to = _text(new.refers_to or "", "refers_to", 64) or None
+    if new.kind == "void":
+        return _void(new, number, refers_to, at, currency)
+    if new.kind == "sale" and refers_to is not None:
+        raise Refused("refers_to", "a sale refers to nothing", "leave it out, or say refund or void")
+    lines = _lines(new.lines)
+    row = ReceiptRow(
+        store_id=new.store_id,
+        receipt_no=number,
+        kind=new.kind,
+        channel=new.channel,
+        at=at,
+        currency=currency,
+        gross=_gross(new.gross, lines),
+        units=_units(new.units, lines),
+        member_id=None,
+        cashier=_text(new.cashier, "cashier", 100),
+        tender=_text(new.tender, "tender", 100),
+        refers_to=refers_to,
+        content_hash=b"",
+        lines=lines,
+    )
+    return replace(row, content_hash=content_hash(row))
+
+
+def content_hash(row: ReceiptRow) -> bytes:
+    """What tells a repetition from a conflict.
+
+    The member is left out: a till that sends again after the customer was enrolled says nothing contradictory, and a
+    hash over a phone number would give it away.
+    """
+    parts: list[object] = [
+        row.kind,
+        row.channel,
+        row.at.isoformat(),
+        row.currency,
+        _plain(row.gross),
+        _plain(row.units),
+        row.cashier,
+        row.tender,
+        row.refers_to,
+    ]
+    parts.extend(
+        [
+            line.sku,
+            line.description,
+            _plain(line.quantity),
+            _plain(line.unit_price),
+            _plain(line.discount),
+            None if line.cost is None else _plain(line.cost),
+        ]
+        for line in row.lines
+    )
+    return sha256(msgspec.json.encode(parts)).digest()
+
+
+def _void(new: NewReceipt, number: str, refers_to: str | None, at: datetime, currency: str) -> ReceiptRow:
+    """A void has no money of its own. Tills without numbers for voids send the sale's: it gets one of ours then."""
+    if new.lines or new.gross not in {None, Decimal(0)}:
+        raise Refused("lines", "a void has no lines and no gross", "leave them out; it takes back all of the receipt")
+    if refers_to is None or refers_to == number:
+        refers_to, number = number, f"{number}#void"
+    row = ReceiptRow(
+        store_id=new.store_id,
+        receipt_no=number,
+        kind="void",
+        channel=new.channel,
+        at=at,
+        currency=currency,
+        gross=Decimal(0),
+        units=Decimal(0),
+        member_id=None,
+        cashier=_text(new.cashier, "cashier", 100),
+        tender="",
+        refers_to=refers_to,
+        content_hash=b"",
+        lines=(),
+    )
+    return replace(row, content_hash=content_hash(row))
+
+
+def _time(at: datetime, now: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise Refused("at", "the time has no offset", "send it as 2026-11-21T18:30:00+08:00")
+    at = at.astimezone(UTC)
+    if at > now + _AHEAD:
+        raise Refused("at", f"{at.isoformat()} lies in the future", "check the till's clock and its offset from UTC")
+    if at < _OLDEST:
+        raise Refused("at", f"{at.isoformat()} lies before the year 2000", "check the till's clock")
+    return at
+
+
+def _lines(lines: Sequence[NewLine]) -> tuple[LineRow, ...]:
+    if len(lines) > _MOST_LINES:
+        raise Refused("lines", f"{len(lines)} lines; at most {_MOST_LINES} are taken", "split the receipt")
+    return tuple(_line(number, line) for number, line in enumerate(lines))
+
+
+def _line(index: int, line: NewLine) -> LineRow:
+    where = f"lines[{index}]"
+    quantity = _amount(line.quantity, f"{where}.quantity", 3, _MOST_UNITS)
+    price = _amount(line.unit_price, f"{where}.unit_price", 2, _MOST_MONEY)
+    discount = _amount(line.discount, f"{where}.discount", 2, _MOST_MONEY)
+    cost = None if line.cost is None else _amount(line.cost, f"{where}.cost", 2, _MOST_MONEY)
+    if quantity == 0:
+        raise Refused(f"{where}.quantity", "the quantity is zero", "leave the line out")
+    if price < 0:
+        raise Refused(f"{where}.unit_price", "the price is negative", "send a discount, or a negative quantity")
+    amount = (quantity * price).quantize(_CENT, ROUND_HALF_UP) - discount
+    if abs(amount) >= _MOST_MONEY:
+        raise Refused(where, "the line's amount is too large", "check quantity and price")
+    return LineRow(
+        line_no=index + 1,
+        sku=_text(line.sku, f"{where}.sku", 100, needed=True),
+        description=_text(line.description, f"{where}.description", 300),
+        quantity=quantity,
+        unit_price=price,
+        discount=discount,
+        amount=amount,
+        cost=cost,
+    )
+
+
+def _gross(given: Decimal | None, lines: Sequence[LineRow]) -> Decimal:
+    if given is None and not lines:
+        raise Refused("gross", "neither gross nor lines are given", "send at least one of them")
+    total = sum((line.amount for line in lines), Decimal(0))
+    if given is None:
+        if total < 0:
+            raise Refused("lines", f"the lines add up to {total}", "send what is given back as a refund of its own")
+        if total >= _MOST_MONEY:
+            raise Refused("lines", "the lines add up to too much", "check quantities and prices")
+        return total
+    gross = _amount(given, "gross", 2, _MOST_MONEY)
+    if gross < 0:
+        raise Refused("gross", f"gross {gross} is negative", "send what is given back as kind refund, with a plus")
+    # Tills round each line in their own way; a cent a line is rounding, more is a mistake.
+    if lines and abs(gross - total) > _CENT * len(lines):
+        raise Refused(
+            "gross", f"gross is {gross} and the lines add up to {total}", "send discount and rounding as part of a line"
+        )
+    return gross
+
+
+def _units(given: Decimal | None, lines: Sequence[LineRow]) -> Decimal:
+    units = sum((line.quantity for line in lines), Decimal(0)) if given is None else given
+    return _amount(units, "units", 3, _MOST_UNITS)
+
+
+def _amount(value: Decimal, field: str, places: int, bound: Decimal) -> Decimal:
+    """The number in the one form it is kept in.
+
+    `bound` is checked before anything is worked out: 1e999999 has few digits and a million places.
+    """
+    if not value.is_finite():
+        raise Refused(field, f"{value} is no number", "send digits")
+    if value.adjusted() > 15 or abs(value) >= bound:
+        raise Refused(field, f"{field} is too large", f"send less than {bound:f}")
+    kept = value.quantize(Decimal(1).scaleb(-places))
+    if kept != value:
+        raise Refused(field, f"{value} has more than {places} decimals", f"round it to {places} decimals at the till")
+    return kept
+
+
+def _text(value: str, field: str, longest: int, *, needed: bool = False) -> str:
+    plain = value.strip()
+    if needed and not plain:
+        raise Refused(field, f"{field} is empty", "every receipt and line needs one")
+    if len(plain) > longest:
+        raise Refused(field, f"{field} has {len(plain)} characters", f"use at most {longest}")
+    if _BAD.search(plain):
+        raise Refused(field, f"{field} has control characters", "send printable text")
+    return plain
+
+
+def _plain(value: Decimal) -> str:
+    """One spelling for equal numbers: 2, 2.0 and 2.000 hash alike."""
+    return format(value.normalize(), "f")

@@ -1,0 +1,210 @@
+"""A receipt as a till sends it, as it is kept, and what became of a batch.
+
+What comes in is decoded by msgspec and not by the web framework, because ``json.loads`` makes a float of 19.99 before
+anyone can object; msgspec reads a Decimal from the digits themselves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+Kind = Literal["sale", "refund", "void"]
+Channel = Literal["till", "online", "pickup"]
+Aware = Annotated[datetime, Meta(tz=True)]
+
+
+class NewLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of a receipt; its amount is quantity x unit_price - discount.
+
+    Attributes:
+        discount: on the whole line, not per unit.
+        cost: of the whole line, for margins; None when the till doesn't know.
+    """
+
+    sku: str
+    unit_price: Decimal
+    quantity: Decimal = Decimal(1)
+    discount: Decimal = Decimal(0)
+    cost: Decimal | None = None
+    description: str = ""
+
+
+class MemberOf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The member who bought, named by one of: card number, phone number, id."""
+
+    card: str | None = None
+    phone: str | None = None
+    id: str | None = None
+
+
+class NewReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A receipt as a till sends it.
+
+    Attributes:
+        receipt_no: the till's own number, unique in the store.
+        kind: a refund gives money back, on its own day; a void takes back the receipt it refers to, as if it had
+            never been.
+        channel: only the till's receipts count for conversion.
+        at: when it was printed; with an offset.
+        currency: the store's when left out, and it must be the store's.
+        gross: the total, never negative; worked out from the lines when left out, checked against them when given.
+        units: pieces sold; from the lines when left out.
+        refers_to: number of the sale a refund or void is about.
+    """
+
+    store_id: str
+    receipt_no: str
+    at: Aware
+    kind: Kind = "sale"
+    channel: Channel = "till"
+    lines: Sequence[NewLine] = ()
+    gross: Decimal | None = None
+    currency: str | None = None
+    units: Decimal | None = None
+    member: MemberOf | None = None
+    tender: str = ""
+    cashier: str = ""
+    refers_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineRow:
+    """A line as kept."""
+
+    line_no: int
+    sku: str
+    description: str
+    quantity: Decimal
+    unit_price: Decimal
+    discount: Decimal
+    amount: Decimal
+    cost: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptRow:
+    """A checked receipt, ready to be kept."""
+
+    store_id: str
+    receipt_no: str
+    kind: Kind
+    channel: Channel
+    at: datetime
+    currency: str
+    gross: Decimal
+    units: Decimal
+    member_id: UUID | None
+    cashier: str
+    tender: str
+    refers_to: str | None
+    content_hash: bytes
+    lines: tuple[LineRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A receipt as kept, in a list."""
+
+    store_id: str
+    receipt_no: str
+    kind: Kind
+    channel: Channel
+    at: datetime
+    currency: str
+    gross: Decimal
+    units: Decimal
+    member_id: UUID | None
+    cashier: str
+    tender: str
+    refers_to: str | None
+    voided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What was wrong with one receipt of a batch.
+
+    Attributes:
+        index: its place in the batch, from 0.
+        field: the field to blame, such as ``lines[2].quantity``; None when it is the receipt as a whole.
+        remedy: what to do.
+    """
+
+    index: int
+    receipt_no: str | None
+    field: str | None
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostResult:
+    """What became of a batch; ``accepted + repeated + len(conflicts) + len(rejected)`` is its size.
+
+    Attributes:
+        accepted: kept now.
+        repeated: known already with the same content; nothing was done.
+        conflicts: known already with other content; the first stays, the other is put aside for a person.
+        rejected: not kept; correct and send again.
+        notes: kept, but something is worth knowing, such as an unknown member.
+    """
+
+    accepted: int = 0
+    repeated: int = 0
+    conflicts: list[Problem] = field(default_factory=list)
+    rejected: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenConflict:
+    """A receipt that came again with other content and waits for a person."""
+
+    conflict_id: int
+    store_id: str
+    receipt_no: str
+    payload: dict[str, object]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """What was wrong with a row of a file; lines are counted from 1 and the header is line 1."""
+
+    line: int
+    receipt_no: str | None
+    field: str | None
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What became of a file.
+
+    Attributes:
+        rows: data rows read.
+        receipts: receipts they make up.
+        rejected: receipts not taken because of their rows.
+        errors: the first of them by line; `error_count` is how many there are.
+        notes: taken, but worth knowing.
+        dry_run: nothing was kept; the numbers say what would be.
+    """
+
+    rows: int
+    receipts: int
+    accepted: int
+    repeated: int
+    conflicts: int
+    rejected: int
+    error_count: int
+    errors: list[RowError]
+    notes: list[RowError]
+    dry_run: bool
+    encoding: str

@@ -1,0 +1,244 @@
+"""SQL of receipts, their lines and their conflicts."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from server.access.models import Scope
+from server.sales.models import OpenConflict, Receipt, ReceiptRow
+from server.storage.locks import LockSpace
+from server.storage.pool import Connection
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What a receipt needs to know of its store."""
+
+    store_id: str
+    currency: str
+    country: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownReceipt:
+    """A receipt kept before, as far as a repetition must match it."""
+
+    store_id: str
+    receipt_no: str
+    content_hash: bytes
+    member_id: UUID | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Voided:
+    """A receipt a void took back."""
+
+    store_id: str
+    at: datetime
+
+
+def stores(conn: Connection, scope: Scope, store_ids: Sequence[str]) -> dict[str, StoreFacts]:
+    """Currency and country of those of the stores that exist and are in the scope."""
+    with conn.cursor(row_factory=class_row(StoreFacts)) as cursor:
+        found = cursor.execute(
+            """
+            SELECT store_id, currency, country
+            FROM store
+            WHERE store_id = ANY(%(wanted)s)
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            """,
+            {"wanted": list(store_ids), "scope": scope.store_ids},
+        ).fetchall()
+    return {each.store_id: each for each in found}
+
+
+def lock_stores(conn: Connection, store_ids: Iterable[str]) -> None:
+    """Let batches of a store be written one after the other, until this transaction ends.
+
+    A sale and its void that arrive at the same moment would otherwise not see each other. Locks are taken in the order
+    of their numbers, so that two batches over several stores can't block each other.
+    """
+    conn.execute(
+        """
+        SELECT pg_advisory_xact_lock(%s, number)
+        FROM (SELECT DISTINCT hashtext(name) AS number FROM unnest(%s::text[]) AS name ORDER BY 1) AS locks
+        """,
+        (LockSpace.RECEIPTS, sorted(store_ids)),
+    )
+
+
+def insert_receipts(conn: Connection, rows: Sequence[ReceiptRow], received_at: datetime) -> set[Key]:
+    """Keep receipts whose numbers are new; returns the keys of those.
+
+    One statement with arrays: it costs the same round trip for one receipt and for five thousand.
+    """
+    inserted = conn.execute(
+        """
+        INSERT INTO receipt (store_id, receipt_no, kind, channel, at, currency, gross, units, member_id, cashier,
+                             tender, refers_to, content_hash, received_at)
+        SELECT r.*, %s
+        FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::numeric[],
+                    %s::numeric[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::bytea[]) AS r
+        ON CONFLICT (store_id, receipt_no) DO NOTHING
+        RETURNING store_id, receipt_no
+        """,
+        (
+            received_at,
+            [row.store_id for row in rows],
+            [row.receipt_no for row in rows],
+            [row.kind for row in rows],
+            [row.channel for row in rows],
+            [row.at for row in rows],
+            [row.currency for row in rows],
+            [row.gross for row in rows],
+            [row.units for row in rows],
+            [row.member_id for row in rows],
+            [row.cashier for row in rows],
+            [row.tender for row in rows],
+            [row.refers_to for row in rows],
+            [row.content_hash for row in rows],
+        ),
+    ).fetchall()
+    return {(str(store_id), str(number)) for store_id, number in inserted}
+
+
+def copy_lines(conn: Connection, rows: Iterable[ReceiptRow]) -> None:
+    """Keep the lines of receipts just inserted."""
+    with (
+        conn.cursor() as cursor,
+        cursor.copy(
+            """
+            COPY receipt_line (store_id, receipt_no, line_no, sku, description, quantity, unit_price, discount, amount,
+                               cost)
+            FROM STDIN (FORMAT BINARY)
+            """
+        ) as copy,
+    ):
+        copy.set_types(["text", "text", "int2", "text", "text", "numeric", "numeric", "numeric", "numeric", "numeric"])
+        for row in rows:
+            for line in row.lines:
+                copy.write_row(
+                    (
+                        row.store_id,
+                        row.receipt_no,
+                        line.line_no,
+                        line.sku,
+                        line.description,
+                        line.quantity,
+                        line.unit_price,
+                        line.discount,
+                        line.amount,
+                        line.cost,
+                    )
+                )
+
+
+def known(conn: Connection, scope: Scope, keys: Sequence[Key]) -> dict[Key, KnownReceipt]:
+    """Receipts kept before under any of the keys."""
+    with conn.cursor(row_factory=class_row(KnownReceipt)) as cursor:
+        found = cursor.execute(
+            """
+            SELECT r.store_id, r.receipt_no, r.content_hash, r.member_id, r.at
+            FROM receipt r
+            JOIN unnest(%(stores)s::text[], %(numbers)s::text[]) AS wanted (store_id, receipt_no)
+              USING (store_id, receipt_no)
+            WHERE %(scope)s::text[] IS NULL OR r.store_id = ANY(%(scope)s)
+            """,
+            _keys(scope, keys),
+        ).fetchall()
+    return {(each.store_id, each.receipt_no): each for each in found}
+
+
+def apply_voids(conn: Connection, scope: Scope, keys: Sequence[Key]) -> list[Voided]:
+    """Mark those of the receipts that a void refers to; returns the ones that were not marked before."""
+    with conn.cursor(row_factory=class_row(Voided)) as cursor:
+        return cursor.execute(
+            """
+            UPDATE receipt AS r
+            SET voided_at = v.at
+            FROM receipt AS v
+            JOIN unnest(%(stores)s::text[], %(numbers)s::text[]) AS touched (store_id, receipt_no)
+              ON v.store_id = touched.store_id AND v.refers_to = touched.receipt_no
+            WHERE v.kind = 'void'
+              AND r.store_id = v.store_id AND r.receipt_no = v.refers_to
+              AND r.kind <> 'void' AND r.voided_at IS NULL
+              AND (%(scope)s::text[] IS NULL OR r.store_id = ANY(%(scope)s))
+            RETURNING r.store_id, r.at
+            """,
+            _keys(scope, keys),
+        ).fetchall()
+
+
+def attach_member(conn: Connection, scope: Scope, key: Key, member_id: UUID) -> bool:
+    """Say whose a receipt is that was nobody's; False when it is somebody's."""
+    updated = conn.execute(
+        """
+        UPDATE receipt
+        SET member_id = %(member_id)s
+        WHERE store_id = %(store_id)s AND receipt_no = %(receipt_no)s AND member_id IS NULL
+          AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+        """,
+        {"member_id": member_id, "store_id": key[0], "receipt_no": key[1], "scope": scope.store_ids},
+    )
+    return updated.rowcount == 1
+
+
+def insert_conflict(conn: Connection, row: ReceiptRow, payload: dict[str, object], received_at: datetime) -> None:
+    """Put a receipt aside whose number is taken by another; the same one twice is one."""
+    conn.execute(
+        """
+        INSERT INTO receipt_conflict (store_id, receipt_no, content_hash, payload, received_at)
+        VALUES (%s, %s, %s, %s, %s)
+        ON CONFLICT (store_id, receipt_no, content_hash) WHERE resolved_at IS NULL DO NOTHING
+        """,
+        (row.store_id, row.receipt_no, row.content_hash, Jsonb(payload), received_at),
+    )
+
+
+def recent(conn: Connection, scope: Scope, store_id: str, limit: int) -> list[Receipt]:
+    """The newest receipts of a store."""
+    with conn.cursor(row_factory=class_row(Receipt)) as cursor:
+        return cursor.execute(
+            """
+            SELECT store_id, receipt_no, kind, channel, at, currency, gross, units, member_id, cashier, tender,
+                   refers_to, voided_at
+            FROM receipt
+            WHERE store_id = %(store_id)s
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            ORDER BY at DESC, receipt_no
+            LIMIT %(limit)s
+            """,
+            {"store_id": store_id, "scope": scope.store_ids, "limit": limit},
+        ).fetchall()
+
+
+def open_conflicts(conn: Connection, scope: Scope, store_id: str | None, limit: int) -> list[OpenConflict]:
+    """Conflicts that wait for a person, oldest first."""
+    with conn.cursor(row_factory=class_row(OpenConflict)) as cursor:
+        return cursor.execute(
+            """
+            SELECT conflict_id, store_id, receipt_no, payload, received_at
+            FROM receipt_conflict
+            WHERE resolved_at IS NULL
+              AND (%(store_id)s::text IS NULL OR store_id = %(store_id)s)
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            ORDER BY conflict_id
+            LIMIT %(limit)s
+            """,
+            {"store_id": store_id, "scope": scope.store_ids, "limit": limit},
+        ).fetchall()
+
+
+def _keys(scope: Scope, keys: Sequence[Key]) -> dict[str, object]:
+    return {
+        "stores": [store_id for store_id, _ in keys],
+        "numbers": [number for _, number in keys],
+        "scope": scope.store_ids,
+    }
