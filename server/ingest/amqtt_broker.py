@@ -1,8 +1,8 @@
-"""amqtt as the embedded broker, run as a process of its own: ``python -m server.ingest.amqtt_broker HOST PORT PASSWORDS``.
+"""amqtt as the embedded broker: ``python -m server.ingest.amqtt_broker HOST PORT PASSWORDS``.
 
 amqtt's own password plugin reads its file once and its access lists need every user spelled out; the two small plugins
-here read the file anew when it changes and hold the contract's one pattern. A process of its own, because its event loop
-must not share a thread with anything that may block.
+here read the file anew when it changes and hold the contract's one pattern. It is a process of its own, because its
+event loop must not share a thread with anything that may block.
 """
 
 import asyncio
@@ -55,7 +55,11 @@ class OwnTopicsPlugin(BaseTopicPlugin):  # type: ignore[misc]
         """Nothing to choose."""
 
     async def topic_filtering(
-        self, *, session: Session | None = None, topic: str | None = None, action: Action | None = None
+        self,
+        *,
+        session: Session | None = None,
+        topic: str | None = None,
+        action: Action | None = None,  # noqa: ARG002 - the same for all actions
     ) -> bool | None:
         """Whether `session` may publish to, subscribe to or receive `topic`."""
         if session is None or not session.username or not topic:

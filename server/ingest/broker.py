@@ -1,9 +1,9 @@
 """The embedded broker: mosquitto where it is installed, amqtt otherwise, under one rule.
 
-The rule is the contract's: everyone signs in, a device reaches ``doorline/v1/<its own name>/`` and nothing else, the server
-reaches everything. Mosquitto's defaults would silently drop what queues up beyond 1,000 messages and, when root, it
-becomes another user that can't read its own configuration again; the generated one avoids both. It listens on the
-loopback only: for demo and tests, and for a broker of its own in production there is `deploy/`.
+The rule is the contract's: everyone signs in, a device reaches ``doorline/v1/<its own name>/`` and nothing else, the
+server reaches everything. Mosquitto's defaults would silently drop what queues up beyond 1,000 messages and, when
+root, it becomes another user that can't read its own configuration again; the generated one avoids both. It listens
+on the loopback only: for demo and tests, and for a broker of its own in production there is `deploy/`.
 """
 
 import os

@@ -1,8 +1,9 @@
 """A server process of ours that ends when we end, however we end.
 
-Used for the embedded database and the embedded broker. PR_SET_PDEATHSIG would do on Linux, but it fires when the starting
-*thread* ends, and setting it needs code between fork and exec, which is unsafe beside other threads. So a watchdog, a
-shell of two commands, holds the reading end of a pipe: the kernel closes our end when we die, even by SIGKILL.
+Used for the embedded database and the embedded broker. PR_SET_PDEATHSIG would do on Linux, but it fires when the
+starting *thread* ends, and setting it needs code between fork and exec, which is unsafe beside other threads. So a
+watchdog, a shell of two commands, holds the reading end of a pipe: the kernel closes our end when we die, even by
+SIGKILL.
 """
 
 import os
@@ -95,7 +96,7 @@ class Child:
         self._process.send_signal(number)
 
     def stop(self, seconds: float = 30.0, *, at_last: signal.Signals = signal.SIGTERM) -> None:
-        """Ask it to end, insist with `at_last` after `seconds`, kill it after as long again; returns when it has ended."""
+        """End it: ask, insist with `at_last` after `seconds`, kill after as long again; returns when it has ended."""
         for number in (self._stop_signal, at_last):
             if self._end(number, seconds):
                 break

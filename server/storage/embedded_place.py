@@ -1,9 +1,10 @@
 """Where the embedded cluster lives, and as whom it runs.
 
-An ordinary user runs PostgreSQL as itself, in the directory asked for. Root must not run it, so it is run as an ordinary
-user, and that user may be unable to reach either the wheel's binaries or the directory (a checkout under ``/root`` with
-mode 0700). Guessing from permission bits gets this wrong (access lists, containers), so the user itself tries; where it
-fails, binaries and cluster go to a directory made for them, and the directory asked for keeps a note of it.
+An ordinary user runs PostgreSQL as itself, in the directory asked for. Root must not run it, so it is run as an
+ordinary user, and that user may be unable to reach either the wheel's binaries or the directory (a checkout under
+``/root`` with mode 0700). Guessing from permission bits gets this wrong (access lists, containers), so the user
+itself tries; where it fails, binaries and cluster go to a directory made for them, and the directory asked for keeps
+a note of it.
 """
 
 import hashlib
@@ -27,11 +28,11 @@ _log = structlog.get_logger(__name__)
 
 _NOTE: Final = "elsewhere.json"
 _OWNER: Final = "belongs-to"
-#: Tried in this order for clusters that can't be where they were asked for.
+#: Tried in this order for clusters that can't be where they were asked for. What is found there must be root's own.
 _COMMON_PLACES: Final = (
     Path("/var/lib/doorline-embedded"),
-    Path("/var/tmp/doorline-embedded"),
-    Path("/tmp/doorline-embedded"),
+    Path("/var/tmp/doorline-embedded"),  # noqa: S108
+    Path("/tmp/doorline-embedded"),  # noqa: S108
 )
 
 

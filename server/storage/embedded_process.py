@@ -234,15 +234,13 @@ def _alive(pid: int) -> bool:
 def _serves(pid: int, cluster: Path) -> bool:
     """Whether process `pid` is a postgres whose data directory is `cluster`."""
     try:
-        return (
-            os.path.samefile(f"/proc/{pid}/cwd", cluster) and b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        )
+        return Path(f"/proc/{pid}/cwd").samefile(cluster) and b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except FileNotFoundError:
         if Path("/proc/self").exists():
             return False
     except PermissionError:
         return False
-    told = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    told = subprocess.run(["/bin/ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return "postgres" in told.stdout and str(cluster) in told.stdout
 
 

@@ -75,11 +75,14 @@ class MigrationStatus:
 
 def packaged() -> list[Migration]:
     """The migrations that came with this installation, in order."""
-    found = []
-    for file in resources.files("server.storage").joinpath("migrations").iterdir():
-        if file.name.endswith(".sql"):
-            found.append(Migration(file.name, file.read_text(encoding="utf-8")))
-    return in_order(found)
+    folder = resources.files("server.storage").joinpath("migrations")
+    return in_order(
+        [
+            Migration(file.name, file.read_text(encoding="utf-8"))
+            for file in folder.iterdir()
+            if file.name.endswith(".sql")
+        ]
+    )
 
 
 def in_order(migrations: Sequence[Migration]) -> list[Migration]:

@@ -1,0 +1,245 @@
+"""From records to rows and to what they add to the roll-ups. Pure: no clock, no database.
+
+Roll-ups stay exact whatever the order of arrival because every addition here commutes: counts are sums, seconds
+watched are capped sums of whole tenths, a state is the maximum of a rank. What would need rounding (a quarter hour's
+seconds spread over its minutes) is spread the same way each time.
+"""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from server.ingest.models import (
+    CoverageKey,
+    CoverageRow,
+    CrossingRow,
+    DeadLetterRow,
+    Origin,
+    Registry,
+    TallyRow,
+    Traffic,
+    TrafficKey,
+    Watched,
+    class_of,
+    worse,
+)
+from server.ingest.reading import Numbered, Unreadable, printable
+from wire.messages import Bounds, Coverage, CoverageSum, Crossing, CrossingSum, Tally, encode
+
+#: A record dated further ahead of the server than this is put aside.
+FUTURE: Final = timedelta(minutes=5)
+#: Doorline did not exist before; a box that says so has not found out the time and should have sent bounds.
+PAST: Final = datetime(2020, 1, 1, tzinfo=UTC)
+_QUARTER: Final = 900
+
+
+class BadRecord(Exception):
+    """Why a record becomes a dead letter."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Booking:
+    """What one transaction will write.
+
+    Args:
+        registry: has every line and camera that exists among those the records name.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self.crossings: list[CrossingRow] = []
+        self.coverage: list[CoverageRow] = []
+        self.tallies: list[TallyRow] = []
+        self.dead_letters: list[DeadLetterRow] = []
+        self.traffic: dict[TrafficKey, Traffic] = {}
+        self.watched: dict[CoverageKey, Watched] = {}
+
+    def book(self, numbered: Numbered, origin: Origin) -> None:
+        """Take a record in, or put it aside as a dead letter."""
+        try:
+            self._book(numbered, origin)
+        except BadRecord as bad:
+            self.put_aside(numbered, origin, bad.code, str(bad))
+
+    def put_aside(self, numbered: Numbered, origin: Origin, code: str, reason: str) -> None:
+        """Make a dead letter of a record: kept with what was sent, for a person to look at."""
+        self.dead_letters.append(
+            (
+                origin.device_id,
+                origin.epoch,
+                numbered.last,
+                origin.store_id,
+                code,
+                printable(reason),
+                numbered.raw.decode("utf-8", "backslashreplace").replace("\0", "\\0"),
+                origin.received_at,
+            )
+        )
+
+    def touched(self) -> set[tuple[str, datetime]]:
+        """Store and quarter hour of everything booked."""
+        return {(key[0], key[1]) for key in self.traffic} | {(key[0], key[1]) for key in self.watched}
+
+    def _book(self, numbered: Numbered, origin: Origin) -> None:
+        match numbered.record:
+            case Unreadable(reason=reason):
+                raise BadRecord("bad_record", reason)
+            case Crossing() as crossing:
+                self._crossing(crossing, origin)
+            case Coverage() as coverage:
+                self._coverage(coverage, origin)
+            case Tally() as tally:
+                self._tally(tally, origin)
+
+    def _crossing(self, crossing: Crossing, origin: Origin) -> None:
+        self._check_line(crossing.line, origin.store_id)
+        self._check_camera(crossing.camera, origin.store_id)
+        at = _dated(crossing.at, crossing.bounds, origin)
+        opens_group = crossing.group is None or crossing.group == crossing.track
+        kind = class_of(crossing.tags)
+        self.crossings.append(
+            (
+                at,
+                origin.store_id,
+                crossing.camera,
+                crossing.line,
+                crossing.direction,
+                kind,
+                opens_group,
+                crossing.track,
+                crossing.confidence,
+                list(crossing.tags),
+                crossing.bounds is not None,
+                origin.device_id,
+                origin.epoch,
+                crossing.seq,
+                origin.received_at,
+            )
+        )
+        self._add_traffic(
+            (origin.store_id, quarter_of(at), crossing.line, crossing.direction, kind), 1, int(opens_group)
+        )
+
+    def _coverage(self, coverage: Coverage, origin: Origin) -> None:
+        self._check_camera(coverage.camera, origin.store_id)
+        minute = _dated(coverage.minute, coverage.bounds, origin)
+        if coverage.bounds is not None:
+            minute = minute.replace(second=0, microsecond=0)
+        _check_aligned(minute, 60)
+        tenths = round(coverage.seconds * 10)
+        self.coverage.append(
+            (
+                minute,
+                origin.store_id,
+                coverage.camera,
+                Decimal(tenths) / 10,
+                coverage.frames,
+                coverage.state,
+                coverage.bounds is not None,
+                origin.device_id,
+                origin.epoch,
+                coverage.seq,
+                origin.received_at,
+            )
+        )
+        self._add_watched(origin.store_id, coverage.camera, minute, [tenths], coverage.state)
+
+    def _tally(self, tally: Tally, origin: Origin) -> None:
+        # Everything is checked before anything is added: a tally is taken whole or not at all.
+        crossings = [(self._check_crossings(part, origin), part) for part in tally.crossings]
+        coverage = [(self._check_coverage(part, origin), part) for part in tally.coverage]
+        self.tallies.append(
+            (
+                origin.received_at,
+                origin.store_id,
+                origin.device_id,
+                origin.epoch,
+                tally.from_seq,
+                tally.seq,
+                encode(tally).decode(),
+            )
+        )
+        for start, sums in crossings:
+            key = (origin.store_id, quarter_of(start), sums.line, sums.direction, class_of(sums.tags))
+            self._add_traffic(key, sums.count, sums.groups)
+        for start, seconds in coverage:
+            spread = _spread(round(seconds.seconds * 10), seconds.span // 60)
+            self._add_watched(origin.store_id, seconds.camera, start, spread, seconds.state)
+
+    def _check_crossings(self, sums: CrossingSum, origin: Origin) -> datetime:
+        self._check_line(sums.line, origin.store_id)
+        self._check_camera(sums.camera, origin.store_id)
+        if sums.groups > sums.count:
+            raise BadRecord("bad_record", f"{sums.groups} groups among {sums.count} crossings")
+        start = _dated(sums.start, None, origin)
+        _check_aligned(start, sums.span)
+        return start
+
+    def _check_coverage(self, sums: CoverageSum, origin: Origin) -> datetime:
+        self._check_camera(sums.camera, origin.store_id)
+        if sums.seconds > sums.span:
+            raise BadRecord("bad_record", f"{sums.seconds} seconds watched within {sums.span}")
+        start = _dated(sums.start, None, origin)
+        _check_aligned(start, sums.span)
+        return start
+
+    def _check_line(self, line: str, store_id: str) -> None:
+        _check_owner("line", line, self._registry.lines.get(line), store_id)
+
+    def _check_camera(self, camera: str, store_id: str) -> None:
+        _check_owner("camera", camera, self._registry.cameras.get(camera), store_id)
+
+    def _add_traffic(self, key: TrafficKey, count: int, groups: int) -> None:
+        traffic = self.traffic.setdefault(key, Traffic())
+        traffic.count += count
+        traffic.groups += groups
+
+    def _add_watched(self, store_id: str, camera: str, start: datetime, tenths: list[int], state: str) -> None:
+        quarter = quarter_of(start)
+        watched = self.watched.setdefault((store_id, quarter, camera), Watched())
+        first = (start - quarter) // timedelta(minutes=1)
+        for minute, more in enumerate(tenths, start=first):
+            watched.tenths[minute] = min(600, watched.tenths[minute] + more)
+        watched.state = worse(watched.state, state)
+
+
+def _check_owner(what: str, name: str, owner: str | None, store_id: str) -> None:
+    if owner is None:
+        raise BadRecord(f"unknown_{what}", f"{what} {name} is not registered")
+    if owner != store_id:
+        raise BadRecord("wrong_store", f"{what} {name} belongs to store {owner}, not to {store_id}")
+
+
+def quarter_of(at: datetime) -> datetime:
+    """Start of the UTC quarter hour `at` (UTC) lies in."""
+    return at.replace(minute=at.minute - at.minute % 15, second=0, microsecond=0)
+
+
+def _dated(at: datetime, bounds: Bounds | None, origin: Origin) -> datetime:
+    """When to book a record (UTC): its own time, or the earliest it can have been."""
+    try:
+        booked = (at if bounds is None else bounds.earliest).astimezone(UTC)
+        latest = booked if bounds is None else bounds.latest.astimezone(UTC)
+    except OverflowError as error:
+        raise BadRecord("bad_record", "a time outside the calendar") from error
+    if latest < booked:
+        raise BadRecord("bad_record", f"bounds end ({latest.isoformat()}) before they begin")
+    if booked > origin.received_at + FUTURE:
+        raise BadRecord("future_dated", f"dated {booked.isoformat()}, received {origin.received_at.isoformat()}")
+    if booked < PAST:
+        raise BadRecord("past_dated", f"dated {booked.isoformat()}, before {PAST.date().isoformat()}")
+    return booked
+
+
+def _check_aligned(start: datetime, span: int) -> None:
+    if start.second or start.microsecond or (span == _QUARTER and start.minute % 15):
+        raise BadRecord("bad_record", f"{start.isoformat()} is not the start of a span of {span} s")
+
+
+def _spread(tenths: int, minutes: int) -> list[int]:
+    """Divide over the minutes as evenly as whole tenths allow, the remainder to the first ones."""
+    share, rest = divmod(tenths, minutes)
+    return [share + (minute < rest) for minute in range(minutes)]

@@ -1,0 +1,128 @@
+"""What passes between the worker, the rules of ingest and its SQL."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from wire import topics
+from wire.messages import Ack, Refusal, Reply, Rewind
+
+#: Class of a person, by rank: the first tag found decides.
+CLASSES: Final = ("staff", "child", "adult")
+#: States of a camera by rank: of two for one quarter hour the later in this list is kept, in whatever order they come.
+STATES: Final = ("ok", "dark", "covered", "stalled", "frozen", "offline")
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One batch as it came in.
+
+    Attributes:
+        device: who sent it, as the broker knows (from the topic), not as the payload says.
+        payload: the bytes.
+        received_at: server's clock (UTC).
+    """
+
+    device: str
+    payload: bytes
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a device is told after the commit."""
+
+    device: str
+    reply: Reply
+
+    @property
+    def channel(self) -> topics.Channel:
+        """Where it is said."""
+        match self.reply:
+            case Ack():
+                return topics.Channel.ACK
+            case Rewind():
+                return topics.Channel.REWIND
+            case Refusal():
+                return topics.Channel.REFUSAL
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A registered box."""
+
+    device_id: str
+    store_id: str
+    revoked_at: datetime | None
+    skew_ms: int | None
+
+
+@dataclass(slots=True)
+class Cursor:
+    """How far an epoch is committed; locked while it is held."""
+
+    device_id: str
+    epoch: str
+    store_id: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Which store each line and camera belongs to."""
+
+    lines: dict[str, str] = field(default_factory=dict)
+    cameras: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a record comes from; written beside every row, so that each can be traced and none is applied twice."""
+
+    store_id: str
+    device_id: str
+    epoch: str
+    received_at: datetime
+
+
+CrossingRow = tuple[datetime, str, str, str, str, str, bool, int, float, list[str], bool, str, str, int, datetime]
+CoverageRow = tuple[datetime, str, str, Decimal, int, str, bool, str, str, int, datetime]
+TallyRow = tuple[datetime, str, str, str, int, int, str]
+#: device, epoch, seq, store, code, reason, payload, received
+DeadLetterRow = tuple[str, str, int | None, str, str, str, str, datetime]
+#: device, epoch, store, from, to, noticed
+LostRow = tuple[str, str, str, int, int, datetime]
+#: store, quarter, line, direction, class
+TrafficKey = tuple[str, datetime, str, str, str]
+#: store, quarter, camera
+CoverageKey = tuple[str, datetime, str]
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What is added to one row of the roll-up."""
+
+    count: int = 0
+    groups: int = 0
+
+
+@dataclass(slots=True)
+class Watched:
+    """What is added to one camera's quarter hour: tenths of a second in each of its minutes."""
+
+    tenths: list[int] = field(default_factory=lambda: [0] * 15)
+    state: str = "ok"
+
+
+def class_of(tags: tuple[str, ...]) -> str:
+    """`staff` before `child` before `adult`."""
+    for name in CLASSES[:-1]:
+        if name in tags:
+            return name
+    return CLASSES[-1]
+
+
+def worse(one: str, other: str) -> str:
+    """The state of higher rank."""
+    return max(one, other, key=STATES.index)

@@ -1,0 +1,142 @@
+"""From bytes to records with their numbers, before any lock is taken. Pure.
+
+The envelope decides whether a batch is taken at all; a record that can't be read is put aside alone. The trap is the
+number of such a record: the cursor must pass it, so where the record itself no longer tells, its neighbours do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from server.ingest.models import Incoming
+from wire.messages import (
+    Coverage,
+    Crossing,
+    Envelope,
+    Record,
+    Refusal,
+    Tally,
+    WireError,
+    decode_envelope,
+    decode_record,
+    first_seq,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record that is not of the contract, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A record, what it was sent as, and the sequence numbers it stands for (both included)."""
+
+    first: int
+    last: int
+    record: Record | Unreadable
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch that may be taken, if its device may send at all."""
+
+    incoming: Incoming
+    envelope: Envelope
+    records: Sequence[Numbered]
+
+    def names(self) -> tuple[set[str], set[str]]:
+        """The lines and the cameras its records speak of."""
+        lines: set[str] = set()
+        cameras: set[str] = set()
+        for numbered in self.records:
+            match numbered.record:
+                case Crossing(line=line, camera=camera):
+                    lines.add(line)
+                    cameras.add(camera)
+                case Coverage(camera=camera):
+                    cameras.add(camera)
+                case Tally(crossings=crossings, coverage=coverage):
+                    lines.update(part.line for part in crossings)
+                    cameras.update(part.camera for part in crossings)
+                    cameras.update(part.camera for part in coverage)
+        return lines, cameras
+
+
+class _Peek(msgspec.Struct):
+    """What can still be told of a record that doesn't decode."""
+
+    seq: int
+    from_seq: int | None = None
+
+
+def read(incoming: Incoming) -> Batch | Refusal:
+    """Decode a batch, or say why it is refused whole."""
+    try:
+        envelope = decode_envelope(incoming.payload)
+    except WireError as error:
+        return Refusal(code=error.code, reason=printable(str(error)))
+    try:
+        return Batch(incoming, envelope, _number(incoming, envelope))
+    except WireError as error:
+        return refusal(envelope, error.code, str(error))
+
+
+def refusal(envelope: Envelope, code: str, reason: str) -> Refusal:
+    """A refusal that names the batch it is about."""
+    return Refusal(code=code, reason=printable(reason), epoch=envelope.epoch, first_seq=envelope.first_seq)
+
+
+def printable(text: str) -> str:
+    """Text from a stranger, fit for the database and for JSON: no NUL, no half characters, at most 500 long."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()[:500]
+
+
+def _number(incoming: Incoming, envelope: Envelope) -> list[Numbered]:
+    if envelope.device != incoming.device:
+        raise WireError("wrong_envelope", f"the batch says it is from {envelope.device}, but {incoming.device} sent it")
+    if envelope.oldest > envelope.first_seq:
+        raise WireError("wrong_envelope", f"oldest {envelope.oldest} lies after first_seq {envelope.first_seq}")
+    numbered: list[Numbered] = []
+    expected = envelope.first_seq
+    for raw in envelope.records:
+        first, last, record = _decode(raw, expected)
+        if first > expected and numbered and isinstance(numbered[-1].record, Unreadable):
+            # The one before was unreadable and stood for more numbers than one (a tally).
+            numbered[-1] = _stretched(numbered[-1], first - 1)
+        elif first != expected:
+            raise WireError("wrong_envelope", f"after seq {expected - 1} comes {first}; expected {expected}")
+        numbered.append(Numbered(first, last, record, bytes(raw)))
+        expected = last + 1
+    if expected <= envelope.last_seq and isinstance(numbered[-1].record, Unreadable):
+        numbered[-1] = _stretched(numbered[-1], envelope.last_seq)
+    elif expected != envelope.last_seq + 1:
+        raise WireError("wrong_envelope", f"records end at seq {expected - 1}, not at last_seq {envelope.last_seq}")
+    return numbered
+
+
+def _decode(raw: msgspec.Raw, expected: int) -> tuple[int, int, Record | Unreadable]:
+    try:
+        record = decode_record(raw)
+    except WireError as error:
+        return expected, _last_number(raw, expected), Unreadable(printable(str(error)))
+    if record.seq < first_seq(record):
+        return expected, expected, Unreadable(f"from_seq lies after seq {record.seq}")
+    return first_seq(record), record.seq, record
+
+
+def _last_number(raw: msgspec.Raw, expected: int) -> int:
+    """Of a tally that doesn't decode the end may still be told; anything else stands for one number."""
+    try:
+        peek = msgspec.json.decode(raw, type=_Peek)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return expected
+    return peek.seq if peek.from_seq == expected and peek.seq >= expected else expected
+
+
+def _stretched(numbered: Numbered, last: int) -> Numbered:
+    return Numbered(numbered.first, last, numbered.record, numbered.raw)

@@ -1,0 +1,232 @@
+"""The SQL of ingest. Every statement that locks rows does so in key order, or two workers would wait for each other.
+
+The order of a transaction is fixed as well: cursors, then traffic, then coverage, then devices.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+from psycopg.rows import class_row
+
+from server.ingest.models import (
+    STATES,
+    CoverageKey,
+    CoverageRow,
+    CrossingRow,
+    Cursor,
+    DeadLetterRow,
+    Device,
+    LostRow,
+    Registry,
+    TallyRow,
+    Traffic,
+    TrafficKey,
+    Watched,
+)
+from server.storage.pool import Connection
+from wire.messages import Status
+
+_CROSSING_TYPES: Final = (
+    *("timestamptz", "text", "text", "text", "text", "text", "bool", "int8", "float4", "text[]", "bool"),
+    *("text", "text", "int8", "timestamptz"),
+)
+_COVERAGE_TYPES: Final = (
+    *("timestamptz", "text", "text", "numeric", "int4", "text", "bool", "text", "text", "int8", "timestamptz"),
+)
+
+
+def devices(connection: Connection, names: Collection[str]) -> dict[str, Device]:
+    """The registered ones among `names`, revoked or not."""
+    with connection.cursor(row_factory=class_row(Device)) as cursor:
+        cursor.execute(
+            "SELECT device_id, store_id, revoked_at, skew_ms FROM device WHERE device_id = ANY(%s)", (list(names),)
+        )
+        return {row.device_id: row for row in cursor}
+
+
+def registry(connection: Connection, lines: Collection[str], cameras: Collection[str]) -> Registry:
+    """The stores of those lines and cameras that exist."""
+    found = Registry()
+    if lines:
+        rows = connection.execute("SELECT line_id, store_id FROM line WHERE line_id = ANY(%s)", (list(lines),))
+        found.lines.update((str(line), str(store)) for line, store in rows)
+    if cameras:
+        rows = connection.execute("SELECT camera_id, store_id FROM camera WHERE camera_id = ANY(%s)", (list(cameras),))
+        found.cameras.update((str(camera), str(store)) for camera, store in rows)
+    return found
+
+
+def lock_cursors(connection: Connection, wanted: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], Cursor]:
+    """Insert the cursors that are missing, then lock all, both in key order.
+
+    Args:
+        connection: in a transaction; it holds the locks.
+        wanted: device, epoch, and the store an epoch is bound to if it is new.
+    """
+    rows = sorted(set(wanted))
+    keys = ([row[0] for row in rows], [row[1] for row in rows])
+    connection.execute(
+        "INSERT INTO ingest_cursor (device_id, epoch, store_id)"
+        " SELECT device_id, epoch, store_id FROM unnest(%s::text[], %s::text[], %s::text[])"
+        " AS wanted (device_id, epoch, store_id) ORDER BY device_id, epoch"
+        " ON CONFLICT (device_id, epoch) DO NOTHING",
+        (*keys, [row[2] for row in rows]),
+    )
+    with connection.cursor(row_factory=class_row(Cursor)) as cursor:
+        cursor.execute(
+            "SELECT held.device_id, held.epoch, held.store_id, held.seq FROM ingest_cursor AS held"
+            " JOIN unnest(%s::text[], %s::text[]) AS wanted (device_id, epoch) USING (device_id, epoch)"
+            " ORDER BY held.device_id, held.epoch FOR UPDATE OF held",
+            keys,
+        )
+        return {(row.device_id, row.epoch): row for row in cursor}
+
+
+def move_cursors(connection: Connection, cursors: Collection[Cursor], now: datetime) -> None:
+    """Write how far each locked epoch is committed."""
+    if not cursors:
+        return
+    connection.execute(
+        "UPDATE ingest_cursor AS held SET seq = moved.seq, updated_at = %s"
+        " FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS moved (device_id, epoch, seq)"
+        " WHERE held.device_id = moved.device_id AND held.epoch = moved.epoch",
+        (
+            now,
+            [cursor.device_id for cursor in cursors],
+            [cursor.epoch for cursor in cursors],
+            [cursor.seq for cursor in cursors],
+        ),
+    )
+
+
+def copy_crossings(connection: Connection, rows: Sequence[CrossingRow]) -> None:
+    """Append crossings by binary COPY."""
+    if not rows:
+        return
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            "COPY crossing (at, store_id, camera_id, line_id, direction, class, opens_group, track, confidence, tags,"
+            " undated, device_id, epoch, seq, received_at) FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        copy.set_types(_CROSSING_TYPES)
+        for row in rows:
+            copy.write_row(row)
+
+
+def copy_coverage(connection: Connection, rows: Sequence[CoverageRow]) -> None:
+    """Append minutes watched by binary COPY."""
+    if not rows:
+        return
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            "COPY coverage (minute, store_id, camera_id, seconds, frames, state, undated, device_id, epoch, seq,"
+            " received_at) FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        copy.set_types(_COVERAGE_TYPES)
+        for row in rows:
+            copy.write_row(row)
+
+
+def insert_tallies(connection: Connection, rows: Sequence[TallyRow]) -> None:
+    """Keep tallies whole."""
+    if rows:
+        connection.cursor().executemany(
+            "INSERT INTO tally (received_at, store_id, device_id, epoch, from_seq, seq, payload)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            rows,
+        )
+
+
+def add_traffic(connection: Connection, traffic: dict[TrafficKey, Traffic]) -> None:
+    """Add to the roll-up of crossings, in key order."""
+    if not traffic:
+        return
+    keys = sorted(traffic)
+    connection.execute(
+        "INSERT INTO traffic_15m AS held (store_id, quarter, line_id, direction, class, count, groups)"
+        " SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::bigint[],"
+        " %s::bigint[]) AS added (store_id, quarter, line_id, direction, class, count, groups)"
+        " ORDER BY store_id, quarter, line_id, direction, class"
+        " ON CONFLICT (store_id, quarter, line_id, direction, class)"
+        " DO UPDATE SET count = held.count + EXCLUDED.count, groups = held.groups + EXCLUDED.groups",
+        (
+            *([key[column] for key in keys] for column in range(5)),
+            [traffic[key].count for key in keys],
+            [traffic[key].groups for key in keys],
+        ),
+    )
+
+
+def add_coverage(connection: Connection, watched: dict[CoverageKey, Watched]) -> None:
+    """Add to the roll-up of coverage, in key order; each minute is capped at 60 seconds."""
+    if not watched:
+        return
+    keys = sorted(watched)
+    connection.execute(
+        "INSERT INTO coverage_15m AS held (store_id, quarter, camera_id, minute_seconds, seconds, state)"
+        " SELECT store_id, quarter, camera_id, minutes::numeric(4, 1)[], seconds, state"
+        " FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::numeric[], %s::text[])"
+        " AS added (store_id, quarter, camera_id, minutes, seconds, state)"
+        " ORDER BY store_id, quarter, camera_id"
+        " ON CONFLICT (store_id, quarter, camera_id) DO UPDATE SET (minute_seconds, seconds) = ("
+        "   SELECT array_agg(LEAST(60, before + more) ORDER BY minute), sum(LEAST(60, before + more))"
+        "   FROM unnest(held.minute_seconds, EXCLUDED.minute_seconds) WITH ORDINALITY AS sums (before, more, minute)),"
+        " state = (%s::text[])[GREATEST(array_position(%s::text[], held.state),"
+        " array_position(%s::text[], EXCLUDED.state))]",
+        (
+            *([key[column] for key in keys] for column in range(3)),
+            ["{" + ",".join(str(Decimal(tenths) / 10) for tenths in watched[key].tenths) + "}" for key in keys],
+            [Decimal(sum(watched[key].tenths)) / 10 for key in keys],
+            [watched[key].state for key in keys],
+            *([list(STATES)] * 3),
+        ),
+    )
+
+
+def insert_dead_letters(connection: Connection, rows: Sequence[DeadLetterRow]) -> None:
+    """Put bad records aside, with what was sent."""
+    if rows:
+        connection.cursor().executemany(
+            "INSERT INTO dead_letter (device_id, epoch, seq, store_id, code, reason, payload, received_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            rows,
+        )
+
+
+def insert_lost(connection: Connection, rows: Sequence[LostRow]) -> None:
+    """Book sequence numbers that exist nowhere any more."""
+    if rows:
+        connection.cursor().executemany(
+            "INSERT INTO lost_range (device_id, epoch, store_id, from_seq, to_seq, noticed_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            rows,
+        )
+
+
+def set_skews(connection: Connection, skews: dict[str, int]) -> None:
+    """Write how far devices' clocks are off, locking them in order."""
+    if not skews:
+        return
+    names = sorted(skews)
+    connection.execute("SELECT FROM device WHERE device_id = ANY(%s) ORDER BY device_id FOR NO KEY UPDATE", (names,))
+    connection.execute(
+        "UPDATE device SET skew_ms = measured.skew_ms FROM unnest(%s::text[], %s::integer[])"
+        " AS measured (device_id, skew_ms) WHERE device.device_id = measured.device_id",
+        (names, [skews[name] for name in names]),
+    )
+
+
+def set_status(connection: Connection, status: Status, at: datetime) -> None:
+    """Keep a device's word about itself, unless the one known is later or there is no such device."""
+    connection.execute(
+        "UPDATE device SET status = %s::jsonb, status_at = %s"
+        " WHERE device_id = %s AND (status_at IS NULL OR status_at <= %s)",
+        (msgspec.json.encode(status).decode(), at, status.device, at),
+    )

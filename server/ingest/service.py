@@ -1,0 +1,229 @@
+"""Batches in, rows out, exactly once.
+
+One transaction takes a group of batches from any devices: cursors locked, what is new booked, roll-ups added to,
+cursors moved. Only what is committed is answered, so whoever is killed between commit and answer is asked again and
+answers from the cursor. There is no unique index on the rows: the cursor alone makes every record apply once, which is
+why every path that writes rows goes through here.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+import structlog
+
+from server.errors import Unavailable
+from server.ingest import reading, repository
+from server.ingest.booking import Booking
+from server.ingest.models import Answer, Cursor, Device, Incoming, LostRow, Origin, Registry
+from server.ingest.reading import Batch, printable
+from server.ingest.registry import RegistryCache
+from server.storage import dirty
+from server.storage.pool import Connection, Database
+from wire.messages import Ack, Refusal, Reply, Rewind, Status, decode
+
+_log = structlog.get_logger(__name__)
+
+Clock = Callable[[], datetime]
+
+#: A device's skew is written when it differs by more than this from what is known (milliseconds): measuring includes
+#: the way through the network, and a row need not be rewritten for every wobble of it.
+_SKEW_STEP: Final = 500
+_MAX_SKEW: Final = 2**31 - 1
+
+
+def utc_now() -> datetime:
+    """The time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class IngestService:
+    """Takes in what devices send.
+
+    Args:
+        db: where it goes.
+        clock: what time it is (aware, UTC).
+    """
+
+    def __init__(self, db: Database, clock: Clock = utc_now) -> None:
+        self._db = db
+        self._clock = clock
+        self._registry = RegistryCache()
+
+    def take(self, incoming: Sequence[Incoming]) -> list[Answer]:
+        """Commit a group of batches and say what each sender is to be told, in the order given.
+
+        A batch that can't be written for a reason of its own is refused alone; the others are taken.
+
+        Raises:
+            Unavailable: the database is away; nothing may be told to anybody, call again with the same batches.
+        """
+        try:
+            return self._take(incoming)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, one batch must not hold up the others for ever
+            if len(incoming) == 1:
+                return [_cannot_write(incoming[0], error)]
+        middle = len(incoming) // 2
+        return self.take(incoming[:middle]) + self.take(incoming[middle:])
+
+    def note_status(self, device: str, payload: bytes, received_at: datetime, *, retained: bool = False) -> None:
+        """Keep a device's word about itself, unless a later one is known.
+
+        Args:
+            device: who said it, as the broker knows.
+            payload: a `wire.messages.Status`; its last will is one too.
+            received_at: server's clock.
+            retained: the broker kept it from earlier, so that it is as old as it says itself.
+
+        Raises:
+            WireError: it is not of the contract.
+            Unavailable: the database is away.
+        """
+        status = decode(payload, Status)
+        if status.device != device:
+            _log.warning("a status that names another device is dropped", device=device, named=status.device)
+            return
+        status = msgspec.structs.replace(
+            status,
+            version=printable(status.version),
+            problem=printable(status.problem),
+            cameras=tuple(
+                msgspec.structs.replace(camera, message=printable(camera.message)) for camera in status.cameras
+            ),
+        )
+        at = min(status.at, received_at) if retained and status.at else received_at
+        with self._db.transaction() as connection:
+            repository.set_status(connection, status, at)
+
+    def _take(self, incoming: Sequence[Incoming]) -> list[Answer]:
+        read = [reading.read(one) for one in incoming]
+        replies: dict[int, Reply] = {index: one for index, one in enumerate(read) if isinstance(one, Refusal)}
+        # In order of an epoch's numbers: of two batches overtaking each other neither need be sent again.
+        batches = sorted(
+            ((index, one) for index, one in enumerate(read) if isinstance(one, Batch)),
+            key=lambda pair: (pair[1].envelope.device, pair[1].envelope.epoch, pair[1].envelope.first_seq, pair[0]),
+        )
+        if batches:
+            with self._db.transaction() as connection:
+                replies.update(_Transaction(connection, self._registry, self._clock()).take(batches))
+        for index, reply in replies.items():
+            if isinstance(reply, Refusal):
+                _log.warning("batch refused", device=incoming[index].device, code=reply.code, reason=reply.reason)
+        return [Answer(one.device, replies[index]) for index, one in enumerate(incoming)]
+
+
+class _Transaction:
+    """One group of batches within one transaction."""
+
+    def __init__(self, connection: Connection, registry: RegistryCache, now: datetime) -> None:
+        self._connection = connection
+        self._registry = registry
+        self._now = now
+        self._lost: list[LostRow] = []
+        self._skews: dict[str, int] = {}
+        self._moved: dict[tuple[str, str], Cursor] = {}
+
+    def take(self, batches: Sequence[tuple[int, Batch]]) -> dict[int, Reply]:
+        """Write everything and give each batch's reply, to be sent after the commit."""
+        devices = repository.devices(self._connection, {batch.envelope.device for _, batch in batches})
+        replies: dict[int, Reply] = {}
+        known: list[tuple[int, Batch, Device]] = []
+        for index, batch in batches:
+            device = devices.get(batch.envelope.device)
+            if device is None or device.revoked_at is not None:
+                replies[index] = _unknown(batch, device)
+            else:
+                known.append((index, batch, device))
+        if known:
+            self._take_known(known, replies)
+        return replies
+
+    def _take_known(self, known: Sequence[tuple[int, Batch, Device]], replies: dict[int, Reply]) -> None:
+        cursors = repository.lock_cursors(
+            self._connection,
+            ((device.device_id, batch.envelope.epoch, device.store_id) for _, batch, device in known),
+        )
+        booking = Booking(self._look_up(known, cursors))
+        for index, batch, device in known:
+            cursor = cursors[device.device_id, batch.envelope.epoch]
+            replies[index] = self._apply(batch, cursor, booking)
+            self._measure_skew(batch, device)
+        self._write(booking)
+
+    def _look_up(self, known: Sequence[tuple[int, Batch, Device]], cursors: dict[tuple[str, str], Cursor]) -> Registry:
+        lines: set[tuple[str, str]] = set()
+        cameras: set[tuple[str, str]] = set()
+        for _, batch, device in known:
+            store_id = cursors[device.device_id, batch.envelope.epoch].store_id
+            of_lines, of_cameras = batch.names()
+            lines.update((name, store_id) for name in of_lines)
+            cameras.update((name, store_id) for name in of_cameras)
+        return self._registry.look_up(self._connection, lines, cameras, self._now)
+
+    def _apply(self, batch: Batch, cursor: Cursor, booking: Booking) -> Reply:
+        """Book what lies beyond the cursor and move it; the reply is an ack, or a rewind where something is missing."""
+        envelope = batch.envelope
+        if envelope.last_seq <= cursor.seq:
+            return Ack(epoch=cursor.epoch, seq=cursor.seq)
+        if envelope.oldest > cursor.seq + 1:
+            # Nobody has them any more; said in numbers, and passed, or nothing would ever be taken again.
+            self._lose(cursor, envelope.oldest - 1)
+        if envelope.first_seq > cursor.seq + 1:
+            return Rewind(epoch=cursor.epoch, seq=cursor.seq + 1)
+        origin = Origin(cursor.store_id, cursor.device_id, cursor.epoch, batch.incoming.received_at)
+        for numbered in batch.records:
+            if numbered.last <= cursor.seq:
+                continue
+            if numbered.first <= cursor.seq:
+                booking.put_aside(numbered, origin, "overlap", f"{cursor.seq} and before are booked already")
+            else:
+                booking.book(numbered, origin)
+            cursor.seq = numbered.last
+        self._moved[cursor.device_id, cursor.epoch] = cursor
+        return Ack(epoch=cursor.epoch, seq=cursor.seq)
+
+    def _lose(self, cursor: Cursor, last: int) -> None:
+        _log.warning("records are lost", device=cursor.device_id, epoch=cursor.epoch, first=cursor.seq + 1, last=last)
+        self._lost.append((cursor.device_id, cursor.epoch, cursor.store_id, cursor.seq + 1, last, self._now))
+        cursor.seq = last
+        self._moved[cursor.device_id, cursor.epoch] = cursor
+
+    def _measure_skew(self, batch: Batch, device: Device) -> None:
+        ahead = batch.envelope.sent_at - batch.incoming.received_at
+        skew = max(-_MAX_SKEW, min(_MAX_SKEW, round(ahead.total_seconds() * 1000)))
+        if device.skew_ms is None or abs(skew - device.skew_ms) > _SKEW_STEP:
+            self._skews[device.device_id] = skew
+
+    def _write(self, booking: Booking) -> None:
+        repository.copy_crossings(self._connection, booking.crossings)
+        repository.copy_coverage(self._connection, booking.coverage)
+        repository.insert_tallies(self._connection, booking.tallies)
+        repository.insert_dead_letters(self._connection, booking.dead_letters)
+        repository.insert_lost(self._connection, self._lost)
+        repository.add_traffic(self._connection, booking.traffic)
+        repository.add_coverage(self._connection, booking.watched)
+        dirty.mark_all(self._connection, booking.touched(), "ingest")
+        repository.set_skews(self._connection, self._skews)
+        repository.move_cursors(self._connection, list(self._moved.values()), self._now)
+
+
+def _unknown(batch: Batch, device: Device | None) -> Refusal:
+    name = batch.envelope.device
+    if device is None:
+        reason = f"device {name} is not registered; add it on the server (doorline device add)"
+    else:
+        reason = f"device {name} was revoked; register the box anew"
+    return reading.refusal(batch.envelope, "unknown_device", reason)
+
+
+def _cannot_write(incoming: Incoming, error: Exception) -> Answer:
+    """A batch that can't be written for a reason nobody foresaw: kept at the device, loud here."""
+    _log.error("a batch can't be written and is refused", device=incoming.device, exc_info=error)
+    read = reading.read(incoming)
+    if isinstance(read, Refusal):
+        return Answer(incoming.device, read)
+    reason = f"the server can't write this batch ({type(error).__name__}); its log says more"
+    return Answer(incoming.device, reading.refusal(read.envelope, "not_writable", reason))
