@@ -89,7 +89,7 @@ class SystemClock:
         self._floor = floor.timestamp()
         self._wall = wall
         self._uptime = uptime or _uptime
-        self._synchronised = synchronised or _synchronised
+        self._synchronised = synchronised or is_synchronised
         self._lock = threading.Lock()
         self._zero: float | None = None
         self._offered: float | None = None
@@ -142,7 +142,7 @@ def _boot_id() -> str:
         return uuid.uuid4().hex
 
 
-def _synchronised() -> bool:
+def is_synchronised() -> bool:
     """Whether the Linux kernel says that its clock is kept by network time; elsewhere the clock is believed."""
     if not sys.platform.startswith("linux"):
         return True

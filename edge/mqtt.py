@@ -39,20 +39,22 @@ _V311: Final = MQTTProtocolVersion.MQTTv311
 class MqttTransport:
     """Implements `edge.transport.Transport`. MQTT 5 where the broker speaks it, 3.1.1 where not."""
 
-    def __init__(self, device: str, broker: BrokerSettings) -> None:
+    def __init__(self, device: str, broker: BrokerSettings, *, client_id: str = "") -> None:
         """Nothing is connected yet.
 
         Args:
             device: names the topics, and the user where none is configured.
             broker: where, and with what credentials.
+            client_id: the session's name at the broker, which has one connection for each; the device's when empty.
         """
         self._device = topics.check_name(device)
         self._broker = broker
+        self._client_id = client_id or device
         self._version = _V5
         self._hangups = 0
         self._link: _Link | None = None
 
-    def open(self, connection: int, sink: Sink, will: bytes) -> None:
+    def open(self, connection: int, sink: Sink, will: bytes | None) -> None:
         """See `Transport.open`."""
         self.abort()
         self._link = _Link(self, connection, sink, will, self._version)
@@ -86,7 +88,7 @@ class MqttTransport:
         broker = self._broker
         client = Client(
             CallbackAPIVersion.VERSION2,
-            client_id=self._device,
+            client_id=self._client_id,
             protocol=version,
             reconnect_on_failure=False,
             userdata=connection,
@@ -127,7 +129,7 @@ class _Link:
     """One connection: a client, and the thread that serves it until it ends."""
 
     def __init__(
-        self, owner: MqttTransport, connection: int, sink: Sink, will: bytes, version: MQTTProtocolVersion
+        self, owner: MqttTransport, connection: int, sink: Sink, will: bytes | None, version: MQTTProtocolVersion
     ) -> None:
         self._owner = owner
         self._connection = connection
@@ -146,7 +148,8 @@ class _Link:
         reached = False
         try:
             client = self._owner.client(self._connection, self._version)
-            client.will_set(topics.topic(self._owner.device, Channel.STATUS), self._will, qos=1, retain=True)
+            if self._will is not None:
+                client.will_set(topics.topic(self._owner.device, Channel.STATUS), self._will, qos=1, retain=True)
             client.on_connect = self._on_connect
             client.on_subscribe = self._on_subscribe
             client.on_publish = self._on_publish

@@ -53,13 +53,13 @@ Sink = Callable[[Event], None]
 class Transport(Protocol):
     """A way to the server. Only the uplink's thread calls it; none of its methods waits for the network."""
 
-    def open(self, connection: int, sink: Sink, will: bytes) -> None:
+    def open(self, connection: int, sink: Sink, will: bytes | None) -> None:
         """Begin to connect; `Opened` or `Closed` follows.
 
         Args:
             connection: number that every event of this connection carries.
             sink: takes the events, from any thread, without blocking.
-            will: status to be published by the other side if we vanish.
+            will: status to be published by the other side if we vanish; None for none.
         """
         ...
 

@@ -143,6 +143,7 @@ class Uplink:
         self._server_problem = ""
         self._said: object = None
         self._status_at = 0.0
+        self._hurry = False
         self._stopping = threading.Event()
         self._open = threading.Event()
         self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
@@ -161,6 +162,12 @@ class Uplink:
     def wake(self) -> None:
         """Look again now: something was committed, or changed in the status. From any thread."""
         self._events.put(None)
+
+    def hurry(self) -> None:
+        """Send what there is without waiting for more, from now on. From any thread."""
+        if not self._hurry:
+            self._hurry = True
+            self.wake()
 
     @property
     def connected(self) -> bool:
@@ -349,7 +356,7 @@ class Uplink:
         waiting = self._outbox.waiting(lane.name)
         if waiting.count == 0:
             return now + _IDLE_S
-        if waiting.since is None or waiting.count >= self._max_batch or lane.silences:
+        if waiting.since is None or waiting.count >= self._max_batch or lane.silences or self._hurry:
             return now
         return waiting.since + self._flush_after_s
 

@@ -1,0 +1,84 @@
+"""`doorline edge …`: run the box that counts, and find out beforehand what would keep it from it.
+
+This runs where only `doorline[edge]` is installed, so nothing of the server is imported, and what runs the cameras is
+imported when it is used, so that `--help` answers at once.
+"""
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.main import fail
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="Run the box that counts: cameras in, crossings out."
+)
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The box's edge.toml.")]
+
+
+@app.command(epilog="Example: doorline edge run /etc/doorline/edge.toml. What can be set: deploy/edge.toml.example")
+def run(
+    config: ConfigPath,
+    until_drained: Annotated[
+        bool,
+        typer.Option("--until-drained", help="End once every recording has ended and the server has all of it."),
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+) -> None:
+    """Count what the cameras of CONFIG see and send it, until stopped.
+
+    Ctrl-C or SIGTERM ends it within five seconds; what was counted is on disk and goes out at the next start.
+    """
+    from edge.agent import Agent
+    from edge.config import ConfigError, load
+    from edge.outbox import OutboxError
+
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+    )
+    try:
+        agent = Agent(load(config))
+    except (ConfigError, OutboxError) as error:
+        fail(str(error))
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    agent.run(stop, until_drained=until_drained)
+
+
+@app.command(epilog="Example: doorline edge check /etc/doorline/edge.toml")
+def check(config: ConfigPath) -> None:
+    """Try cameras, lines, disk, clock and broker of CONFIG, and say what to mend.
+
+    Exit status 1 if anything must be mended. A running agent is not disturbed, except where a USB camera can be opened
+    by one program only.
+    """
+    from edge.check import check as findings
+    from edge.config import ConfigError, load
+
+    try:
+        settings = load(config)
+    except ConfigError as error:
+        typer.secho(f"wrong    {error}", fg=typer.colors.RED)
+        raise typer.Exit(1) from error
+    wrong = 0
+    colours = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "wrong": typer.colors.RED}
+    for finding in findings(settings, config):
+        typer.echo(f"{typer.style(f'{finding.verdict:8}', fg=colours[finding.verdict])} {finding.what}")
+        if finding.remedy:
+            typer.echo(f"         {finding.remedy}")
+        wrong += finding.verdict == "wrong"
+    if wrong:
+        typer.echo(f"{wrong} to mend.")
+        raise typer.Exit(1)
+    typer.echo("This box can count and send.")
+

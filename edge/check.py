@@ -1,0 +1,176 @@
+"""What would keep a box from counting or sending, found before anyone leaves the shop.
+
+Each check tries the thing itself, a picture from the camera, a write to the disk, a sign-in at the broker, because a
+setting that looks right is no evidence. The trap: signing in as the agent does would throw a running agent off the
+broker and publish its last will, so the check signs in under a client name of its own and without a will.
+"""
+
+import os
+import queue
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from edge import config as configuration
+from edge.camera import CameraError, open_source, redact
+from edge.clock import FLOOR, is_synchronised
+from edge.config import CameraSettings, ConfigError, EdgeConfig, OutboxSettings
+from edge.detectors import DetectorError, make_detector
+from edge.geometry import LineError
+from edge.models import Frame
+from edge.mqtt import MqttTransport
+from edge.pipeline import make_pipeline
+from edge.transport import Event, Opened
+
+Verdict = Literal["ok", "warning", "wrong"]
+
+#: A camera that shows nothing in this time is not there; RTSP may take some seconds to begin.
+_PICTURE_S: Final = 20.0
+_BROKER_S: Final = 10.0
+_MB: Final = 1024 * 1024
+_LEAST_FREE_MB: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        what: it and how it is.
+        remedy: what to do; empty when nothing is.
+    """
+
+    verdict: Verdict
+    what: str
+    remedy: str = ""
+
+
+def check(config: EdgeConfig, path: Path) -> Iterator[Finding]:
+    """Look at everything, one finding after another; cameras and broker take some seconds each.
+
+    Args:
+        config: as loaded from `path`.
+        path: of the configuration file, whose permissions are looked at too.
+    """
+    yield Finding("ok", f"{path} is understood")
+    try:
+        yield from (Finding("warning", text) for text in configuration.warnings(config, path))
+    except ConfigError as error:
+        yield Finding("wrong", str(error))
+    yield check_disk(config.outbox)
+    yield check_clock(config.device.clock_battery)
+    for camera in config.camera:
+        yield check_camera(camera)
+    yield check_broker(config)
+
+
+def check_disk(settings: OutboxSettings) -> Finding:
+    """Whether the outbox's folder can be written durably, and has room."""
+    folder = Path(settings.path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder) as probe:
+            probe.write(b"doorline")
+            probe.flush()
+            os.fsync(probe.fileno())
+        free = shutil.disk_usage(folder).free // _MB
+    except OSError as error:
+        return Finding("wrong", f"disk: {folder} can't be written ({error.strerror})", _let_write(folder))
+    if free < _LEAST_FREE_MB:
+        return Finding("wrong", f"disk: only {free} MB are free in {folder}", "Free some space, or move outbox.path")
+    if free < settings.quota_mb:
+        return Finding(
+            "warning",
+            f"disk: {free} MB are free in {folder}, less than outbox.quota_mb = {settings.quota_mb:g}",
+            f"Free some space, or set outbox.quota_mb = {free // 2}",
+        )
+    return Finding("ok", f"disk: {folder} can be written, {free} MB free")
+
+
+def _let_write(folder: Path) -> str:
+    return f"Let the agent's user write there (chown), or set outbox.path to a disk that can be written: {folder}"
+
+
+def check_clock(clock_battery: bool) -> Finding:
+    """Whether crossings would be dated right."""
+    now = time.time()
+    if now < FLOOR.timestamp():
+        return Finding(
+            "wrong", f"clock: it says {time.strftime('%Y-%m-%d', time.gmtime(now))}", "Set it: timedatectl set-ntp true"
+        )
+    if is_synchronised():
+        return Finding("ok", "clock: kept by network time")
+    if not clock_battery:
+        return Finding(
+            "wrong",
+            "clock: not set by network time, and device.clock_battery = false: counts would wait until it is",
+            "Let the box reach a time server: timedatectl set-ntp true",
+        )
+    return Finding(
+        "warning", "clock: not kept by network time; it will drift", "Turn network time on: timedatectl set-ntp true"
+    )
+
+
+def check_camera(camera: CameraSettings) -> Finding:
+    """Whether a picture comes, the detector loads, and the lines can be counted."""
+    name = f"camera {camera.id}"
+    try:
+        frame = _first_frame(camera)
+        model = Path(camera.model) if camera.model else None
+        detector = make_detector(camera.detector, mounting=camera.mounting, model=model)
+        lines = [line.line() for line in camera.line]
+        make_pipeline(detector, lines, mounting=camera.mounting, aspect=frame.aspect).step(frame)
+    except CameraError as error:
+        return Finding("wrong", f"{name}: {redact(str(error))}", "Check its address, its password and its cable")
+    except DetectorError as error:
+        return Finding("wrong", f"{name}: {error}", "Mend detector or model in this [[camera]]")
+    except LineError as error:
+        return Finding("wrong", f"{name}: {error}", "Mend the [[camera.line]]")
+    height, width = frame.image.shape[:2]
+    counted = ", ".join(line.id for line in camera.line)
+    return Finding("ok", f"{name}: {width}x{height}, {camera.detector}, counting {counted}")
+
+
+def _first_frame(camera: CameraSettings) -> Frame:
+    """The camera's first picture; raises CameraError when none comes."""
+    with open_source(camera.source) as source:
+        frame = source.read(_PICTURE_S)
+        if frame is None:
+            raise CameraError(source.message or f"{redact(str(camera.source))} gave no picture in {_PICTURE_S:g} s")
+        return frame
+
+
+def check_broker(config: EdgeConfig) -> Finding:
+    """Whether the broker can be reached, takes our name and password, and lets us hear answers."""
+    broker = config.broker
+    where = f"broker {broker.host}:{broker.port}"
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    transport = MqttTransport(config.device.name, broker, client_id=f"{config.device.name}-check-{os.getpid()}")
+    until = time.monotonic() + _BROKER_S
+    reason = "no answer"
+    try:
+        for attempt in range(3):  # a broker of the older protocol is spoken to in it by the second or third
+            transport.open(attempt, events.put, None)
+            event = events.get(timeout=max(0.0, until - time.monotonic()))
+            if isinstance(event, Opened):
+                return Finding("ok", f"{where}: signed in ({event.detail})")
+            reason = getattr(event, "reason", reason)
+    except queue.Empty:
+        reason = f"no answer in {_BROKER_S:g} s"
+    finally:
+        transport.close()
+    return Finding("wrong", f"{where}: {reason}", _broker_remedy(reason))
+
+
+def _broker_remedy(reason: str) -> str:
+    if "refused us" in reason:
+        return "Check broker.username and the password; on the server: doorline device --help"
+    if "certificate" in reason.lower():
+        return "Check broker.ca_file, and that broker.host is the name in the broker's certificate"
+    if "subscribe" in reason:
+        return "Check the broker's access list, and that broker.username is the device's name"
+    return "Check broker.host and broker.port, the network, and the shop's firewall"

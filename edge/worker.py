@@ -1,0 +1,258 @@
+"""One camera's thread: frames through the pipeline, crossings and watched minutes into the outbox, for ever.
+
+Whatever fails here, a driver, a model, a file that went away, must cost this camera its pictures and nothing else: the
+thread notes it, says so in coverage and status, and begins again after a pause that grows.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from edge.camera import CameraError, VideoSource, open_source, redact
+from edge.clock import Clock
+from edge.config import CameraSettings
+from edge.detectors import DetectorError, make_detector
+from edge.geometry import LineError
+from edge.models import Crossing, Detector, Frame
+from edge.outbox import Outbox
+from edge.pipeline import Pipeline, make_pipeline
+from edge.timeline import CoverageLog, LiveTimeline, RecordedTimeline, Timeline
+from edge.uplink import Backoff
+from wire.messages import CameraState, CameraStatus
+
+log = logging.getLogger(__name__)
+
+#: How long a read may wait before coverage is told that time goes on (seconds).
+_READ_S: Final = 0.5
+#: A camera that ran this long begins with short pauses again when it fails (seconds).
+_WORKED_S: Final = 60.0
+_SAME_SHAPE: Final = 0.01
+#: What people, not programmers, can mend: said in one line, without a traceback.
+_KNOWN: Final = (CameraError, DetectorError, LineError)
+
+OpenSource = Callable[[CameraSettings], VideoSource]
+
+
+def open_camera(settings: CameraSettings) -> VideoSource:
+    """A camera's source: a recording with a known start as fast as it goes, all else in real time."""
+    return open_source(settings.source, loop=settings.loop, realtime=settings.starts_at is None)
+
+
+class CameraWorker:
+    """Counts one camera until stopped, or until its recording ends."""
+
+    def __init__(
+        self,
+        settings: CameraSettings,
+        outbox: Outbox,
+        clock: Clock,
+        *,
+        on_change: Callable[[], None] = lambda: None,
+        open_with: OpenSource = open_camera,
+        backoff: Backoff | None = None,
+    ) -> None:
+        """Nothing runs yet.
+
+        Args:
+            settings: the camera and its lines.
+            outbox: takes crossings and minutes.
+            clock: dates what has no known start.
+            on_change: called when the status changed.
+            open_with: opens the source.
+            backoff: between attempts after a failure.
+        """
+        self._settings = settings
+        self._outbox = outbox
+        self._clock = clock
+        self._on_change = on_change
+        self._open = open_with
+        self._backoff = backoff or Backoff(2.0, 60.0)
+        self._stop = threading.Event()
+        self._timeline: Timeline | None = None
+        self._coverage: CoverageLog | None = None
+        self._detector: Detector | None = None
+        self._pipeline: Pipeline | None = None
+        self._shape = 0.0
+        self._counted_s = 0.0
+        self._state: CameraState = "offline"
+        self._message = "starting"
+        self._rate = _Rate()
+        self._thread = threading.Thread(target=self._run, name=f"camera-{settings.id}", daemon=True)
+        #: Set when a recording was counted to its end.
+        self.ended = threading.Event()
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end; `join` waits for it."""
+        self._stop.set()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the end of the thread."""
+        self._thread.join(timeout_s)
+
+    @property
+    def status(self) -> CameraStatus:
+        """How it does now."""
+        return CameraStatus(
+            camera=self._settings.id,
+            state=self._state,
+            fps=0.0 if self._state in ("offline", "stalled") else round(self._rate.value, 1),
+            message=self._message,
+        )
+
+    # -- the thread ------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            begun = time.monotonic()
+            try:
+                self._watch()
+            except Exception as error:  # noqa: BLE001 - no failure of one camera may end its thread; it is logged
+                failures = 1 if time.monotonic() - begun > _WORKED_S else failures + 1
+                self._failed(error, failures)
+                continue
+            if not self._stop.is_set():
+                self._become("offline", "the recording has ended")
+                log.info("%s: the recording has ended", self._settings.id)
+                self.ended.set()
+                return
+        self._finish_coverage()
+
+    def _watch(self) -> None:
+        """Read until the source ends or we are stopped.
+
+        Raises:
+            CameraError, DetectorError, LineError: what a person can mend.
+        """
+        settings = self._settings
+        if settings.starts_at is None:
+            self._tie(LiveTimeline(self._clock))
+        model = Path(settings.model) if settings.model else None
+        self._detector = make_detector(settings.detector, mounting=settings.mounting, model=model)
+        with self._open(settings) as source:
+            if settings.starts_at is not None:
+                self._tie(RecordedTimeline(settings.starts_at, source.fps))
+            try:
+                self._read(source)
+            finally:
+                self._settle()
+        if not self._stop.is_set():
+            self._finish_coverage()
+
+    def _tie(self, timeline: Timeline) -> None:
+        """Begin to date what is seen, once: a failure in between must not begin it again."""
+        if self._timeline is None:
+            self._timeline = timeline
+            self._coverage = CoverageLog(self._settings.id, self._outbox, timeline)
+
+    def _read(self, source: VideoSource) -> None:
+        pause = 1.0 / self._settings.target_fps if self._settings.target_fps else 0.0
+        due = 0.0
+        while not self._stop.is_set():
+            frame = source.read(_READ_S)
+            if frame is None:
+                if source.ended:
+                    return
+                self._nothing(source)
+                continue
+            if frame.time_s < max(due, self._counted_s):
+                continue
+            if self._timeline is not None:
+                self._timeline.seen(frame)
+            due = max(due + pause, frame.time_s)
+            if self._settings.starts_at is not None:
+                # A recording that is opened again after a failure goes on where it was, or people count twice.
+                self._counted_s = math.nextafter(frame.time_s, math.inf)
+            self._rate.count()
+            self._look(frame)
+
+    def _look(self, frame: Frame) -> None:
+        if self._pipeline is None or abs(frame.aspect - self._shape) > _SAME_SHAPE:
+            # A camera whose picture changed its shape sees other distances: what was followed ends here.
+            self._settle()
+            assert self._detector is not None  # noqa: S101 - for the type checker
+            lines = [line.line() for line in self._settings.line]
+            self._shape = frame.aspect
+            self._pipeline = make_pipeline(self._detector, lines, mounting=self._settings.mounting, aspect=frame.aspect)
+            log.info("%s: watching", self._settings.id)
+        self._keep(self._pipeline.step(frame).crossings)
+        if self._coverage is not None:
+            self._coverage.observe(frame, frame.time_s)
+            self._become(self._coverage.state if self._coverage.state in ("dark", "covered", "frozen") else "ok", "")
+
+    def _nothing(self, source: VideoSource) -> None:
+        """No picture came in time: coverage says why."""
+        if source.state != "ok":
+            self._become(source.state, source.message)
+            if self._coverage is not None:
+                self._coverage.trouble(source.state)
+        if self._coverage is not None:
+            self._coverage.tick()
+
+    def _keep(self, crossings: Iterable[Crossing]) -> None:
+        assert self._timeline is not None  # noqa: S101 - for the type checker
+        for each in crossings:
+            when = self._timeline.at(each.time_s)
+            self._outbox.append_crossing(self._settings.id, each, when)
+            clock = "undated" if when.at is None else f"{when.at:%H:%M:%S}Z"
+            log.info("%s: %s over %s (%s)", self._settings.id, each.direction, each.line_id, clock)
+
+    def _settle(self) -> None:
+        """Crossings that were still to be decided when the stream ended."""
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            self._keep(pipeline.finish())
+
+    def _finish_coverage(self) -> None:
+        coverage, self._coverage = self._coverage, None
+        self._timeline = None
+        if coverage is not None:
+            coverage.finish()
+
+    def _failed(self, error: Exception, failures: int) -> None:
+        """Say what happened and wait, while coverage goes on saying that nobody looks."""
+        text = redact(str(error)) if isinstance(error, _KNOWN) else f"unexpected: {error!r}"
+        pause = max(1.0, self._backoff.delay(failures))
+        if isinstance(error, _KNOWN):
+            log.error("%s: %s Trying again in %.0f s.", self._settings.id, text, pause)
+        else:
+            log.error("%s: %s Trying again in %.0f s.", self._settings.id, text, pause, exc_info=error)
+        self._become("offline", text)
+        live = self._settings.starts_at is None
+        until = time.monotonic() + pause
+        while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(1.0, left)):
+            if live and self._coverage is not None:
+                self._coverage.trouble("offline")
+                self._coverage.tick()
+
+    def _become(self, state: CameraState, message: str) -> None:
+        if (state, message) == (self._state, self._message):
+            return
+        if state != self._state:
+            log.info("%s: %s%s", self._settings.id, state, f" ({message})" if message else "")
+        self._state, self._message = state, message
+        self._on_change()
+
+
+class _Rate:
+    """Frames per second, over the last seconds."""
+
+    def __init__(self) -> None:
+        self.value = 0.0
+        self._since = time.monotonic()
+        self._count = 0
+
+    def count(self) -> None:
+        """Another frame was looked at."""
+        self._count += 1
+        passed = time.monotonic() - self._since
+        if passed >= 5.0 or (self.value == 0.0 and passed >= 0.5):
+            self.value, self._count, self._since = self._count / passed, 0, time.monotonic()
