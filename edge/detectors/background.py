@@ -22,18 +22,17 @@ from edge.detectors.pixels import (
     above,
     box_of,
     brightest,
-    darkest,
-    difference,
     edges,
     exceeds,
-    grey,
+    neighbourhood,
+    outside,
     widened,
 )
 
 Floats = NDArray[np.float32]
 
 _OPEN: Final = cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))
-_UNIT: Final = 200.0  # a ratio of 1, held in a byte
+_TORSO: Final = 0.35  # of the picture's height: how much of a body may be bridged
 _GRID: Final = 6  # every so many pixels are enough for a median of the whole picture
 
 
@@ -46,8 +45,9 @@ class BackgroundParams:
         least_contrast: grey levels by which a pixel must differ, in the dark.
         contrast_share: what is added to it, as a share of the pixel's own brightness.
         noise_factor: a pixel must also differ by this many times its usual noise.
-        shadow: darkest and lightest ratio to the background that a shadow may have.
-        shadow_tint: how far the ratios of the three colours may lie apart in a shadow.
+        faint: share of that contrast which is enough close to a pixel that has all of it.
+        shadow: darkest and lightest share of the background's brightness that a shadow may have.
+        shadow_tint: how far its colour may be from the background's, as a share of the brightness.
         relight_share: share of the picture that must change at once for the light to have been switched.
     """
 
@@ -55,8 +55,9 @@ class BackgroundParams:
     least_contrast: float = 9.0
     contrast_share: float = 0.06
     noise_factor: float = 4.0
-    shadow: tuple[float, float] = (0.5, 0.97)
-    shadow_tint: float = 0.12
+    faint: float = 0.6
+    shadow: tuple[float, float] = (0.5, 1.0)
+    shadow_tint: float = 0.09
     relight_share: float = 0.6
 
 
@@ -73,12 +74,11 @@ class Background:
 
     def _start(self, image: Image) -> None:
         self._mean: Floats = image.astype(np.float32)
-        self.image: Image = image.copy()
         self._noise: Floats = np.full(image.shape[:2], 1.0, np.float32)
         self._foreground: Mask = np.zeros(image.shape[:2], np.uint8)
         self._differ: Mask = np.zeros(image.shape[:2], np.uint8)
-        self._threshold: Mask = self._make_threshold()
         self._wide_since: float | None = None
+        self._refresh()
 
     def _make_threshold(self) -> Mask:
         p = self.params
@@ -97,8 +97,8 @@ class Background:
             255 where something is, else 0; shape (h, w).
         """
         self._follow_light(image)
-        self._differ = difference(image, self.image)
-        mask = exceeds(self._differ, self._threshold)
+        self._differ = outside(image, self._low, self._high)
+        mask = self._beyond_noise()
         share = cv2.countNonZero(mask) / mask.size
         if self._relit(share, time_s):
             self._start(image)
@@ -108,6 +108,14 @@ class Background:
             mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, _OPEN), np.uint8)
         self._foreground = mask
         return mask
+
+    def _beyond_noise(self) -> Mask:
+        """Pixels that differ clearly, and those that differ a little beside them: a dark trouser leg on a dark sill."""
+        clear = exceeds(self._differ, self._threshold)
+        if not cv2.countNonZero(clear):
+            return clear
+        faint = exceeds(self._differ, cast("Mask", cv2.convertScaleAbs(self._threshold, alpha=self.params.faint)))
+        return cast("Mask", cv2.bitwise_and(faint, widened(clear, 3)))
 
     def _follow_light(self, image: Image) -> None:
         """Scale the model by the median ratio of what is not foreground: clouds, dimmers, a camera's own exposure."""
@@ -121,7 +129,7 @@ class Background:
             return
         gain = np.clip(gain, 0.4, 2.5)
         self._mean *= gain.astype(np.float32)
-        self.image = np.asarray(cv2.convertScaleAbs(self._mean), np.uint8)
+        self._refresh()
 
     def _relit(self, share: float, time_s: float) -> bool:
         """Whether nearly everything has changed and stays changed: another light, not a crowd."""
@@ -133,17 +141,27 @@ class Background:
         return time_s - self._wide_since >= 0.4
 
     def _remove_shadow(self, image: Image, mask: Mask) -> None:
-        """Clear from the mask what is only darker than the background, evenly in all colours, and without new edges."""
+        """Clear from the mask what is only darker than the background, of nearly its colour, and without new edges.
+
+        Brightness is the share of the background's colour that the pixel has, tint its distance from that colour's
+        line through black. Source: Horprasert, Harwood, Davis, A statistical approach for real-time robust background
+        subtraction and shadow detection, 1999.
+        """
         where = box_of(mask)
-        part, empty = image[where], self.image[where]
-        ratio = cast("Image", cv2.divide(part, empty, scale=_UNIT))
-        least = darkest(ratio)
+        seen = image[where].astype(np.float32)
+        along = _sum(seen * self._mean[where])
+        square = self._square[where]
+        share = along / square
+        off = _sum(cast("Floats", cv2.multiply(seen, seen))) - along * share
         dark, light = self.params.shadow
-        solid = cv2.bitwise_not(cv2.inRange(least, np.array(_UNIT * dark), np.array(_UNIT * light)))
-        tinted = above(cast("Mask", cv2.subtract(brightest(ratio), least)), _UNIT * self.params.shadow_tint)
-        black = cv2.bitwise_not(above(grey(empty), 24.0))
-        keep = cv2.bitwise_or(cv2.bitwise_or(solid, tinted), cv2.bitwise_or(black, _new_edges(part, empty)))
-        mask[where] = cv2.bitwise_and(mask[where], keep)
+        shadow = (share > dark) & (share < light) & (off < self._tint[where])
+        keep = cv2.bitwise_or(np.where(shadow, 0, 255).astype(np.uint8), _new_edges(image[where], self.image[where]))
+        body = cast("Mask", cv2.bitwise_and(mask[where], keep))
+        body = cast("Mask", cv2.morphologyEx(body, cv2.MORPH_OPEN, _OPEN))
+        # A grey shirt before a white wall looks like a shadow, but has a head above it and legs below.
+        reach = np.ones((max(3, round(_TORSO * len(image))), 1), np.uint8)
+        between = cast("Mask", cv2.morphologyEx(body, cv2.MORPH_CLOSE, reach))
+        mask[where] = cv2.bitwise_or(body, cv2.bitwise_and(mask[where], between))
 
     def learn(self, image: Image, keep: Mask, elapsed_s: float) -> None:
         """Take in what is empty.
@@ -167,8 +185,18 @@ class Background:
         self._refresh()
 
     def _refresh(self) -> None:
+        """Work out what follows from the learnt mean and noise."""
         self.image = np.asarray(cv2.convertScaleAbs(self._mean), np.uint8)
+        # A camera that trembles by a pixel, and video's own shimmer, move edges: near one, either side's value will do.
+        self._low, self._high = neighbourhood(self.image)
         self._threshold = self._make_threshold()
+        self._square = np.maximum(_sum(cast("Floats", cv2.multiply(self._mean, self._mean))), 1.0)
+        self._tint = cast("Floats", (4.0 + self.params.shadow_tint * np.sqrt(self._square)) ** 2)
+
+
+def _sum(values: Floats) -> Floats:
+    """Sum of the three colours, pixel by pixel."""
+    return cast("Floats", cv2.transform(values, np.ones((1, 3), np.float32)))
 
 
 def _new_edges(part: Image, empty: Image) -> Mask:

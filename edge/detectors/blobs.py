@@ -6,17 +6,22 @@ of a person depends on the place in the picture, so it is learnt from blobs that
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.detectors.pixels import Mask
 from edge.detectors.sizes import SizeModel
 from edge.models import Mounting
 
+Floats = NDArray[np.float32]
+
 _CLOSE: Final = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 7))
 _CLOSE_ROUND: Final = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
+#: Share of a body that may be fringe: a streak of shadow, a reflection, one arm stretched out.
+_FRAYED: Final = 0.012
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +29,14 @@ class BlobParams:
     """What may be a person.
 
     Attributes:
-        least_area: of a fragment, as a share of the picture's.
+        least_fragment: area of what may be joined to others, as a share of the picture's.
+        least_person: area of a person, the same.
         least_height: of a person, as a share of the picture's height.
         wide: a blob this many times as wide as a person is more than one.
     """
 
-    least_area: float = 0.0004
+    least_fragment: float = 0.00008
+    least_person: float = 0.001
     least_height: float = 0.06
     wide: float = 1.6
 
@@ -90,14 +97,15 @@ class BlobReader:
         height, width = mask.shape
         closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _CLOSE_ROUND if self._mounting == "overhead" else _CLOSE)
         contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        least = self._params.least_area * height * width
+        least = self._params.least_fragment * height * width
         pieces = []
         for contour in contours:
-            area = int(cv2.contourArea(contour))
-            if area >= least:
-                x, y, w, h = cv2.boundingRect(contour)
+            x, y, w, h = cv2.boundingRect(contour)
+            if w * h >= least:
+                area = cv2.countNonZero(mask[y : y + h, x : x + w])
                 pieces.append(Blob(x, y, w, h, area))
-        people = [b for b in self._join(pieces, mask.shape) if self._plausible(b, mask.shape)]
+        joined = [trimmed(blob, mask, _FRAYED) for blob in self._join(pieces, mask.shape)]
+        people = [blob for blob in joined if self._plausible(blob, mask.shape)]
         self._sizes.learn(people, mask.shape)
         found = [part for blob in people for part in self._divide(blob, mask)]
         for blob in found:
@@ -110,7 +118,7 @@ class BlobReader:
             return False
         if self._mounting == "overhead":
             return blob.area > 0.008 * height * width
-        return blob.w < 3.0 * blob.h
+        return blob.w < 3.0 * blob.h and blob.area > self._params.least_person * height * width
 
     def _join(self, pieces: list[Blob], shape: tuple[int, ...]) -> list[Blob]:
         """Join pieces that together still make one person."""
@@ -131,14 +139,14 @@ class BlobReader:
         return done
 
     def _divide(self, blob: Blob, mask: Mask) -> list[Blob]:
-        """The people in a blob: one, or as many as its width holds where its outline shows heads or gaps."""
-        count = self._sizes.people_across(blob, self._params.wide)
-        if count < 2:
+        """The people in a blob: as many as its outline shows heads, if it is too wide for one."""
+        expected = self._sizes.expected(blob)
+        if self._mounting == "overhead" or expected is None or blob.w < self._params.wide * expected[0]:
             return [blob]
-        columns = (mask[blob.part] > 0).sum(axis=0).astype(np.float32)
-        cuts = [0, *_valleys(columns, count), blob.w]
+        width, height = expected
+        cuts = between_heads(_outline(mask[blob.part]), width, height)
         parts = []
-        for left, right in pairwise(cuts):
+        for left, right in pairwise([0, *cuts, blob.w]):
             piece = mask[blob.y : blob.y + blob.h, blob.x + left : blob.x + right]
             rows = np.flatnonzero(piece.any(axis=1))
             if len(rows):
@@ -147,15 +155,55 @@ class BlobReader:
         return parts
 
 
-def _valleys(columns: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]", count: int) -> list[int]:
-    """Where to cut a profile into `count` parts: the thinnest place near each even cut."""
-    width = len(columns)
-    reach = width // (3 * count)
-    smooth = np.convolve(columns, np.ones(5, np.float32) / 5, mode="same")
-    cuts = []
-    for k in range(1, count):
-        middle = width * k // count
-        low = max(1, middle - reach)
-        window = smooth[low : middle + reach + 1]
-        cuts.append(low + int(np.argmin(window)))
-    return cuts
+def trimmed(blob: Blob, mask: Mask, share: float) -> Blob:
+    """The blob without the outermost rows and columns that together hold less than `share` of its area each side."""
+    body = mask[blob.part]
+    left, right = _core(cv2.reduce(body, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), share)
+    top, bottom = _core(cv2.reduce(body, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), share)
+    return Blob(blob.x + left, blob.y + top, right - left, bottom - top, blob.area)
+
+
+def _core(profile: NDArray[Any], share: float) -> tuple[int, int]:
+    """First and last but one place of a profile between which all but `share` on each side lies."""
+    total = np.cumsum(profile, dtype=np.int64)
+    first = int(np.searchsorted(total, share * total[-1], side="right"))
+    last = int(np.searchsorted(total, (1 - share) * total[-1], side="left")) + 1
+    return min(first, len(profile) - 1), max(last, first + 1)
+
+
+def _outline(mask: Mask) -> Floats:
+    """How far each column reaches up from the lower edge (pixels)."""
+    reach = mask.shape[0] - np.argmax(mask > 0, axis=0)
+    return np.where(mask.any(axis=0), reach, 0).astype(np.float32)
+
+
+def between_heads(outline: Floats, width: float, height: float) -> list[int]:
+    """Where to cut a blob so that each part has one head.
+
+    Args:
+        outline: height of the blob in each of its columns (pixels), shape (columns,).
+        width, height: of one person.
+
+    Returns:
+        Columns to cut at, ascending; none if only one head shows. A head is a column higher than half a person, with a
+        dip of an eighth of a person or more between it and the next.
+    """
+    reach = max(1, round(width / 6))
+    smooth = cv2.blur(outline.reshape(1, -1), (2 * reach + 1, 1), borderType=cv2.BORDER_REPLICATE).ravel()
+    dip = height / 8
+    cuts: list[int] = []
+    peak = valley = float(smooth[0])
+    valley_at = 0
+    climbing = True
+    for column, value in enumerate(smooth.tolist()):
+        if climbing:
+            if value > peak:
+                peak = value
+            elif value < peak - dip and peak >= height / 2:
+                climbing, valley, valley_at = False, value, column
+        elif value < valley:
+            valley, valley_at = value, column
+        elif value > valley + dip and value >= height / 2:
+            climbing, peak = True, value
+            cuts.append(valley_at)
+    return [cut for cut in cuts if 0 < cut < len(outline)]

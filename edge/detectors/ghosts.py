@@ -1,8 +1,9 @@
 """Finds foreground that is no person: who was in the first picture and left, what was moved and stays.
 
-A ghost does not move, but neither, nearly, does a person at a table: measured over 3 seconds, some frames of a standing
-person still change in more than 1.4% of his pixels, of a ghost in fewer than 0.3%. One kind is known sooner: where the
-*background* has a body's outline and the picture has not, the body has left, and there is no need to wait.
+A ghost does not move, but neither, nearly, does a person at a table: with a camera's trembling allowed for, one of six
+changed in fewer than 0.4% of her pixels over whole seconds. So stillness alone does not tell them apart; where the
+outline is does. A body that is there has it in the picture, one that has left in the *background*: the first is waited
+for patiently, the second not.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 
 from edge.detectors.blobs import Blob
-from edge.detectors.pixels import Image, Mask, above, difference, edges, narrowed, widened
+from edge.detectors.pixels import Image, Mask, above, edges, narrowed, neighbourhood, outside, widened
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,24 +20,31 @@ class GhostParams:
     """When foreground is no person.
 
     Attributes:
-        still_share: share of a blob's pixels that may change between two looks.
-        still_s: how long it must have been so (seconds).
-        left_s: the same for a blob whose outline is in the background only.
-        left_ratio: how much stronger its outline must be there than in the picture.
-        change: grey levels by which a pixel changes, over the noise of the camera.
+        change: grey levels by which a pixel must differ from its neighbourhood as it was, to have changed.
+        still_share: share of a blob's pixels that may have changed since it was first seen still.
+        left_ratio, left_s: an outline so many times as strong in the background as in the picture, for so long
+            (seconds): someone was there and has left.
+        doubtful_ratio, doubtful_s: the same for an outline that is about as strong in both.
+        there_s: for one that is stronger in the picture: a thing stands there, for nobody stands like one so long.
     """
 
-    still_share: float = 0.003
-    still_s: float = 3.0
-    left_s: float = 0.4
+    change: float = 20.0
+    still_share: float = 0.004
     left_ratio: float = 1.6
-    change: float = 14.0
+    left_s: float = 0.4
+    doubtful_ratio: float = 0.85
+    doubtful_s: float = 3.0
+    there_s: float = 30.0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Still:
+    """A blob that has not changed since a moment, and what its pixels may be without having changed."""
+
     blob: Blob
     since_s: float
+    low: Image
+    high: Image
 
 
 class Ghosts:
@@ -48,7 +56,6 @@ class Ghosts:
 
     def reset(self) -> None:
         """Forget everything: another picture size, or another scene."""
-        self._before: Image | None = None
         self._still: list[_Still] = []
 
     def find(self, image: Image, empty: Image, mask: Mask, blobs: list[Blob], time_s: float) -> Mask | None:
@@ -64,35 +71,39 @@ class Ghosts:
         Returns:
             255 where the picture is to be taken for empty, shape (h, w); None if nowhere.
         """
-        before, self._before = self._before, image.copy()
-        if before is None or not blobs:
-            self._still = []
-            return None
-        moved = cv2.bitwise_and(above(difference(image, before), self._params.change), mask)
         still: list[_Still] = []
         release: Mask | None = None
+        around: tuple[Image, Image] | None = None
         for blob in blobs:
-            part = blob.part
-            solid = cv2.countNonZero(mask[part])
-            if solid == 0 or cv2.countNonZero(moved[part]) > self._params.still_share * solid:
-                continue
-            since = min((s.since_s for s in self._still if s.blob.overlap(blob) > 0.6), default=time_s)
-            quiet = time_s - since
-            if quiet >= self._params.still_s or (
-                quiet >= self._params.left_s and self._has_left(image, empty, mask, blob)
-            ):
+            known = max(self._still, key=lambda s: s.blob.overlap(blob), default=None)
+            if known is None or not self._unchanged(known, blob, image, mask):
+                around = around or neighbourhood(image)
+                still.append(_Still(blob, time_s, *around))
+            elif time_s - known.since_s < self._patience(image, empty, mask, blob):
+                still.append(known)
+            else:
                 release = np.zeros_like(mask) if release is None else release
                 wide = blob.grown(4, mask.shape)
                 release[wide] = cv2.bitwise_or(release[wide], widened(mask[wide], 2))
-            else:
-                still.append(_Still(blob, since))
         self._still = still
         return release
 
-    def _has_left(self, image: Image, empty: Image, mask: Mask, blob: Blob) -> bool:
-        """Whether the blob's outline is an edge of the background and none of the picture."""
+    def _unchanged(self, known: _Still, blob: Blob, image: Image, mask: Mask) -> bool:
+        if known.blob.overlap(blob) < 0.6:
+            return False
+        part = blob.part
+        body = mask[part]
+        changed = above(outside(image[part], known.low[part], known.high[part]), self._params.change)
+        share = cv2.countNonZero(cv2.bitwise_and(changed, body)) / max(1, cv2.countNonZero(body))
+        return share <= self._params.still_share
+
+    def _patience(self, image: Image, empty: Image, mask: Mask, blob: Blob) -> float:
+        """How long the blob must be still to be released (seconds), by where its outline is an edge."""
         wide = blob.grown(6, mask.shape)
         shape = mask[wide]
         band = cv2.subtract(widened(shape, 2), narrowed(shape, 2))
-        now, then = edges(image[wide]), edges(empty[wide])
-        return float(cv2.mean(then, band)[0]) > self._params.left_ratio * float(cv2.mean(now, band)[0])
+        now, then = cv2.mean(edges(image[wide]), band)[0], cv2.mean(edges(empty[wide]), band)[0]
+        ratio = then / max(now, 0.1)
+        if ratio > self._params.left_ratio:
+            return self._params.left_s
+        return self._params.doubtful_s if ratio > self._params.doubtful_ratio else self._params.there_s

@@ -30,9 +30,10 @@ def shrink(image: Image) -> Image:
     return _bytes(cv2.resize(cut, (columns, rows), interpolation=cv2.INTER_AREA))
 
 
-def difference(one: Image, other: Image) -> Mask:
-    """Largest difference of the three colours, pixel by pixel."""
-    return brightest(_bytes(cv2.absdiff(one, other)))
+def neighbourhood(image: Image) -> tuple[Image, Image]:
+    """Darkest and brightest value of each colour within a pixel."""
+    around = np.ones((3, 3), np.uint8)
+    return _bytes(cv2.erode(image, around)), _bytes(cv2.dilate(image, around))
 
 
 def brightest(image: Image) -> Mask:
@@ -41,10 +42,9 @@ def brightest(image: Image) -> Mask:
     return _bytes(cv2.max(cv2.max(blue, green), red))
 
 
-def darkest(image: Image) -> Mask:
-    """Smallest of the three colours, pixel by pixel."""
-    blue, green, red = cv2.split(image)
-    return _bytes(cv2.min(cv2.min(blue, green), red))
+def outside(image: Image, low: Image, high: Image) -> Mask:
+    """By how much the colour that lies farthest outside `low` to `high` does; 0 where none does."""
+    return brightest(_bytes(cv2.max(cv2.subtract(image, high), cv2.subtract(low, image))))
 
 
 def above(values: Mask, level: float) -> Mask:

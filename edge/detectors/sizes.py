@@ -94,16 +94,13 @@ class SizeModel:
             return 0.5 * shape[0]
         return 1.25 * float(np.median([max(w, h) for w, h, _ in self._sizes]))
 
-    def people_across(self, blob: "Blob", wide: float) -> int:
-        """How many people stand side by side in a blob."""
+    def expected(self, blob: "Blob") -> tuple[float, float] | None:
+        """Width and height of one person whose feet are where the blob ends; None where nothing can be said."""
         if self._mounting == "overhead":
-            return 1
+            return None
         height = self.height_at(blob.y + blob.h) or float(blob.h)
         share = float(np.median(self._shares)) if self.learnt else _WIDTH_SHARE
-        width = share * min(height, 1.15 * blob.h)
-        if blob.h < 0.6 * height or blob.w < wide * width:
-            return 1
-        return min(4, max(2, round(blob.w / width)))
+        return share * height, height
 
     def likeness(self, blob: "Blob", shape: tuple[int, ...]) -> float:
         """A score from 0.3 to 1: how near the blob comes to the expected size, and how solid it is."""
@@ -113,6 +110,6 @@ class SizeModel:
         expected = self.height_at(blob.y + blob.h)
         if expected is None:
             return 0.5 + 0.4 * solid
-        near = min(blob.h / expected, expected / blob.h)
-        at_border = blob.y + blob.h >= shape[0] - 2
-        return 0.3 + 0.35 * solid + 0.35 * (1.0 if at_border else near)
+        cut_off = blob.y + blob.h >= shape[0] - 2 or blob.y <= 2
+        near = 1.0 if cut_off else min(blob.h / expected, expected / blob.h)
+        return 0.2 + 0.6 * min(1.0, max(0.0, (near - 0.3) / 0.4)) + 0.2 * solid
