@@ -1,0 +1,213 @@
+"""Makes the demo's chain and its past, and fills the hours since the last run.
+
+A store whose box was off overnight would show an outage that is only the demo's own absence, so every run begins by
+filling what is missing up to now, in every store, and says so. What a day held does not depend on when it is made, so
+the seams don't show.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from cli.demo import repository
+from cli.demo.chain import STORES, TIMEZONE, DemoStore
+from cli.demo.counted import Epoch, settle, write_coverage, write_crossings
+from cli.demo.day import store_day
+from cli.demo.sold import Desk, Members, founding_members, receipts_of_day
+from cli.demo.story import Story
+from server.access.models import Scope
+from server.kpi.service import KpiService
+from server.membership.crypto import MemberKeys
+from server.membership.service import MembershipService
+from server.sales.models import NewReceipt
+from server.sales.service import SalesService
+from server.storage.pool import Database
+from server.stores.calendar import StoreCalendar
+from server.stores.models import NewFact, NewStore
+from server.stores.service import StoresService
+
+SCOPE: Final = Scope.system("demo")
+#: Members who were there before the history begins, for each visitor of an ordinary day.
+_FOUNDERS: Final = 0.55
+_DAYS_AT_ONCE: Final = 6
+_MOST_RECEIPTS: Final = 2_000
+#: Numbers of made-up phones are dealt to the stores in blocks, so that two can enrol at once.
+_BLOCK: Final = 400_000
+
+#: Called with what is being done, how much of it, and out of how much.
+Progress = Callable[[str, int, int], None]
+
+
+class SeedingError(RuntimeError):
+    """The past could not be written; the text says what the database objected to."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """What is to be filled of one store: from `start` up to `end` (UTC, whole minutes)."""
+
+    store: DemoStore
+    calendar: StoreCalendar
+    start: datetime
+    end: datetime
+
+    def days(self) -> Iterator[date]:
+        day = self.calendar.day_of(self.start)
+        while self.calendar.bounds(day)[0] < self.end:
+            yield day
+            day += timedelta(days=1)
+
+
+class Seeding:
+    """Writes the chain and its past into a database nobody else uses yet.
+
+    Args:
+        db: with no limit on a statement's time.
+        keys: of the members' data.
+        today: the stores' date when the chain was made; what happened is placed before it.
+        progress: told how far it is.
+    """
+
+    def __init__(self, db: Database, keys: MemberKeys, today: date, progress: Progress) -> None:
+        self._db = db
+        self._keys = keys
+        self._story = Story(today)
+        self._progress = progress
+        self._stores = StoresService(db)
+        self._sales = SalesService(db, self._stores, MembershipService(db, keys))
+        self._kpi = KpiService(db, self._stores)
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def make_chain(self, first_day: date) -> dict[str, str]:
+        """Add stores, cameras, lines, boxes and what explains their numbers.
+
+        Args:
+            first_day: the business day the history begins with; cameras are due from then on.
+
+        Returns:
+            the boxes' passwords by name.
+        """
+        secrets: dict[str, str] = {}
+        for store in STORES:
+            self._stores.add_store(
+                SCOPE,
+                NewStore(store.store_id, store.name, TIMEZONE, region=store.region, hours=store.hours_open),
+            )
+            begin = self._stores.calendar(SCOPE, store.store_id).bounds(first_day)[0]
+            self._stores.add_camera(SCOPE, store.store_id, store.camera, "大门 Main door", begin)
+            self._stores.add_line(SCOPE, store.camera, store.line, "大门 Main door")
+            secrets[store.device] = self._stores.add_device(SCOPE, store.store_id, store.device).password
+        self._add_facts()
+        return secrets
+
+    def _add_facts(self) -> None:
+        promotion, rain = self._story.promotion, self._story.rain
+        self._stores.add_fact(
+            SCOPE, NewFact("promotion", promotion.first, promotion.last, "会员周 Members' week", "全场八五折 15% off")
+        )
+        for store_id in self._story.rain_stores:
+            self._stores.add_fact(
+                SCOPE, NewFact("weather", rain.first, rain.last, "连日大雨 Heavy rain", store_id=store_id)
+            )
+        for outage in self._story.outages:
+            day = self._stores.calendar(SCOPE, outage.store_id).day_of(outage.start)
+            title = "摄像头断电 Camera without power" if outage.state == "offline" else "镜头被遮挡 Camera covered"
+            self._stores.add_fact(SCOPE, NewFact("event", day, day, title, store_id=outage.store_id))
+
+    def fill(self, first_day: date, now: datetime) -> timedelta:
+        """Write everything from where each store stands (or the start of `first_day`) up to `now`.
+
+        Returns:
+            the longest stretch that was filled.
+
+        Raises:
+            SeedingError: a receipt was refused, which would be a fault of ours.
+        """
+        end = now.replace(second=0, microsecond=0)
+        with self._db.read() as conn:
+            stand = repository.filled(conn)
+        stretches = []
+        for store in STORES:
+            calendar = self._stores.calendar(SCOPE, store.store_id)
+            start = stand[store.store_id].until or calendar.bounds(first_day)[0]
+            if start < end:
+                stretches.append((_Stretch(store, calendar, start, end), stand[store.store_id].members))
+        if not stretches:
+            return timedelta(0)
+        self._done, total = 0, sum(len(list(stretch.days())) for stretch, _ in stretches)
+        with ThreadPoolExecutor(2) as pool:
+            for job in [pool.submit(self._fill_store, each, members, total) for each, members in stretches]:
+                job.result()
+            self._done = 0
+            for job in [pool.submit(self._compute, stretch, total) for stretch, _ in stretches]:
+                job.result()
+        with self._db.transaction() as conn:
+            repository.forget_marks(conn)
+            repository.analyse(conn)
+        return max(stretch.end - stretch.start for stretch, _ in stretches)
+
+    def _fill_store(self, stretch: _Stretch, members: int, total: int) -> None:
+        store = stretch.store
+        desk = Desk(self._membership_at, STORES.index(store) * _BLOCK + members)
+        known = self._known_members(stretch, desk, members)
+        days = list(stretch.days())
+        for place in range(0, len(days), _DAYS_AT_ONCE):
+            chunk = days[place : place + _DAYS_AT_ONCE]
+            start = max(stretch.start, stretch.calendar.bounds(chunk[0])[0])
+            end = min(stretch.end, stretch.calendar.bounds(chunk[-1])[1])
+            self._fill_days(stretch, chunk, start, end, desk, known)
+            self._advance("history", len(chunk), total)
+
+    def _known_members(self, stretch: _Stretch, desk: Desk, members: int) -> Members:
+        if not members:
+            how_many = round(_FOUNDERS * stretch.store.visitors)
+            return founding_members(desk, stretch.store, stretch.start, how_many)
+        known = Members()
+        with self._db.read() as conn:
+            for row in repository.members_of(conn, stretch.store.store_id):
+                known.add(row.enrolled_at, row.member_id)
+        return known
+
+    def _fill_days(
+        self, stretch: _Stretch, days: list[date], start: datetime, end: datetime, desk: Desk, known: Members
+    ) -> None:
+        """Some days at once: first the sales, which may be written twice without harm, then what was counted."""
+        store, now = stretch.store, datetime.now(UTC)
+        made = [(day, store_day(self._story, store, stretch.calendar, day)) for day in days]
+        receipts: list[NewReceipt] = []
+        for day, happened in made:
+            receipts += receipts_of_day(self._story, store, day, happened.purchases, desk, known, start=start, end=end)
+        self._post(receipts)
+        epoch = Epoch.of(store, start)
+        with self._db.transaction() as conn:
+            for _, happened in made:
+                seen = happened.crossings.between(start, end)
+                for outage in self._story.outages:
+                    if outage.store_id == store.store_id:
+                        seen = seen.outside(outage.start, outage.end)
+                write_crossings(conn, epoch, seen, now)
+            write_coverage(conn, epoch, start, end, self._story.outages, now)
+            settle(conn, epoch, now)
+
+    def _post(self, receipts: list[NewReceipt]) -> None:
+        for place in range(0, len(receipts), _MOST_RECEIPTS):
+            result = self._sales.post_receipts(SCOPE, receipts[place : place + _MOST_RECEIPTS])
+            for problem in (*result.rejected, *result.conflicts):
+                raise SeedingError(f"receipt {problem.receipt_no}: {problem.reason}")
+
+    def _compute(self, stretch: _Stretch, total: int) -> None:
+        for day in stretch.days():
+            self._kpi.recompute(stretch.store.store_id, day)
+            self._advance("facts", 1, total)
+
+    def _advance(self, what: str, by: int, total: int) -> None:
+        with self._lock:
+            self._done += by
+            self._progress(what, self._done, total)
+
+    def _membership_at(self, at: datetime) -> MembershipService:
+        return MembershipService(self._db, self._keys, lambda: at)
