@@ -180,9 +180,9 @@ def forget_failures(conn: Connection, username: str, address: str) -> None:
     conn.execute("DELETE FROM sign_in_failure WHERE username = %s AND address = %s", (username, address))
 
 
-def purge_failures(conn: Connection, before: datetime) -> None:
-    """Delete failures that no longer count."""
-    conn.execute("DELETE FROM sign_in_failure WHERE at < %s", (before,))
+def purge_failures(conn: Connection, before: datetime) -> int:
+    """Delete failures that no longer count; returns how many."""
+    return conn.execute("DELETE FROM sign_in_failure WHERE at < %s", (before,)).rowcount
 
 
 def insert_session(
@@ -235,9 +235,9 @@ def delete_sessions_of(conn: Connection, user_id: str) -> int:
     return conn.execute("DELETE FROM session WHERE user_id = %s::uuid", (user_id,)).rowcount
 
 
-def purge_sessions(conn: Connection, now: datetime, idle_since: datetime) -> None:
-    """Delete sessions that have ended."""
-    conn.execute("DELETE FROM session WHERE expires_at <= %s OR last_seen_at <= %s", (now, idle_since))
+def purge_sessions(conn: Connection, now: datetime, idle_since: datetime) -> int:
+    """Delete sessions that have ended; returns how many."""
+    return conn.execute("DELETE FROM session WHERE expires_at <= %s OR last_seen_at <= %s", (now, idle_since)).rowcount
 
 
 def insert_api_key(conn: Connection, key: ApiKey, secret_hash: bytes) -> None:

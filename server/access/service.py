@@ -227,6 +227,14 @@ class AccessService:
 
     # -- keys
 
+    def purge(self) -> int:
+        """Delete sessions that have ended and failed sign-ins that no longer count; how many. For the clean-up job."""
+        now = self._clock()
+        with self._db.transaction() as conn:
+            sessions = repository.purge_sessions(conn, now, now - self._idle)
+            failures = repository.purge_failures(conn, now - lockout.WINDOW)
+        return sessions + failures
+
     def create_api_key(
         self,
         scope: Scope,

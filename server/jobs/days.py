@@ -1,0 +1,182 @@
+"""The jobs that keep store-days right: those marked, today's as time goes by, and yesterday's once it is over.
+
+A mark is deleted in the transaction that computed what it asked for, and only marks that were read before the facts
+were: one made in between stays and is a reason to compute again. A store's failure keeps its marks and nobody else's.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from threading import Event
+from typing import Final
+
+import structlog
+
+from server.access.models import Scope
+from server.clock import Clock, utc_now
+from server.errors import NotFound, Unavailable
+from server.jobs import repository
+from server.jobs.models import MarkRow
+from server.kpi.service import SETTLED_AFTER, KpiService
+from server.storage.pool import Database
+from server.stores.calendar import StoreCalendar
+from server.stores.service import StoresService
+
+_log = structlog.get_logger(__name__)
+
+#: Marks read at a time.
+MARKS_AT_ONCE: Final = 20_000
+#: Today's row of an open store is computed anew once it is so old: what a dead camera owes grows by itself.
+TODAY_EVERY: Final = timedelta(seconds=55)
+#: After closing, today goes on being looked at for so long: the last minutes are still on their way.
+AFTER_CLOSING: Final = timedelta(minutes=5)
+
+StoreDay = tuple[str, date]
+
+
+class DaysFailed(Exception):
+    """Some store-days could not be computed; the others were. Their marks are kept."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a run has come: store-days done and failed, marks ended."""
+
+    done: int = 0
+    ended: int = 0
+    failed: dict[StoreDay, Exception] = field(default_factory=dict)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the database itself seems gone: one slow store-day may look like that, two are no accident."""
+        return any(isinstance(error, Unavailable) for error in self.failed.values())
+
+
+class Days:
+    """Keeps store-days right."""
+
+    def __init__(self, db: Database, stores: StoresService, kpi: KpiService, clock: Clock = utc_now) -> None:
+        self._db = db
+        self._stores = stores
+        self._kpi = kpi
+        self._clock = clock
+        self._scope = Scope.system("jobs")
+
+    def dirty(self, stop: Event) -> str | None:
+        """Compute anew every store-day that is marked, until no mark is left.
+
+        Raises:
+            DaysFailed: after all the others were done.
+        """
+        progress = _Progress()
+        while not stop.is_set():
+            with self._db.read() as conn:
+                marks = repository.marks(conn, self._scope, MARKS_AT_ONCE)
+            before = progress.ended
+            self._pass(marks, stop, progress)
+            # A pass that ended no mark has only those of days that fail; another would repeat it for ever.
+            if progress.ended == before:
+                break
+        if progress.failed:
+            (store_id, day), error = next(iter(progress.failed.items()))
+            raise DaysFailed(
+                f"{len(progress.failed)} store-days failed, {progress.done} computed; {store_id} {day}: {error}"
+            )
+        return f"{progress.done} store-days computed" if progress.done else None
+
+    def today(self, stop: Event) -> str | None:
+        """Compute anew the running day of every open store, mark or no mark."""
+        now = self._clock()
+        calendars = self._stores.calendars(self._scope)
+        with self._db.read() as conn:
+            first = now.date() - timedelta(days=2)
+            computed_at = {
+                (row.store_id, row.day): row.computed_at for row in repository.days_from(conn, self._scope, first)
+            }
+        due = [
+            (store_id, calendar.day_of(now))
+            for store_id, calendar in calendars.items()
+            if calendar.is_open(now) or calendar.is_open(now - AFTER_CLOSING)
+        ]
+        old = [pair for pair in due if pair not in computed_at or computed_at[pair] <= now - TODAY_EVERY]
+        return self._recompute(old, calendars, stop)
+
+    def settle(self, stop: Event) -> str | None:
+        """Compute anew, for good, every day that is over and was last computed while it was not.
+
+        Yesterday also where it has no row at all: a day on which nothing happened is known to be one.
+        """
+        now = self._clock()
+        calendars = self._stores.calendars(self._scope)
+        with self._db.read() as conn:
+            rows = repository.days_from(conn, self._scope, now.date() - timedelta(days=3))
+            provisional = repository.provisional_days(conn, self._scope, now.date() + timedelta(days=2))
+        known = {(row.store_id, row.day) for row in rows}
+        yesterdays = {(store_id, calendar.day_of(now) - timedelta(days=1)) for store_id, calendar in calendars.items()}
+        wanted = (yesterdays - known) | {(row.store_id, row.day) for row in provisional}
+        over = [
+            (store_id, day)
+            for store_id, day in sorted(wanted)
+            if store_id in calendars and calendars[store_id].bounds(day)[1] + SETTLED_AFTER <= now
+        ]
+        return self._recompute(over, calendars, stop)
+
+    def _pass(self, marks: Sequence[MarkRow], stop: Event, progress: "_Progress") -> None:
+        if not marks:
+            return
+        calendars = self._stores.calendars(self._scope)
+        asked: dict[StoreDay, list[int]] = defaultdict(list)
+        waiting: dict[int, int] = {}
+        for mark in marks:
+            if mark.store_id in calendars:
+                days = days_of(calendars[mark.store_id], mark.hour)
+                waiting[mark.mark_id] = len(days)
+                for day in days:
+                    asked[(mark.store_id, day)].append(mark.mark_id)
+        if orphans := [mark.mark_id for mark in marks if mark.mark_id not in waiting]:
+            _log.warning("marks of unknown stores deleted", marks=len(orphans))
+            with self._db.transaction() as conn:
+                repository.delete_marks(conn, orphans)
+            progress.ended += len(orphans)
+        # The latest day first: someone may be looking at today, and history can wait.
+        for pair in sorted(asked.keys() - progress.failed.keys(), key=lambda pair: (pair[1], pair[0]), reverse=True):
+            if stop.is_set():
+                break
+            try:
+                progress.ended += self._one(pair, calendars[pair[0]], asked[pair], waiting)
+            except Exception as error:
+                if isinstance(error, Unavailable) and progress.is_cut_off:
+                    raise
+                _log.exception("a store-day could not be computed", store=pair[0], day=str(pair[1]))
+                progress.failed[pair] = error
+            else:
+                progress.done += 1
+
+    def _one(self, pair: StoreDay, calendar: StoreCalendar, marks: Sequence[int], waiting: dict[int, int]) -> int:
+        """One store-day and the end of its marks, how many; a mark that touches two days ends with the second."""
+        ended = [mark for mark in marks if waiting[mark] == 1]
+        with self._db.transaction() as conn:
+            self._kpi.recompute_in(conn, *pair, calendar)
+            repository.delete_marks(conn, ended)
+        for mark in marks:
+            waiting[mark] -= 1
+        return len(ended)
+
+    def _recompute(self, pairs: Sequence[StoreDay], calendars: dict[str, StoreCalendar], stop: Event) -> str | None:
+        done = 0
+        for store_id, day in pairs:
+            if stop.is_set():
+                break
+            try:
+                with self._db.transaction() as conn:
+                    self._kpi.recompute_in(conn, store_id, day, calendars[store_id])
+            except NotFound:
+                continue  # removed since its calendar was read
+            done += 1
+        return f"{done} store-days computed" if done else None
+
+
+def days_of(calendar: StoreCalendar, hour: datetime) -> list[date]:
+    """The business days a UTC hour touches: two where one begins within it."""
+    return sorted({calendar.day_of(hour), calendar.day_of(hour + timedelta(minutes=45))})

@@ -1,0 +1,142 @@
+"""The jobs process: stands by until it leads, then runs each job by the clock and records every run.
+
+A job that is late runs once, however many of its turns were missed, and never beside itself. When the process is told
+to stop, the job at work is asked to stop too and is waited for, because a store-day takes milliseconds and one cut off
+would be rolled back and done again anyway.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC
+from threading import Event
+from typing import Final
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from server.access.service import AccessService
+from server.clock import Clock, utc_now
+from server.errors import Unavailable
+from server.jobs import repository
+from server.jobs.days import Days
+from server.jobs.housekeeping import Housekeeping
+from server.jobs.leader import Leadership
+from server.jobs.models import Job, JobRun
+from server.kpi.service import KpiService
+from server.settings import Settings
+from server.storage.pool import Database
+from server.stores.service import StoresService
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds between looks at whether we may lead, or still do.
+LOOK_EVERY: Final = 2.0
+_MOST_DETAIL: Final = 500
+
+
+def standard_jobs(
+    settings: Settings, db: Database, stores: StoresService, kpi: KpiService, access: AccessService
+) -> list[Job]:
+    """What the jobs process does."""
+    days = Days(db, stores, kpi)
+    house = Housekeeping(db, access)
+    return [
+        Job("dirty_days", settings.recompute_seconds, days.dirty),
+        Job("today", 60, days.today),
+        Job("settle_days", 600, days.settle),
+        Job("silent_boxes", 60, house.watch),
+        Job("clean_up", 3600, house.clean),
+    ]
+
+
+class JobsProcess:
+    """Runs jobs while it leads.
+
+    Args:
+        look_every: seconds between looks at the lead.
+    """
+
+    def __init__(
+        self, db: Database, jobs: Sequence[Job], clock: Clock = utc_now, *, look_every: float = LOOK_EVERY
+    ) -> None:
+        self._db = db
+        self._jobs = jobs
+        self._clock = clock
+        self._look_every = look_every
+        self.leading = Event()
+
+    def run(self, stop: Event) -> None:
+        """Stand by, lead, and stand by again when the lead is lost, until `stop` is set."""
+        with Leadership(self._db.dsn) as leadership:
+            while not stop.is_set():
+                if leadership.acquire():
+                    self._lead(leadership, stop)
+                    leadership.release()
+                stop.wait(self._look_every)
+
+    def runs(self, limit: int = 50) -> list[JobRun]:
+        """The latest runs, latest first."""
+        with self._db.read() as conn:
+            return repository.runs(conn, limit)
+
+    def _lead(self, leadership: Leadership, stop: Event) -> None:
+        _log.info("leading")
+        halt = Event()
+        scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(max(1, len(self._jobs)))},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        for job in self._jobs:
+            scheduler.add_job(
+                self._run,
+                IntervalTrigger(seconds=job.every, timezone=UTC),
+                args=(job, halt),
+                id=job.name,
+                name=job.name,
+                next_run_time=utc_now(),
+            )
+        try:
+            with self._db.transaction() as conn:
+                repository.abandon_runs(conn, self._clock())
+            scheduler.start()
+            self.leading.set()
+            while not stop.wait(self._look_every):
+                if not leadership.is_held():
+                    _log.warning("lost the lead: the database connection is gone")
+                    break
+        except Unavailable as error:
+            _log.warning("can't lead: the database can't be used", error=str(error))
+        finally:
+            self.leading.clear()
+            halt.set()
+            if scheduler.running:
+                scheduler.shutdown(wait=True)
+            _log.info("no longer leading")
+
+    def _run(self, job: Job, halt: Event) -> None:
+        """One run, recorded from beginning to end. Nothing it raises may reach the scheduler unrecorded."""
+        if halt.is_set():
+            return
+        try:
+            with self._db.transaction() as conn:
+                run_id = repository.start_run(conn, job.name, self._clock())
+            try:
+                done = job.work(halt)
+            except Unavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - recorded, whatever it is; the next turn tries again
+                _log.exception("job failed", job=job.name)
+                self._finish(job, run_id, "failed", f"{type(error).__name__}: {error}")
+            else:
+                self._finish(job, run_id, "idle" if done is None else "done", done or "")
+        except Unavailable as error:
+            _log.warning("job put off: the database can't be used", job=job.name, error=str(error))
+
+    def _finish(self, job: Job, run_id: int, outcome: str, detail: str) -> None:
+        now = self._clock()
+        with self._db.transaction() as conn:
+            if outcome == "idle" and repository.join_idle_run(conn, job.name, run_id, now):
+                return
+            repository.finish_run(conn, run_id, now, outcome, detail[:_MOST_DETAIL])
