@@ -225,8 +225,6 @@ class AccessService:
             name = user.username if user else user_id
             audit.record(conn, now, name, "session.close", subject=name)
 
-    # -- keys
-
     def purge(self) -> int:
         """Delete sessions that have ended and failed sign-ins that no longer count; how many. For the clean-up job."""
         now = self._clock()
@@ -234,6 +232,8 @@ class AccessService:
             sessions = repository.purge_sessions(conn, now, now - self._idle)
             failures = repository.purge_failures(conn, now - lockout.WINDOW)
         return sessions + failures
+
+    # -- keys
 
     def create_api_key(
         self,
