@@ -14,7 +14,7 @@ from typing import Annotated, Final, Protocol, cast
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from server.access.models import Locale, Role, Scope, SignedIn
+from server.access.models import ApiKey, KeyRole, Locale, Role, Scope, SignedIn
 from server.access.service import AccessService
 from server.errors import Forbidden, NotSignedIn
 from server.settings import Settings
@@ -116,6 +116,9 @@ def require_role(*roles: Role) -> Callable[[Scope], Scope]:
     return scoped
 
 
+Admin = Annotated[Scope, Depends(require_role("admin"))]
+
+
 def set_session_cookie(response: Response, session: SignedIn, settings: Settings) -> None:
     """Hand a session to the browser."""
     response.set_cookie(
@@ -161,6 +164,22 @@ class LocaleInput(_Input):
     """The language to show things in."""
 
     locale: Locale
+
+
+class KeyInput(_Input):
+    """A key to be made for a till or a BI tool."""
+
+    name: str = Field(max_length=100, description="Which till or tool will use it.")
+    role: KeyRole
+    stores: list[str] = Field(default_factory=list, max_length=1000)
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A new key; it can't be had again."""
+
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,3 +248,22 @@ def change_password(body: PasswordInput, scope: CurrentScope, request: Request, 
     state = _state(request)
     state.access.change_password(scope, body.current, body.new)
     clear_session_cookie(response, state.settings)
+
+
+@router.post("/keys", status_code=201, summary="Make an API key")
+def create_key(body: KeyInput, request: Request, scope: Admin) -> NewKey:
+    """Make a key for a till or a BI tool. It is in this answer and nowhere else."""
+    access = _state(request).access
+    return NewKey(access.create_api_key(scope, body.name, body.role, body.stores, body.expires_at))
+
+
+@router.get("/keys", summary="API keys")
+def list_keys(request: Request, scope: Admin) -> list[ApiKey]:
+    """All keys without their secrets, with when each was last used."""
+    return _state(request).access.api_keys(scope)
+
+
+@router.delete("/keys/{key_id}", status_code=204, summary="End an API key")
+def revoke_key(key_id: str, request: Request, scope: Admin) -> None:
+    """End a key at once."""
+    _state(request).access.revoke_api_key(scope, key_id)

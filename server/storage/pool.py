@@ -96,6 +96,15 @@ class Database:
                     connection.read_only = None
                     connection.isolation_level = None
 
+    def ping(self) -> None:
+        """Ask the database for a sign of life.
+
+        Raises:
+            Unavailable: as `transaction`.
+        """
+        with self.read() as connection:
+            connection.execute("SELECT 1")
+
     def close(self) -> None:
         """Give all connections back; the object can't be used again."""
         self._pool.close()

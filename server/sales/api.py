@@ -1,0 +1,119 @@
+"""Routes of receipts. The body of a batch is read as bytes and decoded by us, so that no amount is ever a float."""
+
+import json
+from typing import Annotated, Any, Final, Protocol, cast
+
+import msgspec
+from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
+
+from server.access.api import require_role
+from server.access.models import Scope
+from server.errors import InvalidInput
+from server.sales.csv_import import Mapping
+from server.sales.decoding import MOST_RECEIPTS, decode_batch
+from server.sales.models import ImportResult, NewReceipt, OpenConflict, PostResult, Receipt
+from server.sales.service import SalesService
+
+router = APIRouter(prefix="/api/v1/receipts", tags=["receipts"])
+
+Poster = Annotated[Scope, Depends(require_role("till", "manager", "hq", "admin"))]
+Importer = Annotated[Scope, Depends(require_role("manager", "hq", "admin"))]
+Reader = Annotated[Scope, Depends(require_role("manager", "region", "hq", "admin"))]
+
+
+class _State(Protocol):
+    sales: SalesService
+
+
+def _service(request: Request) -> SalesService:
+    return cast("_State", request.app.state.services).sales
+
+
+def _receipt_schema() -> dict[str, Any]:
+    """The body's schema for the API's description, with nothing referred to elsewhere."""
+    (schema,), parts = msgspec.json.schema_components([NewReceipt], ref_template="{name}")
+
+    def inlined(node: Any) -> Any:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                return inlined(parts[node["$ref"]])
+            return {key: inlined(value) for key, value in node.items()}
+        return [inlined(each) for each in node] if isinstance(node, list) else node
+
+    return {
+        "type": "object",
+        "required": ["receipts"],
+        "additionalProperties": False,
+        "properties": {
+            "receipts": {"type": "array", "minItems": 1, "maxItems": MOST_RECEIPTS, "items": inlined(schema)}
+        },
+    }
+
+
+_EXAMPLE: Final = 'send {"at": "时间"}'
+_BODY: Final = {"requestBody": {"required": True, "content": {"application/json": {"schema": _receipt_schema()}}}}
+
+
+async def _body(request: Request) -> bytes:
+    return await request.body()
+
+
+@router.post("", summary="Post receipts", openapi_extra=_BODY)
+def post_receipts(request: Request, scope: Poster, body: Annotated[bytes, Depends(_body)]) -> PostResult:
+    """Post up to 5,000 receipts. Safe to send again: what is known with the same content counts as repeated.
+
+    A receipt that is wrong is rejected with its field, the reason and what to do, and does not hold up the others. A
+    known number with other content is a conflict: the first stays, the other is put aside for a person. Amounts may be
+    strings or numbers; both are read digit by digit.
+    """
+    receipts, problems = decode_batch(body)
+    result = _service(request).post_indexed(scope, receipts)
+    result.rejected.extend(problems)
+    result.rejected.sort(key=lambda problem: problem.index)
+    return result
+
+
+@router.post("/csv", summary="Import a CSV file")
+def import_csv(
+    request: Request,
+    scope: Importer,
+    file: Annotated[UploadFile, File(description="UTF-8 or GB18030; comma, semicolon or tab.")],
+    store_id: Annotated[str, Form(max_length=32)],
+    mapping: Annotated[str, Form(max_length=4000, description="JSON: our columns to the file's headers.")] = "",
+    dry_run: Annotated[bool, Form(description="Check everything, keep nothing.")] = False,
+) -> ImportResult:
+    """Take receipts from a till's export; rows in a row with the same number are lines of one receipt."""
+    return _service(request).import_csv(scope, store_id, file.file, _mapping(mapping), dry_run=dry_run)
+
+
+@router.get("", summary="Newest receipts")
+def recent(
+    request: Request,
+    scope: Reader,
+    store: Annotated[str, Query(max_length=32)],
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> list[Receipt]:
+    """The newest receipts of a store."""
+    return _service(request).recent(scope, store, limit)
+
+
+@router.get("/conflicts", summary="Conflicts that wait for a person")
+def conflicts(
+    request: Request, scope: Reader, store: Annotated[str | None, Query(max_length=32)] = None
+) -> list[OpenConflict]:
+    """Receipts that came again with other content, oldest first."""
+    return _service(request).open_conflicts(scope, store)
+
+
+def _mapping(text: str) -> Mapping:
+    if not text.strip():
+        return {}
+    try:
+        mapping = json.loads(text)
+    except ValueError as error:
+        raise InvalidInput(
+            f"the mapping is not JSON: {error}", field="mapping", remedy='send {"at": "时间"}'
+        ) from error
+    if not isinstance(mapping, dict) or not all(isinstance(value, str) for value in mapping.values()):
+        raise InvalidInput("the mapping is no object of texts", field="mapping", remedy=_EXAMPLE)
+    return mapping

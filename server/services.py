@@ -1,0 +1,70 @@
+"""Everything the server can do, put together once per process.
+
+Whatever can be known to be wrong before the first request (a missing secret key, a bad setting) is found here, so that
+a process that starts is a process that works. The database may still be down: its pool opens in the background.
+"""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from server.access.service import AccessService
+from server.clock import Clock, utc_now
+from server.ingest.service import IngestService
+from server.kpi.service import KpiService
+from server.membership.crypto import MemberKeys
+from server.membership.service import MembershipService
+from server.sales.service import SalesService
+from server.settings import Settings
+from server.storage.pool import Database
+from server.stores.service import StoresService
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services of one process. Close it, or use it as a context manager, to give the connections back."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    access: AccessService
+    stores: StoresService
+    ingest: IngestService
+    sales: SalesService
+    membership: MembershipService
+    kpi: KpiService
+
+    def close(self) -> None:
+        """Give the database connections back."""
+        self.db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
+    """Put the services together.
+
+    Raises:
+        InvalidInput: the secret key is missing or short; the remedy says how to make one.
+    """
+    keys = MemberKeys.from_base64(settings.secret_key.get_secret_value())
+    db = Database(settings.dsn.get_secret_value(), settings.pool_size)
+    stores = StoresService(db, clock)
+    membership = MembershipService(db, keys, clock)
+    return Services(
+        settings=settings,
+        clock=clock,
+        db=db,
+        access=AccessService(db, settings, clock),
+        stores=stores,
+        ingest=IngestService(db, clock),
+        sales=SalesService(db, stores, membership, clock),
+        membership=membership,
+        kpi=KpiService(db, stores, clock),
+    )

@@ -1,0 +1,212 @@
+"""Routes of stores, cameras, lines, devices and facts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Annotated, Protocol, cast
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.access.api import CurrentScope, require_role
+from server.access.models import Scope
+from server.stores.calendar import DEFAULT_DAY_STARTS, OpeningSpan
+from server.stores.models import (
+    Camera,
+    CameraHealth,
+    Device,
+    Fact,
+    FactKind,
+    Line,
+    LineKind,
+    NewFact,
+    NewStore,
+    Store,
+)
+from server.stores.service import StoresService
+
+router = APIRouter(prefix="/api/v1", tags=["stores"])
+
+#: Whoever sets stores up.
+Keeper = Annotated[Scope, Depends(require_role("admin", "hq"))]
+Admin = Annotated[Scope, Depends(require_role("admin"))]
+#: Everyone who works with stores; a till posts its receipts and sees nothing.
+Reader = Annotated[Scope, Depends(require_role("admin", "hq", "region", "manager", "desk"))]
+
+
+class _State(Protocol):
+    stores: StoresService
+
+
+def _service(request: Request) -> StoresService:
+    return cast("_State", request.app.state.services).stores
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SpanInput(_Input):
+    """Opening hours on a weekday (0 = Monday); `closes` at or before `opens` is past midnight."""
+
+    weekday: int = Field(ge=0, le=6)
+    opens: time
+    closes: time
+
+
+class StoreInput(_Input):
+    """A store to be added."""
+
+    store_id: str = Field(max_length=32, examples=["S01"])
+    name: str = Field(max_length=200)
+    timezone: str = Field("Asia/Shanghai", max_length=64, description="IANA name.")
+    region: str = Field("", max_length=100)
+    country: str = Field("CN", max_length=2, description="ISO 3166; of phone numbers without a country code.")
+    currency: str = Field("CNY", max_length=3, description="ISO 4217.")
+    day_starts: time = Field(DEFAULT_DAY_STARTS, description="When the business day begins, local time.")
+    hours: list[SpanInput] = Field(default_factory=list, max_length=70)
+
+
+class HoursInput(_Input):
+    """A whole week's opening hours."""
+
+    valid_from: date = Field(description="First business day they hold on.")
+    hours: list[SpanInput] = Field(min_length=1, max_length=70)
+
+
+class CameraInput(_Input):
+    """A camera to be registered."""
+
+    camera_id: str = Field(max_length=64)
+    name: str = Field("", max_length=200)
+    installed_at: datetime | None = Field(None, description="Coverage is due from then on; now when left out.")
+
+
+class LineInput(_Input):
+    """A counting line to be added."""
+
+    line_id: str = Field(max_length=64)
+    name: str = Field("", max_length=200)
+    kind: LineKind = "door"
+
+
+class DeviceInput(_Input):
+    """A box to be added."""
+
+    name: str = Field(max_length=64, description="Its broker user name, unique in the chain.")
+
+
+class FactInput(_Input):
+    """What explains a number on some days; without a store it holds for the whole chain."""
+
+    kind: FactKind
+    day_from: date
+    day_to: date
+    title: str = Field(max_length=200)
+    detail: str = Field("", max_length=2000)
+    store_id: str | None = Field(None, max_length=32)
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """A new box's name and password; the password can't be had again."""
+
+    device_id: str
+    store_id: str
+    password: str
+
+
+@router.get("/stores", summary="Stores")
+def list_stores(request: Request, scope: Reader) -> list[Store]:
+    """Your stores, by id."""
+    return _service(request).stores(scope)
+
+
+@router.post("/stores", status_code=201, summary="Add a store")
+def add_store(body: StoreInput, request: Request, scope: Keeper) -> Store:
+    """Add a store with its calendar and opening hours."""
+    fields = body.model_dump(exclude={"hours"})
+    return _service(request).add_store(scope, NewStore(**fields, hours=_spans(body.hours)))
+
+
+@router.get("/stores/{store_id}", summary="A store")
+def read_store(store_id: str, request: Request, scope: Reader) -> Store:
+    """One store."""
+    return _service(request).store(scope, store_id)
+
+
+@router.put("/stores/{store_id}/hours", status_code=204, summary="Set opening hours")
+def set_hours(store_id: str, body: HoursInput, request: Request, scope: CurrentScope) -> None:
+    """Set the whole week's opening hours from a day on; what was answered for days since is computed anew."""
+    _service(request).set_hours(scope, store_id, body.valid_from, _spans(body.hours))
+
+
+@router.get("/stores/{store_id}/cameras", summary="Cameras")
+def list_cameras(store_id: str, request: Request, scope: Reader) -> list[Camera]:
+    """All cameras a store ever had."""
+    return _service(request).cameras(scope, store_id)
+
+
+@router.post("/stores/{store_id}/cameras", status_code=201, summary="Register a camera")
+def add_camera(store_id: str, body: CameraInput, request: Request, scope: Keeper) -> Camera:
+    """Register a camera: coverage is due from it from then on."""
+    return _service(request).add_camera(scope, store_id, body.camera_id, body.name, body.installed_at)
+
+
+@router.get("/stores/{store_id}/camera-health", summary="How the cameras do")
+def camera_health(store_id: str, request: Request, scope: Reader) -> list[CameraHealth]:
+    """The state of each camera in service, with what to do about it in your language."""
+    return _service(request).camera_health(scope, store_id)
+
+
+@router.get("/stores/{store_id}/lines", summary="Counting lines")
+def list_lines(store_id: str, request: Request, scope: Reader) -> list[Line]:
+    """A store's counting lines."""
+    return _service(request).lines(scope, store_id)
+
+
+@router.post("/cameras/{camera_id}/lines", status_code=201, summary="Add a counting line")
+def add_line(camera_id: str, body: LineInput, request: Request, scope: Keeper) -> Line:
+    """Add a counting line to a camera."""
+    return _service(request).add_line(scope, camera_id, body.line_id, body.name, body.kind)
+
+
+@router.get("/stores/{store_id}/devices", summary="Boxes")
+def list_devices(store_id: str, request: Request, scope: Reader) -> list[Device]:
+    """A store's boxes with their last word about themselves."""
+    return _service(request).devices(scope, store_id)
+
+
+@router.post("/stores/{store_id}/devices", status_code=201, summary="Add a box")
+def add_device(store_id: str, body: DeviceInput, request: Request, scope: Admin) -> NewDevice:
+    """Add a box. Its password is in this answer and nowhere else."""
+    made = _service(request).add_device(scope, store_id, body.name)
+    return NewDevice(made.device_id, made.store_id, made.password)
+
+
+@router.delete("/devices/{name}", status_code=204, summary="End a box")
+def revoke_device(name: str, request: Request, scope: Admin) -> None:
+    """End a box: what it sends is refused from then on."""
+    _service(request).revoke_device(scope, name)
+
+
+@router.get("/stores/{store_id}/facts", summary="Promotions, weather, events")
+def list_facts(
+    store_id: str,
+    request: Request,
+    scope: Reader,
+    day_from: Annotated[date, Query(alias="from")],
+    day_to: Annotated[date, Query(alias="to")],
+) -> list[Fact]:
+    """What holds for a store on any of the days, the chain's own included."""
+    return _service(request).facts(scope, store_id, day_from, day_to)
+
+
+@router.post("/facts", status_code=201, summary="Note a promotion, weather or an event")
+def add_fact(body: FactInput, request: Request, scope: CurrentScope) -> Fact:
+    """Note what explains a number, for a store or (admin and HQ) for the whole chain."""
+    return _service(request).add_fact(scope, NewFact(**body.model_dump()))
+
+
+def _spans(hours: Sequence[SpanInput]) -> tuple[OpeningSpan, ...]:
+    return tuple(OpeningSpan(span.weekday, span.opens, span.closes) for span in hours)
