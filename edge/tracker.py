@@ -39,6 +39,8 @@ class TrackerParams:
         tentative_s: how long an unconfirmed track may go unseen, seconds.
         lost_s: how long a confirmed track is kept while unseen, seconds.
         merge_s: how long a track may be carried inside a box shared with another, seconds.
+        established_s: how long someone must have been followed to be carried so, seconds.
+        roomy: a box this many times the area of the body it is matched to has room for another.
         jitter: standard deviation of a detector's box, in body sizes.
     """
 
@@ -52,6 +54,8 @@ class TrackerParams:
     tentative_s: float = 0.3
     lost_s: float = 1.5
     merge_s: float = 3.0
+    established_s: float = 0.4
+    roomy: float = 1.25
     jitter: float = 0.05
 
     @classmethod
@@ -67,16 +71,36 @@ class _Body:
     """Someone followed: the filter and what is remembered of them."""
 
     filter: BoxFilter
-    seen_at: float
-    seen_centre: tuple[float, float]
-    score: float
-    hits: int = 1
+    born_at: float
+    seen_at: float = 0.0
+    seen_centre: tuple[float, float] = (0.0, 0.0)
+    score: float = 0.0
+    hits: int = 0
     track_id: int = 0
     seen: bool = True
-    merged_since: float | None = None
+    merged_at: float | None = None
     raw: Box = (0.0, 0.0, 0.0, 0.0)
     earlier: list[Sighting] = field(default_factory=list)
     just_confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One frame's detections: centres and sizes in frame heights, scores, boxes in fractions."""
+
+    measured: Vector
+    scores: Vector
+    boxes: Boxes
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What one body reads from one detection; `trust` above 1 says how much less it is to be trusted."""
+
+    body: _Body
+    row: int
+    measured: Vector
+    trust: float = 1.0
 
 
 class Tracker:
@@ -120,17 +144,18 @@ class Tracker:
         for body in self._bodies:
             body.seen = False
             body.just_confirmed = False
+        found = _Found(measured, scores, detections.boxes)
         confirmed = [body for body in self._bodies if body.track_id]
         matches, free, high = self._assign(confirmed, measured, high, time_s, limit=1.0)
         recent = [body for body in free if time_s - body.seen_at <= self._params.tentative_s]
         weak, _, _ = self._assign(recent, measured, low, time_s, limit=0.6)
         matches += weak
-        self._take(matches, measured, scores, detections.boxes, time_s)
+        self._take(self._apart(matches, free, measured, time_s), found, time_s)
 
         tentative = [body for body in self._bodies if not body.track_id]
         young, _, high = self._assign(tentative, measured, high, time_s, limit=1.0)
-        self._take([(body, [row]) for body, row in _flat(young)], measured, scores, detections.boxes, time_s)
-        self._begin(high, measured, scores, detections.boxes, time_s)
+        self._take([_Reading(body, row, measured[row]) for body, row in young], found, time_s)
+        self._begin(high, found, time_s)
         self._forget(time_s)
         return [self._track(body) for body in self._bodies]
 
@@ -149,6 +174,8 @@ class Tracker:
         if dt < 0:
             raise ValueError(f"time ran back from {self._now:.3f} s to {time_s:.3f} s; a stream's clock never does")
         self._now = time_s
+        # Before anything is matched: after a stall, whoever stands there now need not be who stood there then.
+        self._bodies = [body for body in self._bodies if time_s - body.seen_at <= self._params.lost_s]
         for body in self._bodies:
             if body.seen_at < time_s - dt - 1e-9:
                 body.filter.slow(math.exp(-dt))
@@ -156,13 +183,13 @@ class Tracker:
 
     def _assign(
         self, bodies: Sequence[_Body], measured: Vector, rows: NDArray[np.intp], now: float, *, limit: float
-    ) -> tuple[list[tuple["_Body", list[int]]], list["_Body"], NDArray[np.intp]]:
+    ) -> tuple[list[tuple[_Body, int]], list[_Body], NDArray[np.intp]]:
         """Match bodies to detections optimally; returns matches, bodies left over, rows left over."""
         if not bodies or not len(rows):
             return [], list(bodies), rows
         cost = self._costs(bodies, measured[rows], now)
         _, columns, _ = lap.lapjv(np.ascontiguousarray(cost), extend_cost=True, cost_limit=limit)
-        matches = [(body, [int(rows[c])]) for body, c in zip(bodies, columns, strict=True) if c >= 0]
+        matches = [(body, int(rows[c])) for body, c in zip(bodies, columns, strict=True) if c >= 0]
         free = [body for body, c in zip(bodies, columns, strict=True) if c < 0]
         taken = {c for c in columns if c >= 0}
         return matches, free, np.asarray([r for i, r in enumerate(rows) if i not in taken], np.intp)
@@ -186,46 +213,83 @@ class Tracker:
         overlap = _overlaps(states, measured)
         cost = 0.4 * (1 - overlap) + 0.45 * off / gate + 0.15 * (1 - likeness)
         cost = cost + 0.1 * np.minimum(gaps, 1.0)[:, None]
-        cost[(off > gate) | (moved > reach) | (likeness < 0.12)] = _NEVER
+        cost[(off > gate) | (moved > reach) | (likeness < 0.2)] = _NEVER
         return np.asarray(cost, np.float64)
 
-    def _take(
-        self,
-        matches: Sequence[tuple[_Body, list[int]]],
-        measured: Vector,
-        scores: Vector,
-        boxes: Boxes,
-        now: float,
-    ) -> None:
-        """Give the matched detections to their bodies."""
-        for body, (row,) in matches:
-            jitter = self._jitter(measured[row])
-            body.filter.correct(measured[row], jitter)
-            self._saw(body, measured[row], float(scores[row]), boxes[row], now)
+    def _apart(
+        self, matches: Sequence[tuple[_Body, int]], free: Sequence[_Body], measured: Vector, now: float
+    ) -> list["_Reading"]:
+        """What each body reads from its detection; those who share one get their own part of it.
 
-    def _saw(self, body: _Body, measured: Vector, score: float, raw: NDArray[np.float32], now: float) -> None:
-        if not body.track_id:
-            body.hits += 1
-            if body.hits >= self._params.confirm_hits:
-                body.track_id, self._next_id = self._next_id, self._next_id + 1
-                body.just_confirmed = True
-        body.seen, body.seen_at, body.score = True, now, score
+        Someone without a detection, expected within a box that is larger than the body it was matched to, has merged
+        with that body: people who touch are one blob. Both keep their size, and the outermost of them lean against
+        the box's sides.
+        """
+        params = self._params
+        sharers: dict[int, list[_Body]] = {}
+        taken = {id(body) for body, _ in matches}
+        for body in free:
+            if id(body) in taken or now - body.born_at < params.established_s:
+                continue
+            if now - (body.seen_at if body.merged_at is None else body.merged_at) > params.merge_s:
+                continue
+            for owner, row in matches:
+                roomy = measured[row, 2:].prod() > params.roomy * owner.filter.state[2:].prod()
+                if roomy and _share_inside(body.filter.state, measured[row]) >= 0.6:
+                    sharers.setdefault(row, []).append(body)
+                    break
+        readings: list[_Reading] = []
+        for body, row in matches:
+            if row in sharers:
+                together = [body, *sharers[row]]
+                for each, part in zip(together, _parts(together, measured[row]), strict=True):
+                    each.merged_at = now if each.merged_at is None else each.merged_at
+                    readings.append(_Reading(each, row, part, trust=2.5))
+            else:
+                body.merged_at = None
+                readings.append(_Reading(body, row, measured[row]))
+        return readings
+
+    def _take(self, readings: Sequence["_Reading"], found: "_Found", now: float) -> None:
+        """Give what was read to the bodies it belongs to."""
+        for reading in readings:
+            spread = self._jitter(reading.measured) * reading.trust
+            reading.body.filter.correct(reading.measured, spread)
+            self._saw(reading, found, now)
+
+    def _saw(self, reading: "_Reading", found: "_Found", now: float) -> None:
+        body, measured = reading.body, reading.measured
+        body.seen, body.seen_at, body.score = True, now, float(found.scores[reading.row])
         body.seen_centre = (float(measured[0]), float(measured[1]))
+        raw = found.boxes[reading.row]
         body.raw = (float(raw[0]), float(raw[1]), float(raw[2]), float(raw[3]))
-        if not body.track_id:
+        if body.track_id:
+            return
+        body.hits += 1
+        if body.hits >= self._params.confirm_hits and not self._fragment(measured):
+            body.track_id, self._next_id = self._next_id, self._next_id + 1
+            body.just_confirmed = True
+        else:
             body.earlier.append(Sighting(now, self._shown(body)))
 
-    def _begin(self, rows: NDArray[np.intp], measured: Vector, scores: Vector, boxes: Boxes, now: float) -> None:
+    def _fragment(self, measured: Vector) -> bool:
+        """Whether a box lies within someone already followed: an arm, a bag, half a body; not another person."""
+        return any(
+            body.track_id and body.seen and _share_inside(measured, body.filter.state) >= 0.7 for body in self._bodies
+        )
+
+    def _begin(self, rows: NDArray[np.intp], found: "_Found", now: float) -> None:
         """Start a tentative track for each strong detection nobody claimed."""
         for row in rows:
-            size = float(self._sizes(measured[row][None])[0])
+            measured = found.measured[row]
+            if self._fragment(measured):
+                continue
+            size = float(self._sizes(measured[None])[0])
             speed = self._params.walk * size
-            filter_ = BoxFilter(
-                measured[row], self._jitter(measured[row]), np.asarray([speed, speed, 0.2 * size, 0.2 * size])
-            )
-            body = _Body(filter_, now, (0.0, 0.0), 0.0, hits=0)
+            unknown = np.asarray([speed, speed, 0.3 * size, 0.3 * size])
+            body = _Body(BoxFilter(measured, self._jitter(measured), unknown), now)
             self._bodies.append(body)
-            self._saw(body, measured[row], float(scores[row]), boxes[row], now)
+            self._saw(_Reading(body, int(row), measured), found, now)
 
     def _forget(self, now: float) -> None:
         params = self._params
@@ -290,10 +354,6 @@ class Tracker:
 _CUT = 0.006
 
 
-def _flat(matches: Sequence[tuple[_Body, list[int]]]) -> list[tuple[_Body, int]]:
-    return [(body, rows[0]) for body, rows in matches]
-
-
 def _to_centres(boxes: Boxes, aspect: float) -> Vector:
     """Boxes in fractions (n, 4) as centre x, centre y, width, height in frame heights (n, 4)."""
     b = np.asarray(boxes, np.float64).reshape(-1, 4) * np.asarray([aspect, 1.0, aspect, 1.0])
@@ -308,3 +368,23 @@ def _overlaps(first: Vector, second: Vector) -> Vector:
     shared = np.clip(high - low, 0.0, None).prod(axis=-1)
     union = a[..., 2:].prod(axis=-1) + b[..., 2:].prod(axis=-1) - shared
     return np.asarray(shared / np.maximum(union, 1e-9), np.float64)
+
+
+def _share_inside(inner: Vector, outer: Vector) -> float:
+    """The share of one centre-size box (4,) that lies within another."""
+    low = np.maximum(inner[:2] - inner[2:] / 2, outer[:2] - outer[2:] / 2)
+    high = np.minimum(inner[:2] + inner[2:] / 2, outer[:2] + outer[2:] / 2)
+    return float(np.clip(high - low, 0.0, None).prod() / max(float(inner[2:].prod()), 1e-9))
+
+
+def _parts(bodies: Sequence[_Body], whole: Vector) -> list[Vector]:
+    """Where in a shared box (4,) each body is: its own size, its expected place, the outermost at the sides."""
+    low, high = whole[:2] - whole[2:] / 2, whole[:2] + whole[2:] / 2
+    states = np.stack([body.filter.state for body in bodies])
+    sizes = np.minimum(states[:, 2:], whole[2:])
+    begin = np.clip(states[:, :2] - sizes / 2, low, high - sizes)
+    for axis in (0, 1):
+        begin[np.argmin(begin[:, axis]), axis] = low[axis]
+        last = np.argmax(begin[:, axis] + sizes[:, axis])
+        begin[last, axis] = high[axis] - sizes[last, axis]
+    return list(np.concatenate([begin + sizes / 2, sizes], axis=1))
