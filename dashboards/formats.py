@@ -78,7 +78,7 @@ class Formats:
         """Change between two shares, in percentage points."""
         if now is None or before is None:
             return None
-        unit = " 个百分点" if self.locale == "zh" else " pp"
+        unit = " 百分点" if self.locale == "zh" else " pp"
         return self._delta((_decimal(now) - _decimal(before)) * 100, unit)
 
     def _delta(self, amount: Decimal, unit: str) -> Delta:

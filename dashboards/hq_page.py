@@ -13,12 +13,12 @@ from dashboards.formats import NOTHING, Delta, Formats
 from dashboards.health import chain_health
 from dashboards.i18n import N_, translations
 from dashboards.pages import page_router, renderer_of
-from dashboards.periods import CHOICES, DEFAULT, Period, period_of
+from dashboards.periods import CHOICES, DEFAULT
 from dashboards.sparkline import Sparkline, sparkline
 from dashboards.store_view import changed, written
 from dashboards.viewer import CHAIN_READERS, Viewer, viewer_with
 from server.access.models import Locale
-from server.kpi.models import KpiValue, Report, ReportRow
+from server.kpi.models import COVERAGE_BELOW_THRESHOLD, KpiValue, Report, ReportRow
 from server.stores.models import Store
 
 router = page_router()
@@ -38,16 +38,23 @@ _KPIS: Final = [slug for slug, _, _ in COLUMNS]
 _HEADLINES: Final = ("visitors", "transactions", "conversion", "net_sales", "sales_per_visitor", "member_share")
 #: A store watched for less than this share of a day had an outage on it.
 _OUTAGE: Final = 0.5
+_SPARK_DAYS: Final = 30
 _NONE: Final = KpiValue(None, "count", "no_data")
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A figure in the table, written out; `withheld` is the code when there is none."""
+    """A figure in the table, written out.
+
+    Attributes:
+        withheld: the code when there is none.
+        doubt: what stands in place of a change that would say more about the cameras than about the store.
+    """
 
     text: str
     withheld: str | None
     delta: Delta | None
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,36 +77,34 @@ def hq_page(
     services, scope = request.app.state.services, viewer.scope
     stores: list[Store] = services.stores.stores(scope)
     chosen = range if range in CHOICES else DEFAULT
-    now = services.clock()
-    today = _today(services, viewer, now)
-    period = period_of(CHOICES[chosen], today)
+    choice = CHOICES[chosen]
     if not stores:
         return renderer_of(request).page(request, "hq_empty.html", viewer, stores=stores)
+    first, last = choice.days_from(services.kpi.today(scope, stores[0].store_id))
     by_store: Report = services.kpi.report(
         scope,
         kpis=_KPIS,
-        day_from=period.first,
-        day_to=period.last,
-        group_by=["store"],
-        compare_from=period.before_first,
-        compare_to=period.before_last,
+        day_from=first,
+        day_to=last,
+        group_by="store",
+        compare=choice.compare,
     )
-    chart_from = min(period.first, period.last - timedelta(days=13))
+    chart_from = min(first, last - timedelta(days=13))
     by_day: Report = services.kpi.report(
-        scope, kpis=["visitors", "conversion"], day_from=chart_from, day_to=period.last, group_by=["day"]
+        scope, kpis=["visitors", "conversion"], day_from=chart_from, day_to=last, group_by="day"
     )
     each: Report = services.kpi.report(
         scope,
         kpis=["visitors", "conversion"],
         day_from=chart_from,
-        day_to=period.last,
+        day_to=last,
         group_by=["store", "day"],
     )
     fmt = Formats(viewer.locale)
     gettext = translations(viewer.locale).gettext
     currency = stores[0].currency
-    rows = _rows(by_store, each, stores, chart_from, period.last, fmt, currency)
-    facts = _facts(services, viewer, stores, each, chart_from, period.last)
+    rows = _rows(by_store, each, stores, chart_from, last, fmt, currency)
+    facts = _facts(services, viewer, stores, each, chart_from, last)
     return renderer_of(request).page(
         request,
         "hq.html",
@@ -109,15 +114,15 @@ def hq_page(
             (key, choice.label, "?" + urlencode({"range": key, "sort": sort})) for key, choice in CHOICES.items()
         ],
         chosen=chosen,
-        days=fmt.days(period.first, period.last),
-        versus=gettext(period.versus),
-        before=fmt.days(period.before_first, period.before_last),
+        days=fmt.days(first, last),
+        versus=gettext(choice.versus),
+        before=_compared(by_store, fmt),
         columns=_headers(chosen, sort),
         rows=_sorted(rows, by_store, sort),
         headlines=[_headline(slug, by_store.total, fmt, currency) for slug in _HEADLINES],
         total=_cells(by_store.total, fmt, currency),
-        chart=_chart(by_day, chart_from, period.last, facts, viewer.locale),
-        chart_days=fmt.days(chart_from, period.last),
+        chart=_chart(by_day, chart_from, last, facts, viewer.locale),
+        chart_days=fmt.days(chart_from, last),
         facts=facts,
         day_table=_day_table(by_day, fmt, currency),
         health=chain_health(services, scope, stores, by_store, viewer.locale),
@@ -125,10 +130,10 @@ def hq_page(
     )
 
 
-def _today(services: Any, viewer: Viewer, now: datetime) -> date:
-    """The newest business day that has begun in any of the viewer's stores."""
-    calendars = services.stores.calendars(viewer.scope).values()
-    return max((calendar.day_of(now) for calendar in calendars), default=now.date())
+def _compared(report: Report, fmt: Formats) -> str:
+    if report.compared_from is None or report.compared_to is None:
+        return NOTHING
+    return fmt.days(report.compared_from, report.compared_to)
 
 
 def _cells(row: ReportRow, fmt: Formats, currency: str) -> tuple[Cell, ...]:
@@ -138,11 +143,23 @@ def _cells(row: ReportRow, fmt: Formats, currency: str) -> tuple[Cell, ...]:
 def _cell(slug: str, row: ReportRow, fmt: Formats, currency: str, *, with_change: bool) -> Cell:
     value = row.values.get(slug, _NONE)
     before = row.compare.get(slug) if row.compare and with_change else None
+    if slug == "visitors" and _is_low(row.values):
+        gettext = translations(fmt.locale).gettext
+        doubt = gettext("coverage %(share)s") % {"share": fmt.percent(row.coverage)}
+        return Cell(written(value, fmt, currency), value.withheld if value.value is None else None, None, doubt)
+    if slug == "visitors" and row.compare and _is_low(row.compare):
+        before = None
     return Cell(
         text=written(value, fmt, currency),
         withheld=value.withheld if value.value is None else None,
         delta=changed(value, before, fmt) if before else None,
     )
+
+
+def _is_low(values: Mapping[str, KpiValue]) -> bool:
+    """Whether the doors were watched too little for a count to be compared."""
+    conversion = values.get("conversion", _NONE)
+    return conversion.withheld == COVERAGE_BELOW_THRESHOLD
 
 
 def _headline(slug: str, total: ReportRow, fmt: Formats, currency: str) -> dict[str, Any]:
@@ -153,21 +170,18 @@ def _headline(slug: str, total: ReportRow, fmt: Formats, currency: str) -> dict[
 def _rows(
     report: Report, each: Report, stores: list[Store], first: date, last: date, fmt: Formats, currency: str
 ) -> dict[str, Row]:
-    daily: dict[str, dict[str, KpiValue]] = {}
+    daily: dict[str, dict[str, Decimal | int | None]] = {}
     for row in each.rows:
-        daily.setdefault(row.labels["store"], {})[row.labels["day"]] = row.values["visitors"]
-    days = [(first + timedelta(days=n)).isoformat() for n in range(((last - first).days) + 1)]
+        if row.coverage is not None and row.coverage >= _OUTAGE:
+            daily.setdefault(row.labels["store"], {})[row.labels["day"]] = row.values["visitors"].value
+    start = max(first, last - timedelta(days=_SPARK_DAYS - 1))
+    days = [(start + timedelta(days=n)).isoformat() for n in range((last - start).days + 1)]
     by_id = {store.store_id: store for store in stores}
     return {
         row.labels["store"]: Row(
             store=by_id[row.labels["store"]],
             cells=_cells(row, fmt, by_id[row.labels["store"]].currency or currency),
-            spark=sparkline(
-                [
-                    found.value if (found := daily.get(row.labels["store"], {}).get(day)) else None
-                    for day in days
-                ]
-            ),
+            spark=sparkline([daily.get(row.labels["store"], {}).get(day) for day in days]),
         )
         for row in report.rows
     }

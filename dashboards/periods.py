@@ -1,7 +1,7 @@
-"""The ranges of days a reader may choose, and the period each is compared with. Pure.
+"""The ranges of days a reader may choose, and what each is compared with. Pure.
 
-A range of whole weeks is compared with the weeks before it, so that Saturdays meet Saturdays; a single day with the same
-weekday a week earlier. Comparing thirty days with the thirty before would set five weekends against four.
+A single day is compared with the same weekday a week earlier, and today only up to the same minute; longer ranges with the
+days just before them. They end yesterday: an unfinished day in them would read as a fall.
 """
 
 from dataclasses import dataclass
@@ -9,23 +9,9 @@ from datetime import date, timedelta
 from typing import Final
 
 from dashboards.i18n import N_
+from server.kpi.reports import Compare
 
 DEFAULT: Final = "7d"
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """Days from `first` to `last`, both included, and the days to compare with.
-
-    Attributes:
-        versus: what it is compared with, in words.
-    """
-
-    first: date
-    last: date
-    before_first: date
-    before_last: date
-    versus: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +21,25 @@ class Choice:
     Attributes:
         days: how many.
         back: how many days before today the last of them lies.
-        shift: how many days earlier the period compared with lies; whole weeks.
+        compare: the report's name for what it is compared with; `versus` says it in words.
     """
 
     label: str
     days: int
     back: int
-    shift: int
+    compare: Compare
     versus: str
+
+    def days_from(self, today: date) -> tuple[date, date]:
+        """First and last day, both included, seen from a business day."""
+        last = today - timedelta(days=self.back)
+        return last - timedelta(days=self.days - 1), last
 
 
 CHOICES: Final = {
-    "today": Choice(N_("Today"), 1, 0, 7, N_("the same weekday last week")),
-    "yesterday": Choice(N_("Yesterday"), 1, 1, 7, N_("the same weekday a week before")),
-    "7d": Choice(N_("7 days"), 7, 1, 7, N_("the 7 days before")),
-    "30d": Choice(N_("30 days"), 30, 1, 35, N_("the same weekdays five weeks before")),
-    "90d": Choice(N_("90 days"), 90, 1, 91, N_("the same weekdays 13 weeks before")),
+    "today": Choice(N_("Today"), 1, 0, "last_week", N_("the same weekday last week")),
+    "yesterday": Choice(N_("Yesterday"), 1, 1, "last_week", N_("the same weekday a week before")),
+    "7d": Choice(N_("7 days"), 7, 1, "previous_period", N_("the 7 days before")),
+    "30d": Choice(N_("30 days"), 30, 1, "previous_period", N_("the 30 days before")),
+    "90d": Choice(N_("90 days"), 90, 1, "previous_period", N_("the 90 days before")),
 }
-
-
-def period_of(choice: Choice, today: date) -> Period:
-    """The days of a choice, seen from a business day.
-
-    Ranges of several days end yesterday: an unfinished day in them would read as a fall.
-    """
-    last = today - timedelta(days=choice.back)
-    first = last - timedelta(days=choice.days - 1)
-    shift = timedelta(days=choice.shift)
-    return Period(first, last, first - shift, last - shift, choice.versus)

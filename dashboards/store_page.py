@@ -66,7 +66,7 @@ def store_page(
         kpis=["visitors", "conversion"],
         day_from=first,
         day_to=live.day,
-        group_by=["day"],
+        group_by="day",
     )
     fmt = Formats(viewer.locale)
     calendar = services.stores.calendar(scope, store_id)

@@ -57,6 +57,7 @@ export function drawChain(host, chain) {
         yaxis: { rangemode: "tozero", gridcolor: c.rule, zeroline: false, fixedrange: true, color: c.ink3, nticks: 5 },
         yaxis2: {
           overlaying: "y",
+          tickmode: "auto",
           side: "right",
           tickformat: ".0%",
           range: [0, top * 1.25],

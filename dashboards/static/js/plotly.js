@@ -63,18 +63,23 @@ export function baseLayout(c, narrow) {
 
 export const config = { displayModeBar: false, responsive: true, staticPlot: false, doubleClick: false, scrollZoom: false };
 
-/** Draws now, and again whenever the reader's colour scheme changes. */
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const formOf = (host) => `${host.clientWidth < 560 ? "narrow" : "wide"}-${dark.matches ? "dark" : "light"}`;
+
+/** Draws now, and again when the reader's colour scheme changes or a tablet is turned. */
 export async function draw(host, make) {
   const library = await plotly(host);
   const paint = async () => {
-    const narrow = host.clientWidth < 560;
-    const { traces, layout } = make(colours(), narrow);
+    const form = formOf(host);
+    const { traces, layout } = make(colours(), form.startsWith("narrow"));
     await library.react(host, traces, layout, config);
     host.classList.remove("loading");
-    host.dataset.drawn = "yes";
+    host.dataset.drawn = form;
   };
   if (!host.paintAgain) {
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => host.paintAgain());
+    const again = () => host.dataset.drawn !== formOf(host) && host.paintAgain();
+    dark.addEventListener("change", again);
+    new ResizeObserver(again).observe(host);
   }
   host.paintAgain = paint;
   await paint();
