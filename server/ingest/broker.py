@@ -67,6 +67,11 @@ class EmbeddedBroker:
         return "amqtt" if self._mosquitto is None else "mosquitto"
 
     @property
+    def protocol(self) -> Literal["5", "3.1.1"]:
+        """The MQTT version it speaks best; telling clients spares them finding out."""
+        return "3.1.1" if self._mosquitto is None else "5"
+
+    @property
     def pid(self) -> int | None:
         """Process id while it runs."""
         return None if self._child is None else self._child.pid

@@ -9,10 +9,11 @@ by. A publish from another thread may write into the middle of a packet: so writ
 import random
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import paho.mqtt.client as mqtt
 import structlog
@@ -27,21 +28,35 @@ from wire.topics import Channel
 _log = structlog.get_logger(__name__)
 
 _KEEPALIVE: Final = 60
+#: A broker that has not answered by then does not understand us (seconds).
+_ANSWER_SECONDS: Final = 3.0
 #: Longest wait between two attempts to connect (seconds).
 _MOST_BACK_OFF: Final = 10.0
 #: Most answers that wait inside paho; more are dropped, and asked for again by a resend.
 _MOST_QUEUED: Final = 10_000
 
 
+_VERSIONS: Final = {
+    "auto": MQTTProtocolVersion.MQTTv5,
+    "5": MQTTProtocolVersion.MQTTv5,
+    "3.1.1": MQTTProtocolVersion.MQTTv311,
+}
+
+
 @dataclass(frozen=True)
 class BrokerAddress:
-    """Where the broker is and who we are to it."""
+    """Where the broker is and who we are to it.
+
+    Attributes:
+        protocol: MQTT version; `auto` tries 5 first, which a broker that knows only 3.1.1 may answer with silence.
+    """
 
     host: str
     port: int
     username: str
     password: str
     ca_file: Path | None = None
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +97,12 @@ class BrokerLink:
         self._client_id = client_id
         self._receive = receive
         self._receive_maximum = receive_maximum
-        self._protocol = MQTTProtocolVersion.MQTTv5
+        self._protocol = _VERSIONS[address.protocol]
         self._stop = threading.Event()
         self._restart = threading.Event()
         self._subscribed = threading.Event()
-        self._answered = False
+        self._understood = True
+        self._connected = False
         self._failures = 0
         self._thread = threading.Thread(target=self._run, name="broker-link", daemon=True)
 
@@ -117,7 +133,7 @@ class BrokerLink:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._restart.clear()
-            self._answered = False
+            self._understood, self._connected = True, False
             client = self._client()
             try:
                 self._connect(client)
@@ -132,8 +148,13 @@ class BrokerLink:
                 self._after_failure()
 
     def _loop(self, client: mqtt.Client) -> None:
+        self._understood = False
+        give_up = time.monotonic() + _ANSWER_SECONDS
         while not self._stop.is_set() and not self._restart.is_set():
             code = client.loop(timeout=0.25)
+            if not self._understood and time.monotonic() > give_up:
+                _log.warning("the broker does not answer", broker=self._where(), protocol=self._protocol.name)
+                return
             if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 _log.warning("connection to the broker lost", broker=self._where(), reason=mqtt.error_string(code))
                 return
@@ -145,16 +166,17 @@ class BrokerLink:
         client.loop(timeout=0.05)
 
     def _after_failure(self) -> None:
-        if not self._answered and self._protocol is MQTTProtocolVersion.MQTTv5 and self._refused_version:
-            _log.info("the broker does not speak MQTT 5; using 3.1.1", broker=self._where())
-            self._protocol = MQTTProtocolVersion.MQTTv311
-            return
-        self._failures = 0 if self._answered else self._failures + 1
+        if self._address.protocol == "auto":
+            if not self._understood and self._protocol is MQTTProtocolVersion.MQTTv5:
+                _log.info("the broker does not seem to speak MQTT 5; trying 3.1.1", broker=self._where())
+                self._protocol = MQTTProtocolVersion.MQTTv311
+                return
+            self._protocol = MQTTProtocolVersion.MQTTv5
+        self._failures = 0 if self._connected else self._failures + 1
         # Full jitter, so that workers don't come back all at once.
         self._stop.wait(random.uniform(0, min(_MOST_BACK_OFF, 0.25 * 2 ** min(self._failures, 10))))  # noqa: S311
 
     def _client(self) -> mqtt.Client:
-        self._refused_version = False
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._client_id,
@@ -189,12 +211,11 @@ class BrokerLink:
     def _on_connect(
         self, client: mqtt.Client, _data: Any, _flags: mqtt.ConnectFlags, reason: ReasonCode, _properties: Any
     ) -> None:
+        self._understood = reason.getName() != "Unsupported protocol version"
+        self._connected = not reason.is_failure
         if reason.is_failure:
-            self._refused_version = reason.getName() == "Unsupported protocol version"
-            if not self._refused_version:
-                _log.error("the broker refuses us", broker=self._where(), reason=reason.getName())
+            _log.error("the broker refuses us", broker=self._where(), reason=reason.getName())
             return
-        self._answered = True
         self._subscribe(client, shared=self._protocol is MQTTProtocolVersion.MQTTv5)
 
     def _subscribe(self, client: mqtt.Client, *, shared: bool) -> None:

@@ -188,7 +188,7 @@ def test_workers_side_by_side_neither_block_nor_double(db: Database) -> None:
                 for half in (batches[::2], batches[1::2]):
                     # A worker may run ahead of the other; what it is told to send again it sends again.
                     while any(isinstance(answer.reply, Rewind) for answer in service.take(half)):
-                        half = [sender.batch(streams_of[sender.epoch][: start + 5]) for sender in order]  # noqa: PLW2901
+                        half = [sender.batch(streams_of[sender.epoch][: start + 5]) for sender in order]
         except BaseException as error:
             failures.append(error)
             raise

@@ -1,7 +1,6 @@
 """What ingest does with batches, situation by situation."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -25,9 +24,9 @@ from wire.messages import Ack, Bounds, CoverageSum, CrossingSum, Refusal, Rewind
 
 
 @pytest.fixture
-def service(db: Database) -> Iterator[IngestService]:
+def service(db: Database) -> IngestService:
     add_stores(db)
-    yield IngestService(db, lambda: NOW)
+    return IngestService(db, lambda: NOW)
 
 
 def counts(db: Database) -> dict[tuple[str, str, str], int]:
