@@ -290,14 +290,14 @@ def _once(seen: dict[str, str], name: str, key: str) -> None:
 def _check_line(line: LineSettings, key: str) -> None:
     (x1, y1), (x2, y2), (px, py) = line.start, line.end, line.inside
     length = float(((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5)
-    if not length >= SHORTEST_LINE:  # so that nan, which TOML can write, is refused too
+    if length < SHORTEST_LINE:
         raise ConfigError(
             f"{key}.end",
             f"lies {length:.3f} of the frame from start",
             f"A line must be at least {SHORTEST_LINE} long; draw it across the whole door",
         )
     depth = abs((x2 - x1) * (py - y1) - (y2 - y1) * (px - x1)) / length
-    if not depth >= LEAST_DEPTH:
+    if depth < LEAST_DEPTH:
         raise ConfigError(
             f"{key}.inside", "lies on the line itself", "Move it well into the shop, so that the inner side is clear"
         )

@@ -30,8 +30,8 @@ _SUBSCRIBED: Final = (Channel.ACK, Channel.REWIND, Channel.REFUSAL, Channel.CONF
 _UNSUPPORTED_VERSION: Final = 132
 #: Seconds for the TCP and TLS handshake.
 _CONNECT_TIMEOUT_S: Final = 5.0
-#: A broker that hangs up on MQTT 5 this often without a word is taken not to speak it.
-_SILENT_HANGUPS: Final = 2
+#: A CONNECT is not waited for any longer than this (seconds).
+_ANSWER_LONGEST_S: Final = 15.0
 _V5: Final = MQTTProtocolVersion.MQTTv5
 _V311: Final = MQTTProtocolVersion.MQTTv311
 
@@ -39,19 +39,22 @@ _V311: Final = MQTTProtocolVersion.MQTTv311
 class MqttTransport:
     """Implements `edge.transport.Transport`. MQTT 5 where the broker speaks it, 3.1.1 where not."""
 
-    def __init__(self, device: str, broker: BrokerSettings, *, client_id: str = "") -> None:
+    def __init__(self, device: str, broker: BrokerSettings, *, client_id: str = "", answer_s: float = 3.0) -> None:
         """Nothing is connected yet.
 
         Args:
             device: names the topics, and the user where none is configured.
             broker: where, and with what credentials.
             client_id: the session's name at the broker, which has one connection for each; the device's when empty.
+            answer_s: how long the first CONNECT may stay unanswered; it grows with every one that does. Some brokers
+                that know no MQTT 5 neither refuse it nor hang up, so silence, too, makes us try the other version.
         """
         self._device = topics.check_name(device)
         self._broker = broker
         self._client_id = client_id or device
         self._version = _V5
-        self._hangups = 0
+        self._answer_s = answer_s
+        self._unanswered = 0
         self._link: _Link | None = None
 
     def open(self, connection: int, sink: Sink, will: bytes | None) -> None:
@@ -108,16 +111,19 @@ class MqttTransport:
         client.connect(self._broker.host, self._broker.port, self._broker.keepalive_s)
 
     def learn(self, version: MQTTProtocolVersion, outcome: ReasonCode | None) -> None:
-        """Which version to speak next, from how the broker took this one; None is a hang-up without an answer."""
+        """Which version to speak next, from how the broker took this one; None when it gave no answer."""
         if outcome is not None and not outcome.is_failure:
-            self._hangups = 0
+            self._unanswered = 0
             return
-        if outcome is None:
-            self._hangups += 1
-        if (outcome is not None and outcome.value == _UNSUPPORTED_VERSION) or self._hangups >= _SILENT_HANGUPS:
-            self._hangups = 0
+        self._unanswered += outcome is None
+        if outcome is None or outcome.value == _UNSUPPORTED_VERSION:
             self._version = _V311 if version == _V5 else _V5
-            log.info("uplink: the broker does not take MQTT %s; trying %s", _name(version), _name(self._version))
+            log.info("uplink: the broker did not take MQTT %s; trying %s next", _name(version), _name(self._version))
+
+    @property
+    def patience_s(self) -> float:
+        """How long a CONNECT may stay unanswered (seconds)."""
+        return min(self._answer_s * (1 + self._unanswered), _ANSWER_LONGEST_S)
 
     @property
     def device(self) -> str:
@@ -159,7 +165,11 @@ class _Link:
             self._owner.connect(client)
             reached = True
             if not self._given_up.is_set():
+                impatience = threading.Timer(self._owner.patience_s, self._unanswered)
+                impatience.daemon = True
+                impatience.start()
                 code = client.loop_forever()
+                impatience.cancel()
                 self._reason = self._reason or _ended(code)
         except OSError as error:
             self._reason = f"can't reach the broker: {error}"
@@ -170,6 +180,7 @@ class _Link:
         finally:
             self._hang_up()
             if reached and not self._given_up.is_set() and (self._answer is None or self._answer.is_failure):
+                # Before `Closed`, upon which the uplink may connect again at once.
                 self._owner.learn(self._version, self._answer)
             self._sink(Closed(self._connection, self._reason or "closed"))
 
@@ -195,6 +206,11 @@ class _Link:
     def abort(self) -> None:
         self._given_up.set()
         self._hang_up()
+
+    def _unanswered(self) -> None:
+        if self._answer is None:
+            self._reason = "the broker does not answer"
+            self._hang_up()
 
     def _hang_up(self) -> None:
         """Wake the network thread out of a socket that may never speak again."""

@@ -36,6 +36,7 @@ RETRY_S: Final = 1.0
 TEND_S: Final = 5.0
 _PURGE_EVERY_S: Final = 600.0
 _ROOM_EVERY_S: Final = 60.0
+_PROBE_EVERY_S: Final = 3600.0
 _TAGS: Final[dict[str, Tag]] = {"staff": "staff", "child": "child", "cart": "cart"}
 
 
@@ -62,12 +63,14 @@ class _Epoch:
     Attributes:
         frontier: highest number handed out since the last rewind; no acknowledgement counts beyond it.
         unsaved: the row is ahead of the disk's.
+        again: what is owed was acknowledged before, and is sent once more because the server may have lost it.
     """
 
     def __init__(self, row: EpochRow) -> None:
         self.row = row
         self.frontier = row.sent_through
         self.unsaved = False
+        self.again = False
 
     @property
     def owed(self) -> int:
@@ -111,7 +114,7 @@ class Outbox:
         self._clock = clock
         self._commit_every_s = commit_every_s
         self._keep_acked = keep_acked
-        self._quota_bytes = quota_bytes
+        self.quota_bytes = quota_bytes
         self._max_batch = max_batch
         self._buffer = Buffer(buffer_limit)
         # Guards all below. A camera's thread takes it only when each append is committed at once.
@@ -127,6 +130,7 @@ class Outbox:
         self._since: float | None = None
         self._next_purge = 0.0
         self._next_room = 0.0
+        self._next_probe = 0.0
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         with self._lock:
@@ -278,9 +282,18 @@ class Outbox:
             except sqlite3.Error as error:
                 self._failed(error)
                 return None
+            if held is None and self._store.oldest(epoch.row.ordinal) is None:
+                self._gave_up(epoch)
             if lane == "live":
                 self._since = None if held is None or held.records[-1].seq == epoch.row.last_seq else self._since
             return held
+
+    def _gave_up(self, epoch: _Epoch) -> None:
+        """Nothing is held of what an epoch owes: it was purged after an acknowledgement, or it is lost."""
+        if not epoch.again:
+            self._lost += epoch.owed
+            log.error("outbox: %d records of epoch %s are gone from the disk", epoch.owed, epoch.row.epoch)
+        epoch.row.acked, epoch.again, epoch.unsaved = epoch.row.last_seq, False, True
 
     def _lane(self, lane: Lane) -> _Epoch | None:
         if lane == "live":
@@ -300,6 +313,7 @@ class Outbox:
             # What the server has stays acknowledged even if this disk can't note it: noting it later costs nothing.
             found.row.acked = through
             found.unsaved = True
+            found.again = found.again and found.owed > 0
             if self._store is not None:
                 try:
                     with self._store.transaction():
@@ -332,7 +346,10 @@ class Outbox:
                 return False
             log.warning("outbox: the server lost epoch %s from %d; sending it again", epoch, seq)
             found.row.acked = found.frontier = target
-            found.unsaved = True
+            told, found.again, found.unsaved = found.again, True, True
+            if not told:
+                # It may have lost finished epochs too, which would never show it.
+                self._probe()
             if self._store is not None:
                 try:
                     with self._store.transaction():
@@ -342,6 +359,25 @@ class Outbox:
                 except sqlite3.Error as error:
                     self._failed(error)
             return True
+
+    def probe(self) -> None:
+        """Send the last record of every finished epoch once more.
+
+        A server that came back from a backup would answer with a rewind, but only to a batch of that epoch, and a
+        finished epoch sends none: without this, what it lost of one would stay lost.
+        """
+        with self._lock:
+            self._probe()
+
+    def _probe(self) -> None:
+        if self._store is None:
+            return
+        for epoch in self._epochs.values():
+            if epoch is self._live or epoch.owed:
+                continue
+            last = self._store.newest(epoch.row.ordinal)
+            if last is not None and last.seq == epoch.row.last_seq:
+                epoch.row.acked, epoch.again = last.from_seq - 1, True
 
     # -- epochs and state ------------------------------------------------------------------------------------------
 
@@ -482,12 +518,15 @@ class Outbox:
         """What the file needs now and then: dates, purging, room."""
         self._date(store)
         now = time.monotonic()
+        if now >= self._next_probe:
+            self._next_probe = now + _PROBE_EVERY_S
+            self._probe()
         if now >= self._next_purge:
             self._next_purge = now + _PURGE_EVERY_S
             self._purge(store)
         if now >= self._next_room or "room" not in self._problems:
             self._next_room = now + _ROOM_EVERY_S
-            if make_room(store, [epoch.row for epoch in self._epochs.values()], self._quota_bytes):
+            if make_room(store, [epoch.row for epoch in self._epochs.values()], self.quota_bytes):
                 self._problems.pop("room", None)
             else:
                 self._problems["room"] = "the outbox is over its quota and nothing in it can be folded any further"

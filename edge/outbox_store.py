@@ -246,6 +246,13 @@ class Store:
         row = self._db.execute("SELECT from_seq FROM record WHERE epoch = ? ORDER BY seq LIMIT 1", (epoch,)).fetchone()
         return None if row is None else int(row[0])
 
+    def newest(self, epoch: int) -> RecordRow | None:
+        """The last record held of an epoch."""
+        row = self._db.execute(
+            "SELECT seq, from_seq, span, uptime, body FROM record WHERE epoch = ? ORDER BY seq DESC LIMIT 1", (epoch,)
+        ).fetchone()
+        return None if row is None else RecordRow(*row)
+
     def undated(self, boot: int) -> list[tuple[int, RecordRow]]:
         """Epoch and record of all that waits for a date in one boot."""
         rows = self._db.execute(
@@ -267,8 +274,8 @@ class Store:
     # -- acknowledgements ------------------------------------------------------------------------------------------
 
     def add_ack(self, epoch: int, seq: int, at_us: int) -> None:
-        """Note when an epoch was acknowledged so far."""
-        self._db.execute("INSERT OR REPLACE INTO acked (epoch, seq, at_us) VALUES (?, ?, ?)", (epoch, seq, at_us))
+        """Note when an epoch was first acknowledged so far."""
+        self._db.execute("INSERT OR IGNORE INTO acked (epoch, seq, at_us) VALUES (?, ?, ?)", (epoch, seq, at_us))
 
     def forget_acks(self, epoch: int, from_seq: int) -> None:
         """The server no longer has this epoch from `from_seq`."""

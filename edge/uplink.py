@@ -29,7 +29,7 @@ _STATUS_EVERY_S: Final = 60.0
 #: Silence is answered with ever longer pauses up to this (seconds), or `resend_after_s` where that is more.
 _LONGEST_SILENCE_S: Final = 60.0
 #: A connection that does not come to be in this time is given up (seconds).
-_OPEN_TIMEOUT_S: Final = 15.0
+_OPEN_TIMEOUT_S: Final = 30.0
 #: How long a good-bye may take (seconds).
 _FAREWELL_S: Final = 2.0
 _IDLE_S: Final = 1.0

@@ -1,0 +1,410 @@
+"""The outbox where hypothesis can't take it: dead disks, damaged files, dates, quota, time that passes."""
+
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from edge.folding import fold
+from edge.models import Crossing
+from edge.outbox import LANES, Outbox, OutboxError
+from edge.outbox_batch import Held
+from tests.fixtures.edge_time import NOON, FakeClock
+from tests.fixtures.wait import wait_until
+from wire import messages
+from wire.messages import Coverage, CrossingSum, Tally
+
+HOUR = timedelta(hours=1)
+
+
+def count(outbox: Outbox, clock: FakeClock, number: int, *, first: int = 1, pause: float = 0.0) -> None:
+    for track in range(first, first + number):
+        clock.seconds += pause
+        outbox.append_crossing("C1", Crossing("L1", "in", track, 0, 0.0, 0.9, track), clock.now())
+
+
+def drain(outbox: Outbox) -> list[messages.Record]:
+    """All there is, acknowledged; the outbox keeps nothing pending."""
+    found: list[messages.Record] = []
+    for lane in LANES[::-1]:
+        while (held := outbox.next_batch(lane)) is not None:
+            found.extend(held.records)
+            outbox.acknowledge(held.epoch, held.records[-1].seq)
+    return found
+
+
+def tracks(records: list[messages.Record]) -> list[int]:
+    return [each.track for each in records if isinstance(each, messages.Crossing)]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "box" / "outbox.sqlite"
+
+
+@pytest.fixture
+def outbox(path: Path, clock: FakeClock) -> Iterator[Outbox]:
+    box = Outbox(path, clock, commit_every_s=3600, max_batch=10)
+    yield box
+    box.close()
+
+
+class TestCommit:
+    def test_only_what_is_on_disk_is_sent(self, outbox: Outbox, clock: FakeClock) -> None:
+        count(outbox, clock, 3)
+        assert outbox.next_batch("live") is None
+        outbox.flush()
+        held = outbox.next_batch("live")
+        assert held is not None
+        assert [each.seq for each in held.records] == [1, 2, 3]
+
+    def test_appends_are_gathered_into_one_commit(self, path: Path, clock: FakeClock) -> None:
+        commits = []
+        outbox = Outbox(path, clock, commit_every_s=0.3)
+        outbox.on_commit = lambda: commits.append(outbox.pending)
+        outbox.start()
+        for _ in range(50):
+            count(outbox, clock, 1)
+        wait_until(lambda: commits, what="the commit")
+        outbox.close()
+        assert commits == [50]
+
+    def test_no_delay_commits_each(self, path: Path, clock: FakeClock) -> None:
+        outbox = Outbox(path, clock, commit_every_s=0)
+        count(outbox, clock, 1)
+        assert outbox.next_batch("live") is not None
+        outbox.close()
+
+    def test_many_threads_lose_nothing(self, path: Path, clock: FakeClock) -> None:
+        outbox = Outbox(path, clock, commit_every_s=0.01, max_batch=5000)
+        outbox.start()
+        threads = [
+            threading.Thread(target=count, args=(outbox, clock, 500), kwargs={"first": 1000 * place})
+            for place in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        outbox.flush()
+        assert sorted(tracks(drain(outbox))) == sorted(1000 * place + n for place in range(4) for n in range(500))
+        outbox.close()
+
+    def test_survives_the_death_of_its_process(self, path: Path, clock: FakeClock) -> None:
+        script = (
+            "import os, sys\n"
+            "from pathlib import Path\n"
+            "from tests.edge.test_outbox import FakeClock, Outbox, count\n"
+            "clock = FakeClock()\n"
+            "box = Outbox(Path(sys.argv[1]), clock, commit_every_s=3600)\n"
+            "count(box, clock, 5)\n"
+            "box.flush()\n"
+            "count(box, clock, 5, first=100)\n"
+            "os._exit(9)\n"
+        )
+        died = subprocess.run([sys.executable, "-c", script, str(path)], check=False, timeout=60)
+        assert died.returncode == 9
+        outbox = Outbox(path, clock)
+        assert outbox.pending == 5
+        assert tracks(drain(outbox)) == [1, 2, 3, 4, 5]
+        outbox.close()
+
+
+class TestEpochs:
+    def test_every_start_is_a_new_epoch_and_old_records_keep_theirs(self, path: Path, clock: FakeClock) -> None:
+        first = Outbox(path, clock, commit_every_s=0)
+        count(first, clock, 2)
+        born = first.epoch
+        first.close()
+        second = Outbox(path, clock, commit_every_s=0)
+        count(second, clock, 1, first=9)
+        held = second.next_batch("backlog")
+        assert isinstance(held, Held)
+        assert (held.epoch, len(held.records)) == (born, 2)
+        live = second.next_batch("live")
+        assert live is not None
+        assert live.epoch == second.epoch != born
+        assert live.records[0].seq == 1
+        second.close()
+
+    def test_a_second_agent_is_refused(self, outbox: Outbox, path: Path, clock: FakeClock) -> None:
+        with pytest.raises(OutboxError, match="another agent"):
+            Outbox(path, clock)
+
+    def test_an_old_ack_after_a_rewind_skips_nothing(self, outbox: Outbox, clock: FakeClock) -> None:
+        count(outbox, clock, 10)
+        outbox.flush()
+        drain(outbox)
+        epoch = outbox.epoch or ""
+        assert outbox.rewind(epoch, 3)
+        outbox.acknowledge(epoch, 10)
+        assert outbox.pending == 8
+        held = outbox.next_batch("live")
+        assert held is not None
+        assert held.records[0].seq == 3
+
+    def test_an_ack_never_goes_back(self, outbox: Outbox, clock: FakeClock) -> None:
+        count(outbox, clock, 5)
+        outbox.flush()
+        drain(outbox)
+        assert not outbox.acknowledge(outbox.epoch or "", 2)
+        assert outbox.pending == 0
+
+
+class TestKeeping:
+    def test_acknowledged_records_stay_for_a_restored_server_and_then_go(self, path: Path, clock: FakeClock) -> None:
+        outbox = Outbox(path, clock, commit_every_s=0, keep_acked=timedelta(days=7))
+        count(outbox, clock, 4)
+        drain(outbox)
+        epoch = outbox.epoch or ""
+        outbox.close()
+        clock.seconds += 6 * 86400
+        outbox = Outbox(path, clock)
+        outbox.flush()
+        outbox.rewind(epoch, 1)
+        assert tracks(drain(outbox)) == [1, 2, 3, 4]
+        outbox.close()
+        clock.seconds += 8 * 86400
+        outbox = Outbox(path, clock)
+        outbox.flush()
+        assert not outbox.rewind(epoch, 1)
+        outbox.close()
+
+    def test_a_clock_that_is_not_trusted_purges_nothing(self, path: Path, clock: FakeClock) -> None:
+        outbox = Outbox(path, clock, commit_every_s=0)
+        count(outbox, clock, 2)
+        drain(outbox)
+        epoch = outbox.epoch or ""
+        outbox.close()
+        clock.seconds += 30 * 86400
+        clock.trusted = False
+        outbox = Outbox(path, clock)
+        outbox.flush()
+        assert outbox.rewind(epoch, 1)
+        outbox.close()
+
+    def test_over_the_quota_sums_take_the_place_of_records(self, path: Path, clock: FakeClock) -> None:
+        quota = 800_000
+        outbox = Outbox(path, clock, commit_every_s=3600, max_batch=5000, quota_bytes=quota)
+        for part in range(20):
+            count(outbox, clock, 500, first=1 + part * 500, pause=3.0)
+            outbox.flush()
+        records = drain(outbox)
+        sums = [each for record in records if isinstance(record, Tally) for each in record.crossings]
+        assert len(tracks(records)) + sum(each.count for each in sums) == 10_000
+        assert sum(each.count for each in sums) > 5_000
+        assert [each for record in records if isinstance(record, Tally) for each in range(record.from_seq, record.seq)]
+        assert path.stat().st_size < 3 * quota
+        # The newest keep their detail.
+        assert tracks(records)[-1] == 10_000
+        outbox.close()
+
+    def test_nothing_that_was_sent_is_folded(self, path: Path, clock: FakeClock) -> None:
+        outbox = Outbox(path, clock, commit_every_s=3600, max_batch=100)
+        count(outbox, clock, 300)
+        outbox.flush()
+        sent = outbox.next_batch("live")
+        outbox.quota_bytes = 1
+        outbox.flush()
+        assert outbox.next_batch("live") == sent
+        assert sent is not None
+        outbox.acknowledge(sent.epoch, sent.records[-1].seq)
+        rest = outbox.next_batch("live")
+        assert rest is not None
+        assert isinstance(rest.records[0], Tally)
+        assert (rest.records[0].from_seq, rest.records[0].seq) == (101, 300)
+        outbox.close()
+
+
+class TestDates:
+    def test_what_was_counted_before_the_clock_was_set_waits_and_is_dated(
+        self, outbox: Outbox, clock: FakeClock
+    ) -> None:
+        clock.trusted = False
+        count(outbox, clock, 2, pause=10)
+        outbox.append_coverage("C1", clock.now(), seconds=60, frames=5, state="ok")
+        outbox.flush()
+        assert outbox.next_batch("live") is None
+        assert "clock" in outbox.problem
+        clock.trusted = True
+        outbox.flush()
+        first, second, minute = drain(outbox)
+        assert isinstance(first, messages.Crossing)
+        assert isinstance(second, messages.Crossing)
+        assert (first.at, second.at) == (NOON + timedelta(seconds=10), NOON + timedelta(seconds=20))
+        assert first.bounds is None
+        assert isinstance(minute, Coverage)
+        assert minute.minute == NOON
+        assert outbox.problem == ""
+
+    def test_a_boot_that_never_knew_the_time_is_sent_with_bounds(self, path: Path) -> None:
+        known = FakeClock(boot_id="known")
+        outbox = Outbox(path, known, commit_every_s=0)
+        count(outbox, known, 1)
+        outbox.close()
+        lost = FakeClock(boot_id="lost", trusted=False)
+        outbox = Outbox(path, lost, commit_every_s=0)
+        count(outbox, lost, 2, first=2, pause=60)
+        outbox.close()
+        later = FakeClock(boot_id="later", zero=NOON + HOUR)
+        outbox = Outbox(path, later)
+        outbox.flush()
+        _, first, second = drain(outbox)
+        assert isinstance(first, messages.Crossing)
+        assert isinstance(second, messages.Crossing)
+        assert first.bounds is not None
+        assert second.bounds is not None
+        # Not before the last time known, plus its uptime; not after the next boot began.
+        assert first.bounds.earliest == NOON + timedelta(seconds=160)
+        assert second.bounds.latest == NOON + HOUR
+        assert second.at - first.at == timedelta(seconds=60)
+        outbox.close()
+
+
+class TestTrouble:
+    def test_a_damaged_file_is_kept_and_counting_goes_on(self, path: Path, clock: FakeClock) -> None:
+        path.parent.mkdir()
+        path.write_bytes(b"this is no database at all" * 100)
+        outbox = Outbox(path, clock, commit_every_s=0)
+        assert "damaged" in outbox.problem
+        assert [each.name for each in path.parent.glob("*.corrupt-*")]
+        count(outbox, clock, 2)
+        assert tracks(drain(outbox)) == [1, 2]
+        outbox.close()
+
+    def test_damage_while_running_is_counted_and_corrected_by_a_late_ack(self, path: Path, clock: FakeClock) -> None:
+        outbox = Outbox(path, clock, commit_every_s=3600, max_batch=3)
+        count(outbox, clock, 8)
+        outbox.flush()
+        held = outbox.next_batch("live")
+        assert held is not None
+        store = outbox._store
+        assert store is not None
+        store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.seek(4096)
+            file.write(os.urandom(size - 4096))
+        store._db.execute("PRAGMA shrink_memory")
+        count(outbox, clock, 4, first=100)
+        wait_until(outbox.flush, what="the new file to take records")
+        assert outbox.lost == 8
+        assert "8 unsent" in outbox.problem
+        outbox.acknowledge(held.epoch, held.records[-1].seq)
+        assert outbox.lost == 5
+        assert tracks(drain(outbox)) == [100, 101, 102, 103]
+        outbox.close()
+
+    def test_a_disk_that_is_full_costs_nothing_once_it_has_room(self, path: Path) -> None:
+        """A child whose files may not grow plays the full disk; it is the operating system that refuses the write."""
+        script = (
+            "import sys\nfrom pathlib import Path\nimport tests.edge.test_outbox as t\nt.full_disk(Path(sys.argv[1]))\n"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", script, str(path)], check=False, timeout=60, capture_output=True, text=True
+        )
+        assert ran.returncode == 0, ran.stderr
+
+    def test_without_a_disk_memory_is_bounded_by_sums_and_no_count_is_lost(
+        self, tmp_path: Path, clock: FakeClock
+    ) -> None:
+        (tmp_path / "box").write_text("a file where the folder should be")
+        outbox = Outbox(tmp_path / "box" / "outbox.sqlite", clock, commit_every_s=3600, buffer_limit=100)
+        assert "disk" in outbox.problem
+        for part in range(10):
+            count(outbox, clock, 100, first=1 + 100 * part, pause=1.0)
+            assert not outbox.flush()
+        assert outbox.pending == 1000
+        (tmp_path / "box").unlink()
+        assert outbox.flush()
+        assert outbox.problem == ""
+        records = drain(outbox)
+        folded = sum(each.count for record in records if isinstance(record, Tally) for each in record.crossings)
+        assert len(tracks(records)) + folded == 1000
+        assert outbox.lost == 0
+        outbox.close()
+
+    def test_what_no_disk_took_is_stated_in_numbers(self, tmp_path: Path) -> None:
+        clock = FakeClock(trusted=False)
+        (tmp_path / "box").write_text("a file where the folder should be")
+        outbox = Outbox(tmp_path / "box" / "outbox.sqlite", clock, commit_every_s=3600, buffer_limit=100)
+        count(outbox, clock, 150)
+        outbox.flush()
+        # Undated records can't be summed by minute, so here the bound costs some.
+        assert outbox.lost == 50
+        assert outbox.pending == 100
+        outbox.close()
+        assert outbox.lost == 150
+
+
+def full_disk(path: Path) -> None:
+    """Runs in a process of its own, whose files are then not allowed to grow."""
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    clock = FakeClock()
+    outbox = Outbox(path, clock, commit_every_s=3600, max_batch=5000)
+    count(outbox, clock, 10)
+    assert outbox.flush()
+    largest = max(each.stat().st_size for each in path.parent.iterdir())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+    count(outbox, clock, 3000, first=11)
+    assert not outbox.flush()
+    assert "takes no records" in outbox.problem, outbox.problem
+    assert outbox.pending == 3010
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert outbox.flush()
+    assert outbox.problem == ""
+    assert tracks(drain(outbox)) == list(range(1, 3011))
+    assert outbox.lost == 0
+    outbox.close()
+
+
+class TestFolding:
+    def test_minutes_are_capped_before_they_are_added_to_a_quarter(self) -> None:
+        minutes = [
+            Coverage(seq=1, minute=NOON, camera="C1", seconds=50, frames=5, state="offline"),
+            Coverage(seq=2, minute=NOON, camera="C1", seconds=40, frames=5, state="ok"),
+            Coverage(seq=3, minute=NOON + timedelta(minutes=1), camera="C1", seconds=30, frames=5, state="dark"),
+        ]
+        [quarter] = fold(minutes, 900).coverage
+        assert quarter.seconds == 90
+        assert quarter.frames == 15
+        assert quarter.state == "dark"
+
+    def test_sums_by_line_direction_tags_and_minute(self) -> None:
+        crossing = messages.Crossing(seq=1, at=NOON, camera="C1", line="L1", direction="in", track=7, group=7)
+        others = [
+            messages.Crossing(seq=2, at=NOON, camera="C1", line="L1", direction="in", track=8, group=7),
+            messages.Crossing(seq=3, at=NOON, camera="C1", line="L1", direction="in", track=9, tags=("staff",)),
+            messages.Crossing(seq=4, at=NOON + HOUR, camera="C1", line="L1", direction="out", track=9),
+        ]
+        tally = fold([crossing, *others], 60)
+        assert (tally.from_seq, tally.seq) == (1, 4)
+
+        def total(found: CrossingSum) -> tuple[str, tuple[str, ...], int, int]:
+            return (found.direction, found.tags, found.count, found.groups)
+
+        assert [total(each) for each in tally.crossings] == [
+            ("in", (), 2, 1),
+            ("in", ("staff",), 1, 0),
+            ("out", (), 1, 0),
+        ]
+
+    def test_sqlite_is_set_up_to_survive_a_power_cut(self, outbox: Outbox) -> None:
+        assert outbox._store is not None
+        db: sqlite3.Connection = outbox._store._db
+        assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
