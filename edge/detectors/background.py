@@ -28,11 +28,14 @@ from edge.detectors.pixels import (
     outside,
     widened,
 )
+from edge.models import Mounting
 
 Floats = NDArray[np.float32]
 
+_SPECK: Final = cv2.getStructuringElement(cv2.MORPH_RECT, (2, 2))
 _OPEN: Final = cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))
-_TORSO: Final = 0.35  # of the picture's height: how much of a body may be bridged
+_TORSO: Final = 0.35  # of the picture's height: how far above legs a body may go on
+_LEGS: Final = 0.04  # of the picture's height: what stands at least so tall carries a body
 _GRID: Final = 6  # every so many pixels are enough for a median of the whole picture
 
 
@@ -48,6 +51,8 @@ class BackgroundParams:
         faint: share of that contrast which is enough close to a pixel that has all of it.
         shadow: darkest and lightest share of the background's brightness that a shadow may have.
         shadow_tint: how far its colour may be from the background's, as a share of the brightness.
+        clear: grey levels by which a pixel must differ to be as clear as can be.
+        upright: whether bodies stand upright in the picture, so that what is above legs is no shadow.
         relight_share: share of the picture that must change at once for the light to have been switched.
     """
 
@@ -58,7 +63,14 @@ class BackgroundParams:
     faint: float = 0.6
     shadow: tuple[float, float] = (0.5, 1.0)
     shadow_tint: float = 0.09
+    clear: float = 64.0
+    upright: bool = True
     relight_share: float = 0.6
+
+    @classmethod
+    def for_mounting(cls, mounting: Mounting) -> "BackgroundParams":
+        """The default. From above a body takes most of the light from the floor around it, and stands in all ways."""
+        return cls(shadow=(0.2, 1.0), clear=160.0, upright=False) if mounting == "overhead" else cls()
 
 
 class Background:
@@ -105,7 +117,7 @@ class Background:
             return self._foreground
         if share > 0:
             self._remove_shadow(image, mask)
-            mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, _OPEN), np.uint8)
+            mask = cast("Mask", cv2.morphologyEx(mask, cv2.MORPH_OPEN, _SPECK))
         self._foreground = mask
         return mask
 
@@ -156,12 +168,22 @@ class Background:
         dark, light = self.params.shadow
         shadow = (share > dark) & (share < light) & (off < self._tint[where])
         keep = cv2.bitwise_or(np.where(shadow, 0, 255).astype(np.uint8), _new_edges(image[where], self.image[where]))
-        body = cast("Mask", cv2.bitwise_and(mask[where], keep))
-        body = cast("Mask", cv2.morphologyEx(body, cv2.MORPH_OPEN, _OPEN))
-        # A grey shirt before a white wall looks like a shadow, but has a head above it and legs below.
-        reach = np.ones((max(3, round(_TORSO * len(image))), 1), np.uint8)
-        between = cast("Mask", cv2.morphologyEx(body, cv2.MORPH_CLOSE, reach))
-        mask[where] = cv2.bitwise_or(body, cv2.bitwise_and(mask[where], between))
+        body = cast("Mask", cv2.morphologyEx(cv2.bitwise_and(mask[where], keep), cv2.MORPH_OPEN, _SPECK))
+        if not self.params.upright:
+            mask[where] = body
+            return
+        # A grey shirt before a white wall looks like a shadow; but shadows lie at the feet, and it has legs below.
+        legs, torso = max(3, round(_LEGS * len(image))), max(3, round(_TORSO * len(image)))
+        upright = cv2.erode(body, np.ones((legs, 1), np.uint8))
+        carried = cv2.dilate(upright, np.ones((torso, 1), np.uint8), anchor=(0, 0))
+        mask[where] = cv2.bitwise_or(body, cv2.bitwise_and(mask[where], carried))
+
+    def strength(self) -> Mask:
+        """How clearly each pixel of the last foreground differs, to a limit; 0 where there is none; shape (h, w)."""
+        return cast(
+            "Mask",
+            cv2.bitwise_and(cv2.threshold(self._differ, self.params.clear, 255, cv2.THRESH_TRUNC)[1], self._foreground),
+        )
 
     def learn(self, image: Image, keep: Mask, elapsed_s: float) -> None:
         """Take in what is empty.

@@ -20,8 +20,10 @@ Floats = NDArray[np.float32]
 
 _CLOSE: Final = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 7))
 _CLOSE_ROUND: Final = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
-#: Share of a body that may be fringe: a streak of shadow, a reflection, one arm stretched out.
-_FRAYED: Final = 0.012
+#: Share of a body, on each side, that may be fringe: a streak of shadow, a reflection, an arm stretched out.
+_FRAYED: Final[dict[Mounting, float]] = {"oblique": 0.015, "overhead": 0.05}
+#: Less than this share of a body to be taken off at the picture's border: the body itself goes on there.
+_CUT_OFF: Final = 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class BlobParams:
         wide: a blob this many times as wide as a person is more than one.
     """
 
-    least_fragment: float = 0.00008
+    least_fragment: float = 0.00015
     least_person: float = 0.001
     least_height: float = 0.06
     wide: float = 1.6
@@ -92,8 +94,16 @@ class BlobReader:
         self._params = params or BlobParams()
         self._sizes = SizeModel(mounting)
 
-    def read(self, mask: Mask) -> list[Blob]:
-        """People in the mask (255 where something is, shape (h, w)), largest first."""
+    def read(self, mask: Mask, strength: Mask) -> list[Blob]:
+        """Find people.
+
+        Args:
+            mask: 255 where something is, shape (h, w).
+            strength: how clearly it is there, 0 outside the mask, the same shape.
+
+        Returns:
+            People, largest first.
+        """
         height, width = mask.shape
         closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _CLOSE_ROUND if self._mounting == "overhead" else _CLOSE)
         contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
@@ -101,10 +111,10 @@ class BlobReader:
         pieces = []
         for contour in contours:
             x, y, w, h = cv2.boundingRect(contour)
-            if w * h >= least:
-                area = cv2.countNonZero(mask[y : y + h, x : x + w])
+            area = cv2.countNonZero(mask[y : y + h, x : x + w]) if w * h >= least else 0
+            if area >= least:
                 pieces.append(Blob(x, y, w, h, area))
-        joined = [trimmed(blob, mask, _FRAYED) for blob in self._join(pieces, mask.shape)]
+        joined = [trimmed(blob, strength, _FRAYED[self._mounting]) for blob in self._join(pieces, mask.shape)]
         people = [blob for blob in joined if self._plausible(blob, mask.shape)]
         self._sizes.learn(people, mask.shape)
         found = [part for blob in people for part in self._divide(blob, mask)]
@@ -155,11 +165,24 @@ class BlobReader:
         return parts
 
 
-def trimmed(blob: Blob, mask: Mask, share: float) -> Blob:
-    """The blob without the outermost rows and columns that together hold less than `share` of its area each side."""
-    body = mask[blob.part]
+def trimmed(blob: Blob, strength: Mask, share: float) -> Blob:
+    """The blob without its outermost rows and columns that together hold less than `share` of its strength a side.
+
+    A reflection at the feet is large and faint, a foot small and clear: their areas do not tell them apart. A side at
+    the picture's border stays there if little was to be taken off: whoever is cut off must be known to be.
+    """
+    body = strength[blob.part]
+    height, width = strength.shape
     left, right = _core(cv2.reduce(body, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), share)
     top, bottom = _core(cv2.reduce(body, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), share)
+    if blob.x == 0 and left < _CUT_OFF * blob.w:
+        left = 0
+    if blob.y == 0 and top < _CUT_OFF * blob.h:
+        top = 0
+    if blob.x + blob.w == width and blob.w - right < _CUT_OFF * blob.w:
+        right = blob.w
+    if blob.y + blob.h == height and blob.h - bottom < _CUT_OFF * blob.h:
+        bottom = blob.h
     return Blob(blob.x + left, blob.y + top, right - left, bottom - top, blob.area)
 
 

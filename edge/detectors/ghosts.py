@@ -7,12 +7,12 @@ for patiently, the second not.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
 
-from edge.detectors.blobs import Blob
-from edge.detectors.pixels import Image, Mask, above, edges, narrowed, neighbourhood, outside, widened
+from edge.detectors.pixels import Image, Mask, above, box_of, edges, narrowed, neighbourhood, outside, widened
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,34 +21,29 @@ class GhostParams:
 
     Attributes:
         change: grey levels by which a pixel must differ from its neighbourhood as it was, to have changed.
-        still_share: share of a blob's pixels that may have changed since it was first seen still.
+        least_area: of a still shape, as a share of the picture's.
         left_ratio, left_s: an outline so many times as strong in the background as in the picture, for so long
             (seconds): someone was there and has left.
         doubtful_ratio, doubtful_s: the same for an outline that is about as strong in both.
         there_s: for one that is stronger in the picture: a thing stands there, for nobody stands like one so long.
+        whole: share of its foreground that a still shape must be, or it is judged by a clear outline only, and waited
+            for: the trunk of someone who moves his arms is still too.
+        free: share of its rim that must border on what is empty.
     """
 
     change: float = 20.0
-    still_share: float = 0.004
-    left_ratio: float = 1.6
+    least_area: float = 0.0008
+    left_ratio: float = 1.5
     left_s: float = 0.4
     doubtful_ratio: float = 0.85
     doubtful_s: float = 3.0
     there_s: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Still:
-    """A blob that has not changed since a moment, and what its pixels may be without having changed."""
-
-    blob: Blob
-    since_s: float
-    low: Image
-    high: Image
+    whole: float = 0.9
+    free: float = 0.6
 
 
 class Ghosts:
-    """Remembers what has not moved, from look to look."""
+    """Remembers for how long each pixel has been as it is, from look to look."""
 
     def __init__(self, params: GhostParams | None = None) -> None:
         self._params = params or GhostParams()
@@ -56,54 +51,76 @@ class Ghosts:
 
     def reset(self) -> None:
         """Forget everything: another picture size, or another scene."""
-        self._still: list[_Still] = []
+        self._before: tuple[Image, Image] | None = None
+        self._quiet_s = np.zeros((0, 0), np.float32)
 
-    def find(self, image: Image, empty: Image, mask: Mask, blobs: list[Blob], time_s: float) -> Mask | None:
+    def find(self, image: Image, empty: Image, mask: Mask, elapsed_s: float) -> Mask | None:
         """Which foreground to release.
 
         Args:
             image: the picture, BGR uint8, shape (h, w, 3).
             empty: the background, the same.
             mask: the foreground, shape (h, w).
-            blobs: what was made of it.
-            time_s: of the frame; calls should be some tenths of a second apart.
+            elapsed_s: seconds since the last look; some tenths are best.
 
         Returns:
             255 where the picture is to be taken for empty, shape (h, w); None if nowhere.
         """
-        still: list[_Still] = []
-        release: Mask | None = None
-        around: tuple[Image, Image] | None = None
-        for blob in blobs:
-            known = max(self._still, key=lambda s: s.blob.overlap(blob), default=None)
-            if known is None or not self._unchanged(known, blob, image, mask):
-                around = around or neighbourhood(image)
-                still.append(_Still(blob, time_s, *around))
-            elif time_s - known.since_s < self._patience(image, empty, mask, blob):
-                still.append(known)
-            else:
-                release = np.zeros_like(mask) if release is None else release
-                wide = blob.grown(4, mask.shape)
-                release[wide] = cv2.bitwise_or(release[wide], widened(mask[wide], 2))
-        self._still = still
-        return release
+        low, high = neighbourhood(image)
+        if self._before is None:
+            self._before, self._quiet_s = (low, high), np.zeros(mask.shape, np.float32)
+            return None
+        changed = widened(above(outside(image, *self._before), self._params.change), 1)
+        for kept, now in zip(self._before, (low, high), strict=True):
+            cv2.copyTo(now, changed, kept)  # else what it is compared with stays, so that slow changes add up
+        self._quiet_s += np.float32(elapsed_s)
+        self._quiet_s[changed > 0] = 0
+        still = np.where(self._quiet_s >= self._params.left_s, mask, 0).astype(np.uint8)
+        if not cv2.countNonZero(still):
+            return None
+        release = np.zeros_like(mask)
+        outlines, _ = cv2.findContours(still, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        for outline in outlines:
+            if cv2.contourArea(outline) >= self._params.least_area * mask.size:
+                shape = np.zeros_like(mask)
+                cv2.drawContours(shape, [outline], -1, 255, cv2.FILLED)
+                self._judge(cast("Mask", cv2.bitwise_and(shape, still)), image, empty, mask, release)
+        return release if cv2.countNonZero(release) else None
 
-    def _unchanged(self, known: _Still, blob: Blob, image: Image, mask: Mask) -> bool:
-        if known.blob.overlap(blob) < 0.6:
-            return False
-        part = blob.part
-        body = mask[part]
-        changed = above(outside(image[part], known.low[part], known.high[part]), self._params.change)
-        share = cv2.countNonZero(cv2.bitwise_and(changed, body)) / max(1, cv2.countNonZero(body))
-        return share <= self._params.still_share
-
-    def _patience(self, image: Image, empty: Image, mask: Mask, blob: Blob) -> float:
-        """How long the blob must be still to be released (seconds), by where its outline is an edge."""
-        wide = blob.grown(6, mask.shape)
-        shape = mask[wide]
-        band = cv2.subtract(widened(shape, 2), narrowed(shape, 2))
-        now, then = cv2.mean(edges(image[wide]), band)[0], cv2.mean(edges(empty[wide]), band)[0]
+    def _judge(self, shape: Mask, image: Image, empty: Image, mask: Mask, release: Mask) -> None:
+        """Add one still shape to what is released, if it has been still for as long as it needs."""
+        rows, columns = box_of(shape)
+        part = (slice(max(0, rows.start - 4), rows.stop + 4), slice(max(0, columns.start - 4), columns.stop + 4))
+        here, body = shape[part], _without_holes(mask[part])
+        p = self._params
+        # Only where the foreground itself ends is there an outline; where still meets moving is none.
+        around = widened(here, 2)
+        rim = cast("Mask", cv2.bitwise_and(around, cv2.subtract(widened(body, 2), narrowed(body, 2))))
+        whole_rim = cv2.subtract(around, narrowed(here, 2))
+        if cv2.countNonZero(rim) < p.free * cv2.countNonZero(cast("Mask", whole_rim)):
+            return
+        now, then = cv2.mean(edges(image[part]), rim)[0], cv2.mean(edges(empty[part]), rim)[0]
         ratio = then / max(now, 0.1)
-        if ratio > self._params.left_ratio:
-            return self._params.left_s
-        return self._params.doubtful_s if ratio > self._params.doubtful_ratio else self._params.there_s
+        whole = cv2.countNonZero(here) >= p.whole * cv2.countNonZero(_touching(here, body))
+        if ratio > p.left_ratio:
+            patience = p.left_s if whole else p.doubtful_s
+        elif not whole:
+            return
+        else:
+            patience = p.doubtful_s if ratio > p.doubtful_ratio else p.there_s
+        if float(np.percentile(self._quiet_s[part][here > 0], 20)) >= patience:
+            release[part] = cv2.bitwise_or(release[part], around)
+
+
+def _without_holes(mask: Mask) -> Mask:
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros_like(mask)
+    cv2.drawContours(filled, outlines, -1, 255, cv2.FILLED)
+    return filled
+
+
+def _touching(seed: Mask, body: Mask) -> Mask:
+    """The parts of the body that the seed lies in."""
+    _, labels = cv2.connectedComponents(body, connectivity=8)
+    inside = np.isin(labels, np.unique(labels[(seed > 0) & (body > 0)]))
+    return np.where(inside & (body > 0), 255, 0).astype(np.uint8)

@@ -20,7 +20,7 @@ from edge.models import Boxes, Detections, Frame, Mounting
 class MotionParams:
     """All that can be set, by its part; the defaults are meant to fit."""
 
-    background: BackgroundParams = field(default_factory=BackgroundParams)
+    background: BackgroundParams
     blobs: BlobParams = field(default_factory=BlobParams)
     ghosts: GhostParams = field(default_factory=GhostParams)
     #: Seconds between two times the scene is learnt and ghosts are looked for.
@@ -36,7 +36,7 @@ class MotionDetector:
     """
 
     def __init__(self, *, mounting: Mounting, params: MotionParams | None = None) -> None:
-        self._params = params or MotionParams()
+        self._params = params or MotionParams(BackgroundParams.for_mounting(mounting))
         self._reader = BlobReader(mounting, self._params.blobs)
         self._ghosts = Ghosts(self._params.ghosts)
         self._background: Background | None = None
@@ -57,11 +57,11 @@ class MotionDetector:
             self._ghosts.reset()
             return Detections()
         mask = self._background.foreground(small, frame.time_s)
-        blobs = self._reader.read(mask)
+        blobs = self._reader.read(mask, self._background.strength())
         elapsed = frame.time_s - self._learnt_s
         if elapsed >= self._params.learn_every_s:
             self._learnt_s = frame.time_s
-            released = self._ghosts.find(small, self._background.image, mask, blobs, frame.time_s)
+            released = self._ghosts.find(small, self._background.image, mask, elapsed)
             if released is not None:
                 self._background.forget(small, released)
             self._background.learn(small, _filled(held, mask.shape), elapsed)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _BANDS: Final = 8
 _ENOUGH: Final = 25
+_ENOUGH_OVERHEAD: Final = 10
 _WIDTH_SHARE: Final = 0.42  # a walking adult's width over height, seen obliquely
 
 
@@ -65,7 +66,9 @@ class SizeModel:
     @property
     def learnt(self) -> bool:
         """Whether enough people were seen alone."""
-        return self._samples >= _ENOUGH and (self._mounting == "overhead" or self._line is not None)
+        if self._mounting == "overhead":
+            return self._samples >= _ENOUGH_OVERHEAD
+        return self._samples >= _ENOUGH and self._line is not None
 
     def height_at(self, bottom: float) -> float | None:
         """Height of a person whose feet are in this row; None while it is not known."""
@@ -106,7 +109,10 @@ class SizeModel:
         """A score from 0.3 to 1: how near the blob comes to the expected size, and how solid it is."""
         solid = min(1.0, blob.area / (0.5 * blob.w * blob.h))
         if self._mounting == "overhead":
-            return 0.5 + 0.5 * solid
+            usual = (
+                float(np.median([area for _, _, area in self._sizes])) if self.learnt else 0.06 * shape[0] * shape[1]
+            )
+            return 0.2 + 0.6 * min(1.0, max(0.0, (blob.area / usual - 0.1) / 0.4)) + 0.2 * solid
         expected = self.height_at(blob.y + blob.h)
         if expected is None:
             return 0.5 + 0.4 * solid
