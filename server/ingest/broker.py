@@ -76,6 +76,11 @@ class EmbeddedBroker:
         """Process id while it runs."""
         return None if self._child is None else self._child.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended since."""
+        return self._child is not None and not self._child.ended
+
     def start(self) -> Self:
         """Start it and wait until it takes connections.
 

@@ -6,13 +6,14 @@ answers from the cursor. There is no unique index on the rows: the cursor alone 
 why every path that writes rows goes through here.
 """
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 import msgspec
 import structlog
 
+from server.clock import Clock, utc_now
 from server.errors import Unavailable
 from server.ingest import reading, repository
 from server.ingest.booking import Booking
@@ -25,17 +26,10 @@ from wire.messages import Ack, Refusal, Reply, Rewind, Status, decode
 
 _log = structlog.get_logger(__name__)
 
-Clock = Callable[[], datetime]
-
 #: A device's skew is written when it differs by more than this from what is known (milliseconds): measuring includes
 #: the way through the network, and a row need not be rewritten for every wobble of it.
 _SKEW_STEP: Final = 500
 _MAX_SKEW: Final = 2**31 - 1
-
-
-def utc_now() -> datetime:
-    """The time, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 class IngestService:

@@ -18,11 +18,12 @@ from typing import Final
 
 import structlog
 
+from server.clock import Clock, utc_now
 from server.errors import Unavailable
 from server.ingest.intake import DEFAULT_LIMITS, Arrival, Intake, Limits
 from server.ingest.link import BrokerAddress, BrokerLink, Delivery
 from server.ingest.models import Incoming
-from server.ingest.service import Clock, IngestService, utc_now
+from server.ingest.service import IngestService
 from wire import topics
 from wire.messages import WireError, encode
 from wire.topics import Channel, TopicError

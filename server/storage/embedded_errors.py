@@ -7,6 +7,3 @@ class EmbeddedError(DoorlineError):
     """An embedded part (database or broker) can't run; the message says why and the remedy what to do."""
 
     code = "embedded"
-
-    def __str__(self) -> str:
-        return f"{self.message}; {self.remedy}" if self.remedy else self.message

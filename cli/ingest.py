@@ -1,0 +1,127 @@
+"""`doorline ingest`, `doorline broker` and `doorline db`: what stands between the boxes and the database.
+
+Each runs until it is told to stop (Ctrl-C or SIGTERM) and then ends in good order: a commit under way is finished and
+answered. Everything of the server is imported inside the commands, so that `--help` costs nothing.
+"""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+db = typer.Typer(no_args_is_help=True, help="Bring the database's schema up to date.")
+
+_URL_HELP = "Connection string; DOORLINE_DSN when left out."
+
+
+def ingest() -> None:
+    """Take the boxes' batches from the broker into the database, exactly once.
+
+    Any number may run side by side on a broker with shared subscriptions (MQTT 5). Broker and database are set by
+    DOORLINE_BROKER_HOST, DOORLINE_BROKER_PORT, DOORLINE_BROKER_PASSWORD and DOORLINE_DSN; while either is away it
+    waits and loses nothing.
+
+    Example: DOORLINE_BROKER_HOST=mqtt.example.com doorline ingest
+    """
+    from server.ingest.link import BrokerAddress
+    from server.ingest.service import IngestService
+    from server.ingest.worker import IngestWorker
+    from server.settings import Settings
+    from server.storage.pool import Database
+
+    settings = Settings()
+    address = BrokerAddress(
+        host=settings.broker_host,
+        port=settings.broker_port,
+        username=settings.broker_username,
+        password=settings.broker_password.get_secret_value(),
+        ca_file=settings.broker_ca_file,
+        protocol=settings.broker_protocol,
+    )
+    with Database(settings.dsn.get_secret_value(), min(2, settings.pool_size)) as database:
+        IngestWorker(IngestService(database), address).run(_told_to_stop())
+
+
+def broker(
+    directory: Annotated[Path, typer.Option("--dir", help="Where its configuration and passwords are kept.")] = Path(
+        ".doorline/broker"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port on 127.0.0.1; 0 for a free one.")] = 1883,
+    user: Annotated[
+        list[str] | None, typer.Option(help="NAME:PASSWORD of a box that may sign in; may be given several times.")
+    ] = None,
+) -> None:
+    """Run a small MQTT broker on this machine, for trying things out.
+
+    Mosquitto when it is installed, amqtt otherwise. Everyone signs in; a box reaches its own topics only. The server's
+    own password is DOORLINE_BROKER_PASSWORD.
+
+    Example: doorline broker --user door-1:secret
+    """
+    from server.ingest.broker import SERVER_USER, EmbeddedBroker
+    from server.settings import Settings
+
+    own = Settings().broker_password.get_secret_value()
+    if not own:
+        raise typer.BadParameter("set DOORLINE_BROKER_PASSWORD to the password the server signs in with")
+    users = {SERVER_USER: own}
+    for pair in user or []:
+        name, colon, password = pair.partition(":")
+        if not colon or not password:
+            raise typer.BadParameter(f"{pair!r} is not NAME:PASSWORD", param_hint="--user")
+        users[name] = password
+    stop = _told_to_stop()
+    with EmbeddedBroker(directory, port, users=users) as started:
+        typer.echo(f"{started.kind} listens on {started.host}:{started.port}")
+        while not stop.wait(0.5):
+            if not started.running:
+                raise typer.BadParameter(f"the broker ended by itself; see {directory / 'broker.log'}")
+
+
+@db.command()
+def migrate(dsn: Annotated[str, typer.Option(help=_URL_HELP)] = "") -> None:
+    """Apply the migrations that are missing; any number may call it at once, one works and the others wait.
+
+    Example: doorline db migrate --dsn postgresql://doorline@db.example.com/doorline
+    """
+    from server.storage.migrate import migrate as apply
+
+    done = apply(_dsn(dsn))
+    for name in done:
+        typer.echo(f"applied {name}")
+    typer.echo(f"{len(done)} applied" if done else "nothing to do: the schema is up to date")
+
+
+@db.command()
+def status(dsn: Annotated[str, typer.Option(help=_URL_HELP)] = "") -> None:
+    """List the migrations and when each was applied; leaves with status 1 when one is missing or edited.
+
+    Example: doorline db status
+    """
+    from server.storage.migrate import status as look
+
+    wanting = False
+    for one in look(_dsn(dsn)):
+        when = f"applied {one.applied_at:%Y-%m-%d %H:%M} UTC" if one.applied_at else "not applied"
+        note = ", edited since" if one.edited else ", unknown to this version" if one.missing else ""
+        wanting = wanting or one.applied_at is None or one.edited
+        typer.echo(f"{one.name:32} {when}{note}")
+    raise typer.Exit(1 if wanting else 0)
+
+
+def _dsn(given: str) -> str:
+    from server.settings import Settings
+
+    return given or Settings().dsn.get_secret_value()
+
+
+def _told_to_stop() -> threading.Event:
+    """Set by Ctrl-C or SIGTERM."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if sys.platform != "win32" or number is signal.SIGINT:
+            signal.signal(number, lambda *_: stop.set())
+    return stop
