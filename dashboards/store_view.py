@@ -149,7 +149,7 @@ def _note(slug: str, now: KpiValue, live: LiveView, fmt: Formats, locale: Locale
     if now.value is None:
         return gettext(reason(now.withheld).long)
     if slug == "conversion" and now.low is not None and now.high is not None:
-        return gettext("95%% sure: %(low)s – %(high)s") % {
+        return gettext("95%% sure: %(low)s–%(high)s") % {
             "low": fmt.percent(now.low),
             "high": fmt.percent(now.high),
         }

@@ -9,6 +9,7 @@ from tests.fixtures import skips
 
 pytest_plugins = [
     "tests.fixtures.broker",
+    "tests.fixtures.browser",
     "tests.fixtures.chromium",
     "tests.fixtures.footage",
     "tests.fixtures.postgres",

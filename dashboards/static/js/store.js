@@ -18,6 +18,9 @@ const table = (rows) => {
   }
 };
 
+// On a narrow screen the strip of days begins at its newest.
+for (const strip of document.querySelectorAll("[data-from-end]")) strip.scrollLeft = strip.scrollWidth;
+
 show(JSON.parse(shown));
 follow(document.getElementById("live"), (view) => {
   const fresh = JSON.stringify(view.day);

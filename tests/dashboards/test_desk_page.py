@@ -1,0 +1,120 @@
+"""The desk: found, listed, enrolled, known already; numbers masked until somebody asks on record."""
+
+import re
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.dashboards.conftest import Shop
+from tests.dashboards.seed import ADMIN
+from tests.dashboards.test_sign_in import csrf_of
+
+
+def _ask(client: httpx.Client, text: str) -> httpx.Response:
+    token = csrf_of(client.get("/desk").text)
+    return client.post("/desk", data={"q": text, "csrf_token": token}, follow_redirects=True)
+
+
+def _enrol(client: httpx.Client, **values: str) -> httpx.Response:
+    token = csrf_of(client.get("/desk").text)
+    data = {"name": "何静", "phone": "", "home_store": "S01", "consent": "yes", "csrf_token": token, **values}
+    return client.post("/desk/members", data=data, follow_redirects=True)
+
+
+@pytest.mark.parametrize("text", ["13800138000", "138 0013 8000", "+86 138-0013-8000"])
+def test_a_member_is_found_however_the_number_is_said(as_user: Callable[[str], httpx.Client], text: str) -> None:
+    answer = _ask(as_user("desk"), text)
+    assert answer.status_code == 200
+    assert "王小明" in answer.text
+    assert "138****8000" in answer.text
+    assert "13800138000" not in answer.text.replace(f'value="{text}"', "")
+
+
+def test_a_member_is_found_by_card_and_by_name(as_user: Callable[[str], httpx.Client]) -> None:
+    client = as_user("desk")
+    by_name = _ask(client, "王小明")
+    card = re.search(r"<dt>Card</dt><dd>([^<]+)</dd>", by_name.text)
+    assert card is not None
+    assert "138****8000" in _ask(client, card.group(1)).text
+
+
+def test_a_sister_shops_member_is_known_but_stays_masked(as_user: Callable[[str], httpx.Client]) -> None:
+    answer = _ask(as_user("desk"), "13800138001")
+    assert "李婷" in answer.text
+    assert "Show full number" not in answer.text
+
+
+def test_nobody_found_opens_the_form_with_the_number_in_it(as_user: Callable[[str], httpx.Client]) -> None:
+    answer = _ask(as_user("desk"), "13911112222")
+    assert 'id="phone" name="phone" value="13911112222"' in answer.text
+    assert "我同意" not in answer.text, "the wording is in the reader's language"
+    assert "I agree that my name" in answer.text
+
+
+def test_an_empty_search_says_what_to_enter(as_user: Callable[[str], httpx.Client]) -> None:
+    assert "Enter a phone number, a card number or a name." in _ask(as_user("desk"), "  ").text
+
+
+def test_enrolling_shows_the_member_and_keeps_the_wording(as_user: Callable[[str], httpx.Client], shop: Shop) -> None:
+    answer = _enrol(as_user("desk"), phone="13712340001", birthday="1991-05-04", marketing="yes")
+    assert answer.status_code == 200
+    assert "Enrolled" in answer.text
+    member = shop.services.membership.find_by_phone(ADMIN, "13712340001")
+    assert member is not None
+    assert member.home_store == "S01"
+    granted = {consent.purpose: consent.granted for consent in member.consents}
+    assert granted == {"membership": True, "marketing": True}
+    assert all("I agree" in consent.wording for consent in member.consents)
+
+
+def test_a_known_number_shows_the_member_it_belongs_to(as_user: Callable[[str], httpx.Client], shop: Shop) -> None:
+    before = shop.services.membership.count(ADMIN)
+    answer = _enrol(as_user("desk"), phone="13800138001", name="别人")
+    assert answer.status_code == 409
+    assert "Already a member" in answer.text
+    assert "李婷" in answer.text
+    assert shop.services.membership.count(ADMIN) == before
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "words"),
+    [
+        ({"phone": "138"}, "phone", "not a complete phone number"),
+        ({"phone": "13900000000000"}, "phone", "not a complete phone number"),
+        ({"phone": "13712340002", "name": " "}, "name", "Enter the customer"),
+        ({"phone": "13712340002", "birthday": "2999-01-01"}, "birthday", "a date in the past"),
+        ({"phone": "13712340002", "birthday": "soon"}, "birthday", "a date in the past"),
+        ({"phone": "13712340002", "consent": ""}, "consents", "when they agree"),
+    ],
+)
+def test_what_is_wrong_is_said_beside_its_field(
+    as_user: Callable[[str], httpx.Client], values: dict[str, str], field: str, words: str
+) -> None:
+    answer = _enrol(as_user("desk"), **values)
+    assert answer.status_code == 422
+    problem = re.search(rf'id="{field}-error">.*?</p>', answer.text, re.DOTALL)
+    assert problem is not None
+    assert words in problem.group(0)
+    assert f'aria-describedby="{field}-error"' in answer.text
+
+
+def test_a_look_at_the_number_is_on_record(as_user: Callable[[str], httpx.Client], shop: Shop) -> None:
+    client = as_user("desk")
+    page = _ask(client, "13800138000").text
+    action = re.search(r'action="(/desk/members/[^"]+/phone)"', page)
+    assert action is not None
+    answer = client.post(action.group(1), data={"csrf_token": csrf_of(page)})
+    assert "+8613800138000" in answer.text
+    newest = shop.services.access.audit_trail(ADMIN, limit=1)[0]
+    assert (newest.actor, newest.action) == ("desk", "member.reveal_phone")
+
+
+@pytest.mark.parametrize("path", ["/desk", "/desk/members"])
+def test_no_form_works_without_its_token(as_user: Callable[[str], httpx.Client], path: str) -> None:
+    data = {"q": "13800138000", "name": "x", "phone": "13712349999", "home_store": "S01", "consent": "yes"}
+    assert as_user("desk").post(path, data=data).status_code == 403
+
+
+def test_a_store_that_is_not_ones_own_is_refused(as_user: Callable[[str], httpx.Client]) -> None:
+    assert _enrol(as_user("desk"), phone="13712340003", home_store="S02").status_code == 403
