@@ -5,6 +5,6 @@ from tests.server.kpi.chain import Chain
 
 
 @pytest.fixture
-def chain(db: Database) -> Chain:
+def shops(db: Database) -> Chain:
     """No stores yet; it is 30 November 2026, midnight UTC, until the test says otherwise."""
     return Chain(db)

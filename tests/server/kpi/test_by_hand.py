@@ -43,8 +43,8 @@ EXPECTED = {
 }
 
 
-def day_values(chain: Chain, *slugs: str) -> dict[str, KpiValue]:
-    report = chain.kpi.report(
+def day_values(shops: Chain, *slugs: str) -> dict[str, KpiValue]:
+    report = shops.kpi.report(
         SYSTEM, kpis=slugs or tuple(KPIS), day_from=MONDAY, day_to=MONDAY, store_ids=["S01"], group_by="store"
     )
     assert report.pending == 0
@@ -52,11 +52,11 @@ def day_values(chain: Chain, *slugs: str) -> dict[str, KpiValue]:
     return dict(row.values)
 
 
-def test_every_kpi_of_a_day(chain: Chain) -> None:
-    by_hand(chain)
-    chain.kpi.recompute("S01", MONDAY)
-    chain.forget_marks()
-    values = day_values(chain)
+def test_every_kpi_of_a_day(shops: Chain) -> None:
+    by_hand(shops)
+    shops.kpi.recompute("S01", MONDAY)
+    shops.forget_marks()
+    values = day_values(shops)
     assert {slug: values[slug].value for slug in EXPECTED} == EXPECTED
     assert {slug: values[slug].withheld for slug in EXPECTED} == dict.fromkeys(EXPECTED)
     assert values["net_sales"].unit == values["atv"].unit == "CNY"
@@ -64,9 +64,9 @@ def test_every_kpi_of_a_day(chain: Chain) -> None:
     assert values["net_sales"].coverage is None
 
 
-def test_the_figures_behind_a_ratio(chain: Chain) -> None:
-    by_hand(chain)
-    values = day_values(chain, "conversion", "sales_per_visitor", "atv", "coverage")
+def test_the_figures_behind_a_ratio(shops: Chain) -> None:
+    by_hand(shops)
+    values = day_values(shops, "conversion", "sales_per_visitor", "atv", "coverage")
     assert (values["conversion"].numerator, values["conversion"].denominator) == (6, 39)
     assert values["conversion"].threshold == pytest.approx(0.9)
     assert (values["sales_per_visitor"].numerator, values["sales_per_visitor"].denominator) == (Decimal("392.75"), 39)
@@ -74,21 +74,21 @@ def test_the_figures_behind_a_ratio(chain: Chain) -> None:
     assert (values["coverage"].numerator, values["coverage"].denominator) == (6900, 7200)
 
 
-def test_sales_per_visitor_is_conversion_times_the_matched_atv(chain: Chain) -> None:
-    by_hand(chain)
-    facts = chain.kpi.day(SYSTEM, "S01", MONDAY).facts
+def test_sales_per_visitor_is_conversion_times_the_matched_atv(shops: Chain) -> None:
+    by_hand(shops)
+    facts = shops.kpi.day(SYSTEM, "S01", MONDAY).facts
     matched_atv = facts.matched_sales / facts.matched_transactions
     conversion = Decimal(facts.matched_transactions) / facts.matched_visitors
     assert conversion * matched_atv == pytest.approx(facts.matched_sales / facts.matched_visitors)
 
 
-def test_where_every_quarter_is_matched_it_is_conversion_times_atv(chain: Chain) -> None:
-    chain.store("S01")
-    chain.watch("S01", "2026-11-16 10:00", "2026-11-16 12:00")
-    chain.cross("S01", "2026-11-16 10:00", 8)
-    chain.sell("S01", "2026-11-16 10:20", "30.00")
-    chain.sell("S01", "2026-11-16 11:20", "50.00")
-    values = day_values(chain, "conversion", "atv", "sales_per_visitor")
+def test_where_every_quarter_is_matched_it_is_conversion_times_atv(shops: Chain) -> None:
+    shops.store("S01")
+    shops.watch("S01", "2026-11-16 10:00", "2026-11-16 12:00")
+    shops.cross("S01", "2026-11-16 10:00", 8)
+    shops.sell("S01", "2026-11-16 10:20", "30.00")
+    shops.sell("S01", "2026-11-16 11:20", "50.00")
+    values = day_values(shops, "conversion", "atv", "sales_per_visitor")
     # 2 / 8 = 25%; 80 / 2 = 40.00; 80 / 8 = 10.00 = 25% of 40.00
     assert [values[slug].value for slug in ("conversion", "atv", "sales_per_visitor")] == [
         Decimal("0.25"),
@@ -97,9 +97,9 @@ def test_where_every_quarter_is_matched_it_is_conversion_times_atv(chain: Chain)
     ]
 
 
-def test_intervals_hold_the_value_and_match_the_formulas(chain: Chain) -> None:
-    by_hand(chain)
-    values = day_values(chain)
+def test_intervals_hold_the_value_and_match_the_formulas(shops: Chain) -> None:
+    by_hand(shops)
+    values = day_values(shops)
     for slug, value in values.items():
         if value.low is not None and value.high is not None and value.value is not None:
             assert value.low <= value.value <= value.high, slug
@@ -109,11 +109,11 @@ def test_intervals_hold_the_value_and_match_the_formulas(chain: Chain) -> None:
     assert float(values["conversion"].high or 0) == pytest.approx(0.18488 + 0.11241, abs=2e-5)
 
 
-def test_the_hours_of_the_day(chain: Chain) -> None:
-    by_hand(chain)
-    chain.kpi.recompute("S01", MONDAY)
-    chain.forget_marks()
-    report = chain.kpi.report(
+def test_the_hours_of_the_day(shops: Chain) -> None:
+    by_hand(shops)
+    shops.kpi.recompute("S01", MONDAY)
+    shops.forget_marks()
+    report = shops.kpi.report(
         SYSTEM,
         kpis=["visitors", "transactions", "net_sales", "conversion", "occupancy"],
         day_from=MONDAY,
@@ -143,9 +143,9 @@ def test_the_hours_of_the_day(chain: Chain) -> None:
     assert conversion["12"].withheld == "closed"
 
 
-def test_a_report_by_hour_is_keyed_by_the_utc_start(chain: Chain) -> None:
-    by_hand(chain)
-    report = chain.kpi.report(SYSTEM, kpis=["entries"], day_from=MONDAY, day_to=MONDAY, group_by="store,hour")
+def test_a_report_by_hour_is_keyed_by_the_utc_start(shops: Chain) -> None:
+    by_hand(shops)
+    report = shops.kpi.report(SYSTEM, kpis=["entries"], day_from=MONDAY, day_to=MONDAY, group_by="store,hour")
     # 10:00 in Shanghai is 02:00 UTC.
     assert [row.labels for row in report.rows if row.values["entries"].value] == [
         {"store": "S01", "hour": "2026-11-16T02:00Z"},
