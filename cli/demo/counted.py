@@ -8,23 +8,31 @@ the two against each other.
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from itertools import count, repeat
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cli.demo import repository as demo
 from cli.demo.chain import DemoStore
-from cli.demo.day import Crossings, micros, moment
+from cli.demo.day import SECOND, Crossings, micros, moment
 from cli.demo.story import Outage
 from server.ingest import repository
-from server.ingest.models import CoverageKey, CoverageRow, CrossingRow, Cursor, Traffic, TrafficKey, Watched
+from server.ingest.models import (
+    STATES,
+    CoverageKey,
+    CrossingRow,
+    Cursor,
+    Traffic,
+    TrafficKey,
+    Watched,
+    worse,
+)
 from server.storage.pool import Connection
 
-_MINUTE: Final = timedelta(minutes=1)
-_QUARTER: Final = timedelta(minutes=15)
-_FPS: Final = 12
+_MINUTE: Final = 60 * SECOND
 
 
 @dataclass(slots=True)
@@ -97,43 +105,45 @@ def _traffic(store: DemoStore, crossings: Crossings) -> dict[TrafficKey, Traffic
 def write_coverage(
     conn: Connection, epoch: Epoch, start: datetime, end: datetime, outages: Sequence[Outage], now: datetime
 ) -> None:
-    """Copy in what was watched of each whole minute from `start` to `end`, and add it to the roll-up.
+    """Write what was watched of each whole minute from `start` to `end`, and add it to the roll-up.
 
     A camera that is covered says so each minute; a box without power says nothing.
     """
     store = epoch.store
-    rows: list[CoverageRow] = []
-    watched: dict[CoverageKey, Watched] = {}
     here = [outage for outage in outages if outage.store_id == store.store_id]
-    minute = start
-    while minute + _MINUTE <= end:
-        outage = next((each for each in here if each.start <= minute < each.end), None)
-        if outage is None or outage.state != "offline":
-            tenths = 0 if outage is not None else _watched_tenths(minute)
-            state = "ok" if outage is None else outage.state
-            epoch.seq += 1
-            rows.append(
-                (
-                    minute, store.store_id, store.camera, _SECONDS[tenths], tenths * _FPS // 10, state, False,
-                    store.device, epoch.name, epoch.seq, now,
-                )
-            )  # fmt: skip
-            quarter = minute - timedelta(minutes=minute.minute % 15)
-            sums = watched.setdefault((store.store_id, quarter, store.camera), Watched())
-            sums.tenths[minute.minute % 15] = tenths
-            sums.state = max(sums.state, state, key=("ok", "covered").index)
-        minute += _MINUTE
-    repository.copy_coverage(conn, rows)
+    watched: dict[CoverageKey, Watched] = {}
+    first = micros(start) // _MINUTE
+    minutes = np.arange(first, micros(end) // _MINUTE)
+    tenths = _watched_tenths(minutes)
+    states = np.zeros(len(minutes), np.int64)
+    for outage in here:
+        within = (minutes >= micros(outage.start) // _MINUTE) & (minutes < micros(outage.end) // _MINUTE)
+        tenths[within] = 0
+        states[within] = STATES.index(outage.state)
+    told = states != STATES.index("offline")
+    demo.copy_minutes(
+        conn,
+        demo.Minutes(store.store_id, store.camera, store.device, epoch.name, epoch.seq + 1, now),
+        minutes[told].tolist(),
+        tenths[told].tolist(),
+        [STATES[state] for state in states[told].tolist()],
+    )
+    epoch.seq += int(told.sum())
+    for minute, tenth, state in zip(minutes[told].tolist(), tenths[told].tolist(), states[told].tolist(), strict=True):
+        quarter = minute - minute % 15
+        key = (store.store_id, moment(quarter * _MINUTE), store.camera)
+        sums = watched.get(key)
+        if sums is None:
+            sums = watched[key] = Watched()
+        sums.tenths[minute - quarter] = tenth
+        sums.state = worse(sums.state, STATES[state])
     repository.add_coverage(conn, watched)
 
 
-_SECONDS: Final = {tenths: Decimal(tenths) / 10 for tenths in range(601)}
-
-
-def _watched_tenths(minute: datetime) -> int:
-    """Nearly all of it; now and then a frame comes late."""
-    turn = (micros(minute) // 60_000_000 * 7919) % 97
-    return 600 - (3 * (97 - turn) if turn > 92 else 0)
+def _watched_tenths(minutes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Nearly all of a minute; now and then a frame comes late."""
+    turn = minutes * 7919 % 97
+    return np.where(turn > 92, 600 - 3 * (97 - turn), 600)
 
 
 def settle(conn: Connection, epoch: Epoch, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """The demo's own SQL: where the past ends, and a quicker way to write a lot of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -54,6 +55,86 @@ def members_of(conn: Connection, store_id: str) -> list[KnownMember]:
         return cursor.execute(
             "SELECT member_id, enrolled_at FROM member WHERE home_store = %s ORDER BY enrolled_at", (store_id,)
         ).fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Someone came in, and the server has heard of it."""
+
+    store_id: str
+    received_at: datetime
+
+
+def arrivals(conn: Connection, since: datetime) -> list[Arrival]:
+    """Customers whose coming in was received after `since`."""
+    with conn.cursor(row_factory=class_row(Arrival)) as cursor:
+        return cursor.execute(
+            """
+            SELECT store_id, received_at
+            FROM crossing
+            WHERE at > %(since)s - interval '10 minutes' AND received_at > %(since)s
+              AND store_id = ANY (SELECT store_id FROM store)
+              AND direction = 'in' AND class <> 'staff'
+            ORDER BY received_at
+            """,
+            {"since": since},
+        ).fetchall()
+
+
+def boxes_online(conn: Connection, since: datetime) -> int:
+    """How many boxes have said since then that they are there."""
+    row = conn.execute(
+        "SELECT count(*) FROM device WHERE (status ->> 'online')::boolean AND status_at >= %s", (since,)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Minutes:
+    """What the minutes of one stretch have in common; they are numbered from `first_seq` on."""
+
+    store_id: str
+    camera_id: str
+    device_id: str
+    epoch: str
+    first_seq: int
+    received_at: datetime
+
+
+def copy_minutes(
+    conn: Connection, common: Minutes, minutes: Sequence[int], tenths: Sequence[int], states: Sequence[str]
+) -> None:
+    """Append minutes watched (minutes since 1970, tenths of a second, state), at the 12 frames a second of a box.
+
+    One statement with arrays, written out here: building each row, or having psycopg quote each number, would cost
+    more than the database's part.
+    """
+    conn.execute(
+        """
+        INSERT INTO coverage (minute, store_id, camera_id, seconds, frames, state, undated, device_id, epoch, seq,
+                              received_at)
+        SELECT to_timestamp(minute * 60), %(store)s, %(camera)s, tenths / 10.0, tenths * 12 / 10, state, false,
+               %(device)s, %(epoch)s, %(first)s + number - 1, %(received)s
+        FROM unnest(%(minutes)s::bigint[], %(tenths)s::integer[], %(states)s::text[])
+          WITH ORDINALITY AS told (minute, tenths, state, number)
+        """,
+        {
+            "store": common.store_id,
+            "camera": common.camera_id,
+            "device": common.device_id,
+            "epoch": common.epoch,
+            "first": common.first_seq,
+            "received": common.received_at,
+            "minutes": _array(minutes),
+            "tenths": _array(tenths),
+            "states": _array(states),
+        },
+    )
+
+
+def _array(values: Sequence[int] | Sequence[str]) -> str:
+    """A PostgreSQL array of numbers or plain words."""
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def wait_for_disk(dsn: str, wait: bool) -> None:

@@ -6,34 +6,35 @@ the seams don't show.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from cli.demo import repository
 from cli.demo.chain import STORES, TIMEZONE, DemoStore
 from cli.demo.counted import Epoch, settle, write_coverage, write_crossings
 from cli.demo.day import store_day
-from cli.demo.sold import Desk, Members, founding_members, receipts_of_day
+from cli.demo.sold import SCOPE, Desk, Members, founding_members, receipts_of_day
 from cli.demo.story import Story
-from server.access.models import Scope
 from server.kpi.service import KpiService
 from server.membership.crypto import MemberKeys
 from server.membership.service import MembershipService
-from server.sales.models import NewReceipt
-from server.sales.service import SalesService
+from server.sales import repository as sales
+from server.sales.models import ReceiptRow
+from server.storage import dirty
 from server.storage.pool import Database
 from server.stores.calendar import StoreCalendar
 from server.stores.models import NewFact, NewStore
 from server.stores.service import StoresService
 
-SCOPE: Final = Scope.system("demo")
 #: Members who were there before the history begins, for each visitor of an ordinary day.
-_FOUNDERS: Final = 0.55
+_FOUNDERS: Final = 0.3
 _DAYS_AT_ONCE: Final = 6
-_MOST_RECEIPTS: Final = 2_000
+#: Joined facts of so many days are computed before anything is shown.
+_AT_ONCE: Final = 30
 #: Numbers of made-up phones are dealt to the stores in blocks, so that two can enrol at once.
 _BLOCK: Final = 400_000
 
@@ -41,8 +42,8 @@ _BLOCK: Final = 400_000
 Progress = Callable[[str, int, int], None]
 
 
-class SeedingError(RuntimeError):
-    """The past could not be written; the text says what the database objected to."""
+class GivenUpError(RuntimeError):
+    """The writing was given up while it was going on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,10 @@ class Seeding:
         self._story = Story(today)
         self._progress = progress
         self._stores = StoresService(db)
-        self._sales = SalesService(db, self._stores, MembershipService(db, keys))
         self._kpi = KpiService(db, self._stores)
         self._done = 0
         self._lock = threading.Lock()
+        self._given_up = threading.Event()
 
     def make_chain(self, first_day: date) -> dict[str, str]:
         """Add stores, cameras, lines, boxes and what explains their numbers.
@@ -121,11 +122,11 @@ class Seeding:
     def fill(self, first_day: date, now: datetime) -> timedelta:
         """Write everything from where each store stands (or the start of `first_day`) up to `now`.
 
+        The joined facts of the newest weeks are computed here; older days are marked for the jobs process, which is
+        done with them soon after everything is up.
+
         Returns:
             the longest stretch that was filled.
-
-        Raises:
-            SeedingError: a receipt was refused, which would be a fault of ours.
         """
         end = now.replace(second=0, microsecond=0)
         with self._db.read() as conn:
@@ -138,15 +139,17 @@ class Seeding:
                 stretches.append((_Stretch(store, calendar, start, end), stand[store.store_id].members))
         if not stretches:
             return timedelta(0)
+        recent = stretches[0][0].calendar.day_of(end) - timedelta(days=_AT_ONCE)
         self._done, total = 0, sum(len(list(stretch.days())) for stretch, _ in stretches)
-        with ThreadPoolExecutor(2) as pool:
-            for job in [pool.submit(self._fill_store, each, members, total) for each, members in stretches]:
-                job.result()
-            self._done = 0
-            for job in [pool.submit(self._compute, stretch, total) for stretch, _ in stretches]:
-                job.result()
+        self._run([partial(self._fill_store, each, members, total) for each, members in stretches])
+        first = [(stretch, [day for day in stretch.days() if day >= recent]) for stretch, _ in stretches]
+        self._done, total = 0, sum(len(days) for _, days in first)
+        self._run([partial(self._compute, stretch, days, total) for stretch, days in first])
         with self._db.transaction() as conn:
             repository.forget_marks(conn)
+            for stretch, _ in stretches:
+                older = [stretch.calendar.bounds(day)[0] for day in stretch.days() if day < recent]
+                dirty.mark(conn, stretch.store.store_id, older, "history")
             repository.analyse(conn)
         return max(stretch.end - stretch.start for stretch, _ in stretches)
 
@@ -178,10 +181,10 @@ class Seeding:
         """Some days at once: first the sales, which may be written twice without harm, then what was counted."""
         store, now = stretch.store, datetime.now(UTC)
         made = [(day, store_day(self._story, store, stretch.calendar, day)) for day in days]
-        receipts: list[NewReceipt] = []
+        receipts: list[ReceiptRow] = []
         for day, happened in made:
             receipts += receipts_of_day(self._story, store, day, happened.purchases, desk, known, start=start, end=end)
-        self._post(receipts)
+        self._keep(receipts, now)
         epoch = Epoch.of(store, start)
         with self._db.transaction() as conn:
             for _, happened in made:
@@ -193,18 +196,34 @@ class Seeding:
             write_coverage(conn, epoch, start, end, self._story.outages, now)
             settle(conn, epoch, now)
 
-    def _post(self, receipts: list[NewReceipt]) -> None:
-        for place in range(0, len(receipts), _MOST_RECEIPTS):
-            result = self._sales.post_receipts(SCOPE, receipts[place : place + _MOST_RECEIPTS])
-            for problem in (*result.rejected, *result.conflicts):
-                raise SeedingError(f"receipt {problem.receipt_no}: {problem.reason}")
+    def _keep(self, receipts: list[ReceiptRow], now: datetime) -> None:
+        """The statements of the sales service, without the checks a till's receipt needs."""
+        with self._db.transaction() as conn:
+            kept = sales.insert_receipts(conn, receipts, now)
+            sales.copy_lines(conn, (row for row in receipts if (row.store_id, row.receipt_no) in kept))
+            voided = [(row.store_id, row.refers_to) for row in receipts if row.kind == "void" and row.refers_to]
+            sales.apply_voids(conn, SCOPE, voided)
 
-    def _compute(self, stretch: _Stretch, total: int) -> None:
-        for day in stretch.days():
+    def _compute(self, stretch: _Stretch, days: list[date], total: int) -> None:
+        for day in days:
             self._kpi.recompute(stretch.store.store_id, day)
             self._advance("facts", 1, total)
 
+    def _run(self, jobs: Sequence[Callable[[], None]]) -> None:
+        """Two at a time; when one fails, or someone loses patience, the others end at their next step."""
+        with ThreadPoolExecutor(2) as pool:
+            started = [pool.submit(job) for job in jobs]
+            try:
+                for job in started:
+                    job.result()
+            except BaseException:
+                self._given_up.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
     def _advance(self, what: str, by: int, total: int) -> None:
+        if self._given_up.is_set():
+            raise GivenUpError
         with self._lock:
             self._done += by
             self._progress(what, self._done, total)

@@ -1,33 +1,33 @@
-"""The sales side of the demo's past: members enrolled, purchases rung up, things brought back.
+"""The sales side of the demo's past: members enrolled, purchases rung up, things brought back. Pure but for enrolment.
 
-All of it goes through the services the tills and the desk use, with their clock turned back, so that a receipt of the
-demo obeys every rule a real one does.
+Members go through the service the desk uses, with its clock turned back, for nothing else may write what is encrypted.
 """
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import numpy as np
 
 from cli.demo import baskets, people
-from cli.demo.chain import STORES, DemoStore
+from cli.demo.chain import DemoStore
 from cli.demo.day import Purchase
 from cli.demo.story import Story, dice
 from server.access.models import Scope
 from server.membership.models import NewMember
 from server.membership.service import MembershipService
 from server.membership.wording import standard_consents
-from server.sales.models import NewReceipt
+from server.sales.models import ReceiptRow
 
 #: Makes the membership service whose clock stands at a moment.
 MembershipAt = Callable[[datetime], MembershipService]
-_SCOPE: Final = Scope.system("demo")
-_PROMOTION: Final = Decimal("0.15")
+SCOPE: Final = Scope.system("demo")
+_PROMOTION_PERCENT: Final = 15
+#: Share of buyers, members aside, who enrol at the till.
+_ENROLS: Final = 0.013
 
 
 @dataclass(slots=True)
@@ -42,10 +42,10 @@ class Members:
         self.since.append(at)
         self.ids.append(member_id)
 
-    def someone(self, rng: np.random.Generator, at: datetime) -> UUID | None:
+    def someone(self, die: float, at: datetime) -> UUID | None:
         """A member at that time; a few come often, most seldom."""
         there = bisect_right(self.since, at)
-        return None if there == 0 else self.ids[int(there * rng.random() ** 2.2)]
+        return None if there == 0 else self.ids[int(there * die**2.2)]
 
 
 class Desk:
@@ -53,7 +53,7 @@ class Desk:
 
     Args:
         membership: gives the service as of a moment.
-        enrolled: how many were made up before.
+        enrolled: how many numbers were dealt before.
     """
 
     def __init__(self, membership: MembershipAt, enrolled: int = 0) -> None:
@@ -71,16 +71,15 @@ class Desk:
             birthday=people.birthday(rng, at.date()),
             source=source,
         )
-        return self._membership(at).enrol(_SCOPE, new).member_id
+        return self._membership(at).enrol(SCOPE, new).member_id
 
 
 def founding_members(desk: Desk, store: DemoStore, before: datetime, how_many: int) -> Members:
     """Those who were members before the history begins."""
     rng = dice(store, before.date(), "founders")
     members = Members()
-    days = np.sort(rng.uniform(1, 420, how_many))[::-1]
-    for number in days:
-        at = (before - timedelta(days=float(number))).replace(microsecond=0)
+    for days in np.sort(rng.uniform(1, 420, how_many))[::-1].tolist():
+        at = (before - timedelta(days=days)).replace(microsecond=0)
         members.add(at, desk.enrol(rng, store, at, source="import"))
     return members
 
@@ -95,51 +94,42 @@ def receipts_of_day(
     *,
     start: datetime,
     end: datetime,
-) -> list[NewReceipt]:
-    """Receipts of a day's purchases from `start` up to `end`, and the refunds they led to before `end`.
+) -> list[ReceiptRow]:
+    """Receipts of a day's purchases from `start` up to `end`, and what they led to before `end`.
 
     Every purchase has dice of its own, so a day made in two pieces comes out as one made in one.
     """
-    receipts: list[NewReceipt] = []
-    off = _PROMOTION if day in story.promotion else Decimal(0)
-    for purchase in sorted(purchases, key=lambda each: each.at):
+    rng = dice(store, day, "sales")
+    dealt: list[list[float]] = rng.random((len(purchases), baskets.DICE)).tolist()
+    receipts: list[ReceiptRow] = []
+    for purchase, own in sorted(zip(purchases, dealt, strict=True), key=lambda each: each[0].at):
         if not start <= purchase.at < end:
             continue
-        rng = np.random.default_rng([STORES.index(store), day.toordinal(), purchase.number])
         member = None
-        if rng.random() < store.member_share:
-            member = members.someone(rng, purchase.at)
-        elif rng.random() < 0.016:
+        if own[-1] < store.member_share:
+            member = members.someone(own[-2], purchase.at)
+        elif own[-2] < _ENROLS:
             member = desk.enrol(rng, store, purchase.at - timedelta(seconds=75))
             members.add(purchase.at, member)
-        number = f"{day:%y%m%d}-{purchase.number:04d}"
         made = baskets.sale(
-            rng,
+            own,
             store_id=store.store_id,
-            receipt_no=number,
+            receipt_no=f"{day:%y%m%d}-{purchase.number:04d}",
             at=purchase.at,
-            discount=off,
+            percent_off=_PROMOTION_PERCENT if day in story.promotion else 0,
             member=member,
-            channel="pickup" if rng.random() < 0.03 else "till",
+            channel="pickup" if own[-3] < 0.03 else "till",
         )
-        receipts.append(made)
-        receipts.extend(_afterwards(rng, made, end))
+        receipts += [made, *(later for later in _afterwards(own[3], made) if later.at < end)]
     return receipts
 
 
-def _afterwards(rng: np.random.Generator, made: NewReceipt, end: datetime) -> list[NewReceipt]:
+def _afterwards(die: float, made: ReceiptRow) -> list[ReceiptRow]:
     """What became of a sale: taken back at once, or something brought back days later; mostly nothing."""
-    chance = rng.random()
-    if chance < 0.003:
-        at = made.at + timedelta(seconds=50)
-        void = NewReceipt(
-            store_id=made.store_id, receipt_no=f"{made.receipt_no}V", at=at, kind="void", refers_to=made.receipt_no
-        )
-        return [void] if at < end else []
-    if chance > 0.025:
+    if die < 0.003:
+        return [baskets.void(made, at=made.at + timedelta(seconds=50))]
+    if die > 0.022:
         return []
-    at = made.at.astimezone(UTC) + timedelta(days=int(rng.integers(1, 10)), minutes=int(rng.integers(-60, 60)))
-    if at >= end:
-        return []
-    kept = [line for line in made.lines if rng.random() < 0.7] or list(made.lines)
-    return [baskets.refund(made, receipt_no=f"{made.receipt_no}R", at=at, lines=kept)]
+    days = 1 + int((die - 0.003) * 450)
+    minutes = int(die * 40_000) % 90 - 45
+    return [baskets.refund(made, at=made.at + timedelta(days=days, minutes=minutes), how_many=len(made.lines) - 1)]
