@@ -64,7 +64,8 @@ CHANNELS: Final[dict[str, str]] = {
 _SIGNS: Final = re.compile(r"[\W_]+")
 _THOUSANDS: Final = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 _COMMA: Final = re.compile(r"[+-]?\d+,\d{1,3}")
-_CURRENCY: Final = re.compile(r"^(?:[^\d+.,-]{1,3})|[^\d.,]{1,3}$")
+#: Only what can't be a mistyped digit: an O for a 0 must not be taken for a currency.
+_CURRENCY: Final = re.compile(r"^(?:[$€£¥]|[A-Z]{3})|(?:[$€£¥元]|[A-Z]{3})$")
 
 
 def encoding_of(stream: BinaryIO) -> str:

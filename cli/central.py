@@ -1,0 +1,62 @@
+"""What the commands of the centre share: settings that explain themselves, and services for as long as a command runs.
+
+They run on the server itself, by whoever may read its settings; so they act as the system, and the audit trail names
+the operating system's user.
+"""
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cli.main import fail
+
+if TYPE_CHECKING:
+    from server.access.models import Scope
+    from server.services import Services
+    from server.settings import Settings
+    from server.storage.pool import Database
+
+
+def settings() -> "Settings":
+    """The settings; a wrong one ends the command with its name and the reason, and never with its value."""
+    from pydantic import ValidationError
+
+    from server.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"DOORLINE_{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()]
+        fail("these settings are wrong (environment or .env file):\n  " + "\n  ".join(lines))
+
+
+@contextmanager
+def database() -> Iterator["Database"]:
+    """A small pool of connections to the database of the settings."""
+    from server.storage.pool import Database
+
+    with Database(settings().dsn.get_secret_value(), 2) as opened:
+        yield opened
+
+
+@contextmanager
+def services() -> Iterator["Services"]:
+    """All services; needs the secret key."""
+    from server import logs
+    from server.services import make_services
+
+    logs.configure()
+    with make_services(settings()) as made:
+        yield made
+
+
+def operator() -> "Scope":
+    """The scope of whoever runs the command."""
+    from server.access.models import Scope
+
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = "unknown"
+    return Scope.system(f"cli:{name}")
