@@ -1,0 +1,112 @@
+"""No repository function reads store data without a Scope: held by reading the code, not by hoping.
+
+A function whose SQL reads or changes rows of a store-data table must take ``scope: Scope`` and use it. What is exempt
+stands in `EXEMPT`, each with its reason; an exemption that is no longer needed fails too.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+STORE_DATA = (
+    "camera|coverage|coverage_15m|crossing|dead_letter|device|dirty_mark|fact|ingest_cursor|kpi_setting|line|lost_range|"
+    "member|member_consent|member_token|opening_hours|receipt|receipt_conflict|receipt_line|store|store_calendar|"
+    "store_day|store_hour|tally|traffic_15m"
+)
+READS = re.compile(rf"\b(?:FROM|JOIN|UPDATE|USING|DELETE\s+FROM)\s+(?:ONLY\s+)?(?:{STORE_DATA})\b(?!\s*\()")
+
+#: `package.function` to the reason why it needs no scope. `package.*` stands for all of a package.
+EXEMPT = {
+    "access.unknown_stores": "an administrator names stores; it answers with those that don't exist",
+    "membership.members_of_phones": "an exact number finds a member of any store; it answers with an id and a card",
+    "membership.members_of_cards": "an exact card finds a member of any store; it answers with an id and a card",
+    "jobs.delete_marks": "deletes marks by the ids that were read under a scope",
+    "ingest.*": "a device is no user: what it may write follows from its registration",
+}
+
+
+def functions(root: Path) -> Iterator[tuple[str, ast.FunctionDef, str]]:
+    """Every function of every repository file, with the SQL in it and in the file's constants it uses."""
+    for path in sorted((root / "server").glob("*/*repository.py")):
+        tree = ast.parse(path.read_text())
+        constants = {
+            target.id: texts(node)
+            for node in tree.body
+            if isinstance(node, ast.Assign | ast.AnnAssign)
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            if isinstance(target, ast.Name)
+        }
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef):
+                used = [
+                    constants[each.id] for each in ast.walk(node) if isinstance(each, ast.Name) and each.id in constants
+                ]
+                yield f"{path.parent.name}.{node.name}", node, "\n".join([texts(node), *used])
+
+
+def texts(node: ast.AST) -> str:
+    """All string literals under a node."""
+    return "\n".join(
+        each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    )
+
+
+def has_used_scope(function: ast.FunctionDef) -> bool:
+    """Whether it takes ``scope: Scope`` and does something with it."""
+    arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    typed = any(each.arg == "scope" and ast.unparse(each.annotation or ast.Name("")) == "Scope" for each in arguments)
+    return typed and any(isinstance(each, ast.Name) and each.id == "scope" for each in ast.walk(function))
+
+
+def is_exempt(name: str) -> bool:
+    return name in EXEMPT or f"{name.partition('.')[0]}.*" in EXEMPT
+
+
+def test_every_repository_function_that_reads_store_data_takes_a_scope(repository_root: Path) -> None:
+    bare = [
+        name
+        for name, function, sql in functions(repository_root)
+        if READS.search(sql) and not has_used_scope(function) and not is_exempt(name)
+    ]
+    assert not bare, f"these read store data without a scope: {', '.join(bare)}"
+
+
+def test_no_exemption_outlives_its_function(repository_root: Path) -> None:
+    needed = {
+        name for name, function, sql in functions(repository_root) if READS.search(sql) and not has_used_scope(function)
+    }
+    for name in EXEMPT:
+        package = name.removesuffix(".*")
+        assert name in needed or any(each.startswith(f"{package}.") for each in needed), name
+
+
+def test_sql_stands_in_repositories_only(repository_root: Path) -> None:
+    """Store data read from anywhere else would slip past the test above."""
+    statement = re.compile(rf"\bSELECT\b[\s\S]*\bFROM\s+(?:{STORE_DATA})\b")
+    strangers = [
+        str(path.relative_to(repository_root))
+        for path in sorted((repository_root / "server").rglob("*.py"))
+        if not path.name.endswith("repository.py") and statement.search(texts(ast.parse(path.read_text())))
+    ]
+    assert strangers == []
+
+
+@pytest.mark.parametrize(
+    ("source", "bad"),
+    [
+        ("def f(conn): conn.execute('SELECT 1 FROM receipt')", True),
+        ("def f(conn, scope: Scope): conn.execute('SELECT 1 FROM receipt')", True),
+        ("def f(conn, scope: Scope): conn.execute('SELECT 1 FROM receipt', scope.store_ids)", False),
+        ("def f(conn, *, scope: Scope): conn.execute('UPDATE receipt SET x = 1', scope.store_ids)", False),
+        ("def f(conn): conn.execute('INSERT INTO receipt VALUES (1)')", False),
+        ("def f(conn): conn.execute('SELECT 1 FROM app_user JOIN session USING (user_id)')", False),
+        ("def f(conn): conn.execute('DELETE\\n FROM\\n store_day')", True),
+    ],
+)
+def test_the_test_itself_can_tell(source: str, bad: bool) -> None:
+    (function,) = ast.parse(source).body
+    assert isinstance(function, ast.FunctionDef)
+    assert (bool(READS.search(texts(function))) and not has_used_scope(function)) == bad
