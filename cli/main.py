@@ -56,6 +56,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "web": Entry("cli.web:web", _SERVER, _CENTRE, "Serve the pages and the API."),
     "ingest": Entry("cli.ingest:ingest", _SERVER, _CENTRE, "Take the boxes' batches from the broker."),
     "jobs": Entry("cli.jobs:jobs", _SERVER, _CENTRE, "Keep the joined facts up to date, by the clock."),
+    "kpi": Entry("cli.jobs:kpi", _SERVER, _CENTRE, "Print KPIs of stores in the terminal."),
     "broker": Entry("cli.ingest:broker", _SERVER, _CENTRE, "Run a small MQTT broker, for trying things out."),
     "db": Entry("cli.ingest:db", _SERVER, _SETUP, "Bring the database's schema up to date.", True),
     "store": Entry("cli.store:app", _SERVER, _SETUP, "Add stores, opening hours, cameras and lines.", True),

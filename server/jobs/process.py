@@ -75,6 +75,15 @@ class JobsProcess:
                     leadership.release()
                 stop.wait(self._look_every)
 
+    def run_once(self, stop: Event) -> bool:
+        """Do every job once, in order; False when another process leads."""
+        with Leadership(self._db.dsn) as leadership:
+            if not leadership.acquire():
+                return False
+            for job in self._jobs:
+                self._run(job, stop)
+            return True
+
     def runs(self, limit: int = 50) -> list[JobRun]:
         """The latest runs, latest first."""
         with self._db.read() as conn:

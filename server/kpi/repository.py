@@ -1,22 +1,21 @@
-"""SQL of the facts: what a day is computed from, and the rows it is kept in. Reports read `report_repository`.
+"""SQL of what a day is computed from; `day_repository` has what it is kept in, `report_repository` what reports read.
 
 Everything is read for many store-days at once, each with its own bounds in UTC, because a chain's "today" is a
 different pair of instants in every timezone. The plan these queries rely on: for each window, one range of the
 primary key (store_id, quarter, ...).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from psycopg import sql
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row
 
 from server.access.models import Scope
 from server.kpi.facts import CameraRow, CoverageRow, DoorHistory, ReceiptRow, TrafficRow
-from server.kpi.models import FACT_NAMES, Facts, HourFacts, Occupancy
 from server.storage.pool import Connection
 
 _WINDOWS: Final = sql.SQL("""
@@ -47,27 +46,6 @@ class ThresholdRow:
     store_id: str
     day: date
     value: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDay:
-    """The current row of a store-day."""
-
-    version: int
-    provisional: bool
-    computed_at: datetime
-    facts: Facts
-    occupancy: Occupancy
-
-
-@dataclass(frozen=True, slots=True)
-class StoredHour:
-    """A row of store_hour."""
-
-    hour: datetime
-    local_hour: int
-    facts: Facts
-    occupancy: Occupancy
 
 
 def _over(scope: Scope, windows: Sequence[Window]) -> dict[str, Any]:
@@ -262,144 +240,3 @@ def computed_days(
             {"first": first, "wanted": None if store_ids is None else list(store_ids), "scope": scope.store_ids},
         )
     ]
-
-
-# -- the rows a day is kept in
-
-_DAY_COLUMNS: Final = ("occupancy", "occupancy_peak", "drift", *FACT_NAMES)
-_COLUMN_LIST: Final = sql.SQL(", ").join(map(sql.Identifier, _DAY_COLUMNS))
-_PLACES: Final = sql.SQL(", ").join(sql.Placeholder() for _ in _DAY_COLUMNS)
-
-
-def lock_store(conn: Connection, scope: Scope, store_id: str) -> bool:
-    """Let one transaction at a time recompute a store's days; False when there is no such store.
-
-    Receipts and cameras that refer to the store are not held up: they need its key only.
-    """
-    with conn.cursor(row_factory=scalar_row) as cursor:
-        found = cursor.execute(
-            """
-            SELECT 1
-            FROM store
-            WHERE store_id = %(store_id)s AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-            FOR NO KEY UPDATE
-            """,
-            {"store_id": store_id, "scope": scope.store_ids},
-        ).fetchone()
-    return found is not None
-
-
-def current_day(conn: Connection, scope: Scope, store_id: str, day: date) -> StoredDay | None:
-    """The answer that stands for a store-day."""
-    with conn.cursor() as cursor:
-        row = cursor.execute(
-            sql.SQL(
-                """
-                SELECT version, provisional, computed_at, {columns}
-                FROM store_day
-                WHERE store_id = %(store_id)s AND day = %(day)s AND superseded_at IS NULL
-                  AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-                """
-            ).format(columns=_COLUMN_LIST),
-            {"store_id": store_id, "day": day, "scope": scope.store_ids},
-        ).fetchone()
-    if row is None:
-        return None
-    return StoredDay(row[0], row[1], row[2], *_stored(row[3:]))
-
-
-def current_hours(conn: Connection, scope: Scope, store_id: str, day: date) -> list[StoredHour]:
-    """The hours of a store-day as they stand, in order."""
-    with conn.cursor() as cursor:
-        cursor.execute(
-            sql.SQL(
-                """
-                SELECT hour, local_hour, {columns}
-                FROM store_hour
-                WHERE store_id = %(store_id)s AND day = %(day)s
-                  AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-                ORDER BY hour
-                """
-            ).format(columns=_COLUMN_LIST),
-            {"store_id": store_id, "day": day, "scope": scope.store_ids},
-        )
-        return [StoredHour(row[0], row[1], *_stored(row[2:])) for row in cursor]
-
-
-def insert_day(conn: Connection, store_id: str, day: date, stored: StoredDay) -> None:
-    """Add a row that is the answer from now on."""
-    conn.execute(
-        sql.SQL(
-            "INSERT INTO store_day (store_id, day, version, provisional, computed_at, {columns})"
-            " VALUES (%s, %s, %s, %s, %s, {places})"
-        ).format(columns=_COLUMN_LIST, places=_PLACES),
-        (
-            store_id,
-            day,
-            stored.version,
-            stored.provisional,
-            stored.computed_at,
-            *_columns(stored.facts, stored.occupancy),
-        ),
-    )
-
-
-def delete_current_day(conn: Connection, scope: Scope, store_id: str, day: date) -> None:
-    """Take away a provisional row, about to be replaced."""
-    conn.execute(
-        """
-        DELETE FROM store_day
-        WHERE store_id = %(store_id)s AND day = %(day)s AND superseded_at IS NULL AND provisional
-          AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-        """,
-        {"store_id": store_id, "day": day, "scope": scope.store_ids},
-    )
-
-
-def supersede_day(conn: Connection, scope: Scope, store_id: str, day: date, at: datetime) -> None:
-    """Keep the row that stood so far as what was answered before."""
-    conn.execute(
-        """
-        UPDATE store_day
-        SET superseded_at = greatest(%(at)s, computed_at)
-        WHERE store_id = %(store_id)s AND day = %(day)s AND superseded_at IS NULL
-          AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-        """,
-        {"store_id": store_id, "day": day, "at": at, "scope": scope.store_ids},
-    )
-
-
-def replace_hours(conn: Connection, scope: Scope, window: Window, hours: Iterable[HourFacts]) -> None:
-    """Put a day's hours in place of those it had; also of those another day had there before its bounds moved."""
-    conn.execute(
-        """
-        DELETE FROM store_hour
-        WHERE store_id = %(store_id)s AND (day = %(day)s OR (hour >= %(start)s AND hour < %(end)s))
-          AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-        """,
-        {
-            "store_id": window.store_id,
-            "day": window.day,
-            "start": window.start,
-            "end": window.end,
-            "scope": scope.store_ids,
-        },
-    )
-    with conn.cursor() as cursor:
-        cursor.executemany(
-            sql.SQL(
-                "INSERT INTO store_hour (store_id, hour, day, local_hour, {columns}) VALUES (%s, %s, %s, %s, {places})"
-            ).format(columns=_COLUMN_LIST, places=_PLACES),
-            [
-                (window.store_id, hour.start, window.day, hour.local.hour, *_columns(hour.facts, hour.occupancy))
-                for hour in hours
-            ],
-        )
-
-
-def _columns(facts: Facts, occupancy: Occupancy) -> tuple[Any, ...]:
-    return occupancy.now, occupancy.peak, occupancy.drift, *(getattr(facts, name) for name in FACT_NAMES)
-
-
-def _stored(values: Sequence[Any]) -> tuple[Facts, Occupancy]:
-    return Facts(*values[3:]), Occupancy(*values[:3])

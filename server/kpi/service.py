@@ -17,13 +17,14 @@ from server.access import audit
 from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import InvalidInput, NotFound
-from server.kpi import repository
+from server.kpi import day_repository, repository
 from server.kpi.compute import Want, compute
+from server.kpi.day_repository import StoredDay
 from server.kpi.definition import Kpi
 from server.kpi.models import DayFacts, HourFacts, KpiValue, LiveHour, LiveView, Period, Report
 from server.kpi.registry import KPIS
 from server.kpi.reports import Compare, ReportMaker
-from server.kpi.repository import StoredDay, Window
+from server.kpi.repository import Window
 from server.kpi.values import values_of
 from server.storage import dirty
 from server.storage.pool import Connection, Database
@@ -151,7 +152,7 @@ class KpiService:
         """The same within a transaction of the caller's, who deletes there the marks that asked for it."""
         scope = Scope.system("kpi")
         # First, so that everything read below is read after whoever else recomputed this store has committed.
-        if not repository.lock_store(conn, scope, store_id):
+        if not day_repository.lock_store(conn, scope, store_id):
             raise NotFound(f"there is no store {store_id!r}", field="store_id")
         now = self._clock()
         start, end = calendar.bounds(day)
@@ -199,26 +200,26 @@ class KpiService:
         hours = [hour for hour in hours if hour.start < day.as_of]
         kept = [
             (row.hour, row.local_hour, row.facts, row.occupancy)
-            for row in repository.current_hours(conn, scope, day.store_id, day.day)
+            for row in day_repository.current_hours(conn, scope, day.store_id, day.day)
         ]
         if kept != [(hour.start, hour.local.hour, hour.facts, hour.occupancy) for hour in hours]:
             window = Window(day.store_id, day.day, day.start, day.end)
-            repository.replace_hours(conn, scope, window, hours)
+            day_repository.replace_hours(conn, scope, window, hours)
 
 
 def _keep_day(conn: Connection, scope: Scope, day: DayFacts, now: datetime, *, provisional: bool) -> bool:
-    stands = repository.current_day(conn, scope, day.store_id, day.day)
+    stands = day_repository.current_day(conn, scope, day.store_id, day.day)
     new = StoredDay(1, provisional, now, day.facts, day.occupancy)
     if stands is None:
-        repository.insert_day(conn, day.store_id, day.day, new)
+        day_repository.insert_day(conn, day.store_id, day.day, new)
         return True
     changed = (stands.facts, stands.occupancy) != (day.facts, day.occupancy)
     if stands.provisional:
-        repository.delete_current_day(conn, scope, day.store_id, day.day)
-        repository.insert_day(conn, day.store_id, day.day, replace(new, version=stands.version))
+        day_repository.delete_current_day(conn, scope, day.store_id, day.day)
+        day_repository.insert_day(conn, day.store_id, day.day, replace(new, version=stands.version))
     elif changed:
-        repository.supersede_day(conn, scope, day.store_id, day.day, now)
-        repository.insert_day(conn, day.store_id, day.day, replace(new, version=stands.version + 1))
+        day_repository.supersede_day(conn, scope, day.store_id, day.day, now)
+        day_repository.insert_day(conn, day.store_id, day.day, replace(new, version=stands.version + 1))
     return changed
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
-from server.kpi import repository
+from server.kpi import day_repository
+from server.kpi.day_repository import StoredDay, StoredHour
 from server.kpi.models import DayFacts, Facts
-from server.kpi.repository import StoredDay, StoredHour
 from tests.server.kpi.chain import SYSTEM, Chain, by_hand
 
 MONDAY = date(2026, 11, 16)
@@ -19,14 +19,14 @@ MONDAY = date(2026, 11, 16)
 
 def kept(shops: Chain, store_id: str = "S01", day: date = MONDAY) -> StoredDay:
     with shops.db.read() as conn:
-        found = repository.current_day(conn, SYSTEM, store_id, day)
+        found = day_repository.current_day(conn, SYSTEM, store_id, day)
     assert found is not None
     return found
 
 
 def kept_hours(shops: Chain, store_id: str = "S01", day: date = MONDAY) -> list[StoredHour]:
     with shops.db.read() as conn:
-        return repository.current_hours(conn, SYSTEM, store_id, day)
+        return day_repository.current_hours(conn, SYSTEM, store_id, day)
 
 
 def versions(shops: Chain) -> list[tuple[int, bool, int]]:
