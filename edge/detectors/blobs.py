@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 _CLOSE: Final = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 7))
 _CLOSE_ROUND: Final = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
 #: Share of a body, on each side, that may be fringe: a streak of shadow, a reflection, an arm stretched out.
-_FRAYED: Final[dict[Mounting, float]] = {"oblique": 0.015, "overhead": 0.05}
+_FRAYED: Final[dict[Mounting, float]] = {"oblique": 0.03, "overhead": 0.05}
 #: Less than this share of a body to be taken off at the picture's border: the body itself goes on there.
 _CUT_OFF: Final = 0.12
 
@@ -117,7 +117,7 @@ class BlobReader:
         joined = [trimmed(blob, strength, _FRAYED[self._mounting]) for blob in self._join(pieces, mask.shape)]
         people = [blob for blob in joined if self._plausible(blob, mask.shape)]
         self._sizes.learn(people, mask.shape)
-        found = [part for blob in people for part in self._divide(blob, mask)]
+        found = [part for blob in people for part in self._divide(blob, mask, strength)]
         for blob in found:
             blob.score = self._sizes.likeness(blob, mask.shape)
         return sorted(found, key=lambda b: b.area, reverse=True)
@@ -148,21 +148,18 @@ class BlobReader:
             done.append(blob)
         return done
 
-    def _divide(self, blob: Blob, mask: Mask) -> list[Blob]:
+    def _divide(self, blob: Blob, mask: Mask, strength: Mask) -> list[Blob]:
         """The people in a blob: as many as its outline shows heads, if it is too wide for one."""
         expected = self._sizes.expected(blob)
         if self._mounting == "overhead" or expected is None or blob.w < self._params.wide * expected[0]:
             return [blob]
         width, height = expected
         cuts = between_heads(_outline(mask[blob.part]), width, height)
-        parts = []
-        for left, right in pairwise([0, *cuts, blob.w]):
-            piece = mask[blob.y : blob.y + blob.h, blob.x + left : blob.x + right]
-            rows = np.flatnonzero(piece.any(axis=1))
-            if len(rows):
-                top, bottom = int(rows[0]), int(rows[-1]) + 1
-                parts.append(Blob(blob.x + left, blob.y + top, right - left, bottom - top, cv2.countNonZero(piece)))
-        return parts
+        parts = [
+            Blob(blob.x + left, blob.y, right - left, blob.h, cv2.countNonZero(mask[blob.part][:, left:right]))
+            for left, right in pairwise([0, *cuts, blob.w])
+        ]
+        return [trimmed(part, strength, 2 * _FRAYED[self._mounting]) for part in parts if part.area] if cuts else [blob]
 
 
 def trimmed(blob: Blob, strength: Mask, share: float) -> Blob:

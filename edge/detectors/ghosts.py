@@ -26,8 +26,9 @@ class GhostParams:
             (seconds): someone was there and has left.
         doubtful_ratio, doubtful_s: the same for an outline that is about as strong in both.
         there_s: for one that is stronger in the picture: a thing stands there, for nobody stands like one so long.
-        whole: share of its foreground that a still shape must be, or it is judged by a clear outline only, and waited
-            for: the trunk of someone who moves his arms is still too.
+        tracked_s: for what is followed as a person, unless it has clearly left, and for parts of something larger.
+        whole: share of its foreground that a still shape must be, or it is a part: the trunk of someone who moves his
+            arms is still too.
         free: share of its rim that must border on what is empty.
     """
 
@@ -38,6 +39,7 @@ class GhostParams:
     doubtful_ratio: float = 0.85
     doubtful_s: float = 3.0
     there_s: float = 30.0
+    tracked_s: float = 60.0
     whole: float = 0.9
     free: float = 0.6
 
@@ -54,13 +56,14 @@ class Ghosts:
         self._before: tuple[Image, Image] | None = None
         self._quiet_s = np.zeros((0, 0), np.float32)
 
-    def find(self, image: Image, empty: Image, mask: Mask, elapsed_s: float) -> Mask | None:
+    def find(self, image: Image, empty: Image, mask: Mask, held: Mask, elapsed_s: float) -> Mask | None:
         """Which foreground to release.
 
         Args:
             image: the picture, BGR uint8, shape (h, w, 3).
             empty: the background, the same.
             mask: the foreground, shape (h, w).
+            held: 255 where a track is expected, the same shape.
             elapsed_s: seconds since the last look; some tenths are best.
 
         Returns:
@@ -84,10 +87,10 @@ class Ghosts:
             if cv2.contourArea(outline) >= self._params.least_area * mask.size:
                 shape = np.zeros_like(mask)
                 cv2.drawContours(shape, [outline], -1, 255, cv2.FILLED)
-                self._judge(cast("Mask", cv2.bitwise_and(shape, still)), image, empty, mask, release)
+                self._judge(cast("Mask", cv2.bitwise_and(shape, still)), image, empty, mask, held, release)
         return release if cv2.countNonZero(release) else None
 
-    def _judge(self, shape: Mask, image: Image, empty: Image, mask: Mask, release: Mask) -> None:
+    def _judge(self, shape: Mask, image: Image, empty: Image, mask: Mask, held: Mask, release: Mask) -> None:
         """Add one still shape to what is released, if it has been still for as long as it needs."""
         rows, columns = box_of(shape)
         part = (slice(max(0, rows.start - 4), rows.stop + 4), slice(max(0, columns.start - 4), columns.stop + 4))
@@ -102,14 +105,19 @@ class Ghosts:
         now, then = cv2.mean(edges(image[part]), rim)[0], cv2.mean(edges(empty[part]), rim)[0]
         ratio = then / max(now, 0.1)
         whole = cv2.countNonZero(here) >= p.whole * cv2.countNonZero(_touching(here, body))
-        if ratio > p.left_ratio:
-            patience = p.left_s if whole else p.doubtful_s
-        elif not whole:
-            return
-        else:
-            patience = p.doubtful_s if ratio > p.doubtful_ratio else p.there_s
+        tracked = cv2.countNonZero(cv2.bitwise_and(here, held[part])) > 0.5 * cv2.countNonZero(here)
+        patience = self._patience(ratio, whole=whole, tracked=tracked)
         if float(np.percentile(self._quiet_s[part][here > 0], 20)) >= patience:
             release[part] = cv2.bitwise_or(release[part], around)
+
+    def _patience(self, ratio: float, *, whole: bool, tracked: bool) -> float:
+        """How long a shape must be still (seconds), by how much clearer its outline is in the background."""
+        p = self._params
+        if ratio > p.left_ratio:
+            return p.left_s if whole else p.tracked_s if tracked else p.doubtful_s
+        if tracked or not whole:
+            return p.tracked_s
+        return p.doubtful_s if ratio > p.doubtful_ratio else p.there_s
 
 
 def _without_holes(mask: Mask) -> Mask:

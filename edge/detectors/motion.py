@@ -61,10 +61,11 @@ class MotionDetector:
         elapsed = frame.time_s - self._learnt_s
         if elapsed >= self._params.learn_every_s:
             self._learnt_s = frame.time_s
-            released = self._ghosts.find(small, self._background.image, mask, elapsed)
+            kept = _filled(held, mask.shape)
+            released = self._ghosts.find(small, self._background.image, mask, kept, elapsed)
             if released is not None:
                 self._background.forget(small, released)
-            self._background.learn(small, _filled(held, mask.shape), elapsed)
+            self._background.learn(small, kept, elapsed)
         return _detections(blobs, mask.shape)
 
 
