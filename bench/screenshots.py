@@ -129,9 +129,7 @@ def take(browser: Browser, address: str, out: Path, only: str, services: Service
         with services.db.transaction() as conn:
             conn.execute("UPDATE app_user SET locale = %s", (locale,))
         for who in dict.fromkeys(viewer for _, viewer, _ in PAGES):
-            context = browser.new_context(
-                locale="zh-CN" if locale == "zh" else "en-GB", reduced_motion="reduce"
-            )
+            context = browser.new_context(locale="zh-CN" if locale == "zh" else "en-GB", reduced_motion="reduce")
             page = context.new_page()
             if who:
                 sign_in(page, address, who)

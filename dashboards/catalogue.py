@@ -37,7 +37,7 @@ def update(locale: str) -> int:
     return sum(1 for entry in new if entry.id and not _is_whole(entry.string))
 
 
-def _is_whole(text: str | tuple[str, ...] | list[str]) -> bool:
+def _is_whole(text: str | tuple[str, ...] | list[str] | None) -> bool:
     return all(text) if isinstance(text, (tuple, list)) else bool(text)
 
 

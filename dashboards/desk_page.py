@@ -1,7 +1,8 @@
 """The member desk: find a member or enrol one, with the keyboard alone.
 
 One field takes whatever the customer says. What is looked for travels in the body of a request, never in an address: a
-phone number in an address would stand in histories and logs. A full number is shown only on request, and that is audited.
+phone number in an address would stand in histories and logs. A full number is shown only on request, and that is
+audited.
 """
 
 from dataclasses import dataclass, field
@@ -206,9 +207,7 @@ def _page(
         note=note,
         wording=WORDING[viewer.locale],
         count=services.membership.count(scope),
-        recent=[
-            _line(each, names, fmt, viewer.locale) for each in services.membership.recent(scope, limit=_RECENT)
-        ],
+        recent=[_line(each, names, fmt, viewer.locale) for each in services.membership.recent(scope, limit=_RECENT)],
         today=date.today().isoformat(),  # noqa: DTZ011  only the latest date the browser's picker offers
     )
 
@@ -229,9 +228,7 @@ def _line(summary: MemberSummary, names: dict[str, str], fmt: Formats, locale: L
     }
 
 
-def _card(
-    member: Member, names: dict[str, str], zones: dict[str, str], fmt: Formats, locale: Locale
-) -> dict[str, Any]:
+def _card(member: Member, names: dict[str, str], zones: dict[str, str], fmt: Formats, locale: Locale) -> dict[str, Any]:
     bought = member.purchases
     zone = zones.get(member.home_store, "UTC")
     newest = {consent.purpose: consent for consent in sorted(member.consents, key=lambda each: each.at)}

@@ -1,8 +1,8 @@
 """Numbers, money, shares, dates and times as a reader of one language writes them.
 
 Every figure on a page goes through here, whether it was rendered by the server or pushed to an open page, so the same
-value can never stand in two forms. Dates are given in the store's own time zone, which the caller names: a formatter that
-guesses the reader's zone shows a shop in Urumqi the wrong day.
+value can never stand in two forms. Dates are given in the store's own time zone, which the caller names: a formatter
+that guesses the reader's zone shows a shop in Urumqi the wrong day.
 """
 
 from dataclasses import dataclass
@@ -63,9 +63,10 @@ class Formats:
         """An amount with its sign; without `digits`, two places under 100 and none above."""
         if value is None:
             return NOTHING
-        places = digits if digits is not None else (2 if abs(value) < 100 else 0)
-        amount = self.number(abs(value), places)
-        minus = "-" if _rounded(value, places) < 0 else ""
+        exact = _decimal(value)
+        places = digits if digits is not None else (2 if abs(exact) < 100 else 0)
+        amount = self.number(abs(exact), places)
+        minus = "-" if _rounded(exact, places) < 0 else ""
         return f"{minus}{_SIGNS.get(currency, currency + ' ')}{amount}"
 
     def change(self, now: Number | None, before: Number | None) -> Delta | None:

@@ -1,7 +1,7 @@
 """How far the chain's numbers can be trusted: who was watched too little, and which cameras need a look now.
 
-Only the stores with the least coverage are asked about their cameras, so that the page of a chain of two hundred does not
-make two hundred queries to say that all is well.
+Only the stores with the least coverage are asked about their cameras, so that the page of a chain of two hundred does
+not make two hundred queries to say that all is well.
 """
 
 from typing import Any, Final
@@ -31,16 +31,16 @@ def chain_health(services: Any, scope: Scope, stores: list[Store], report: Repor
     troubled = []
     for row in watched[:_ASKED]:
         store_id = row.labels["store"]
-        for camera in services.stores.camera_health(scope, store_id):
-            if not camera.online:
-                troubled.append(
-                    {
-                        "store": names[store_id],
-                        "href": f"/stores/{store_id}",
-                        "camera": camera.name,
-                        "text": camera.message,
-                    }
-                )
+        troubled += [
+            {
+                "store": names[store_id],
+                "href": f"/stores/{store_id}",
+                "camera": camera.name,
+                "text": camera.message,
+            }
+            for camera in services.stores.camera_health(scope, store_id)
+            if not camera.online
+        ]
     if not low and not troubled:
         title, kind, icon = texts.gettext("Every store was watched well enough"), "good", "ok"
     else:

@@ -28,7 +28,7 @@ COLUMNS: Final = (
     ("visitors", N_("Visitors"), True),
     ("transactions", N_("Transactions"), False),
     ("conversion", N_("Conversion"), True),
-    ("atv", N_("Average transaction"), False),
+    ("atv", N_("Average sale"), False),
     ("net_sales", N_("Net sales"), True),
     ("sales_per_visitor", N_("Sales per visitor"), False),
     ("member_share", N_("Member share"), False),
@@ -89,30 +89,30 @@ def hq_page(
         group_by="store",
         compare=choice.compare,
     )
-    chart_from = min(first, last - timedelta(days=13))
+    # A day that is still running would end every line with a fall.
+    chart_to = last if choice.back else last - timedelta(days=1)
+    chart_from = min(first, chart_to - timedelta(days=13))
     by_day: Report = services.kpi.report(
-        scope, kpis=["visitors", "conversion"], day_from=chart_from, day_to=last, group_by="day"
+        scope, kpis=["visitors", "conversion"], day_from=chart_from, day_to=chart_to, group_by="day"
     )
     each: Report = services.kpi.report(
         scope,
         kpis=["visitors", "conversion"],
         day_from=chart_from,
-        day_to=last,
+        day_to=chart_to,
         group_by=["store", "day"],
     )
     fmt = Formats(viewer.locale)
     gettext = translations(viewer.locale).gettext
     currency = stores[0].currency
-    rows = _rows(by_store, each, stores, chart_from, last, fmt, currency)
-    facts = _facts(services, viewer, stores, each, chart_from, last)
+    rows = _rows(by_store, each, stores, chart_from, chart_to, fmt, currency)
+    facts = _facts(services, viewer, stores, each, chart_from, chart_to)
     return renderer_of(request).page(
         request,
         "hq.html",
         viewer,
         stores=stores,
-        choices=[
-            (key, choice.label, "?" + urlencode({"range": key, "sort": sort})) for key, choice in CHOICES.items()
-        ],
+        choices=[(key, choice.label, "?" + urlencode({"range": key, "sort": sort})) for key, choice in CHOICES.items()],
         chosen=chosen,
         days=fmt.days(first, last),
         versus=gettext(choice.versus),
@@ -121,8 +121,8 @@ def hq_page(
         rows=_sorted(rows, by_store, sort),
         headlines=[_headline(slug, by_store.total, fmt, currency) for slug in _HEADLINES],
         total=_cells(by_store.total, fmt, currency),
-        chart=_chart(by_day, chart_from, last, facts, viewer.locale),
-        chart_days=fmt.days(chart_from, last),
+        chart=_chart(by_day, chart_from, chart_to, facts, viewer.locale),
+        chart_days=fmt.days(chart_from, chart_to),
         facts=facts,
         day_table=_day_table(by_day, fmt, currency),
         health=chain_health(services, scope, stores, by_store, viewer.locale),
@@ -269,9 +269,7 @@ def _outages(each: Report, store_id: str) -> list[tuple[date, date]]:
     return runs
 
 
-def _chart(
-    report: Report, first: date, last: date, facts: list[dict[str, Any]], locale: Locale
-) -> dict[str, Any]:
+def _chart(report: Report, first: date, last: date, facts: list[dict[str, Any]], locale: Locale) -> dict[str, Any]:
     gettext, fmt = translations(locale).gettext, Formats(locale)
     by_day = {row.labels["day"]: row for row in report.rows}
     days = []

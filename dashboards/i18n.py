@@ -1,8 +1,8 @@
 """The two languages of the pages: gettext catalogues, compiled in memory when the process starts.
 
-The English text is the message id, so a template reads as the page does. Catalogues are text in the repository and never
-a compiled file beside it: a stale `.mo` is the classic way to ship yesterday's words. `extracted()` reads what the code
-and templates ask for, and a test holds both catalogues to exactly that.
+The English text is the message id, so a template reads as the page does. Catalogues are text in the repository and
+never a compiled file beside it: a stale `.mo` is the classic way to ship yesterday's words. `extracted()` reads what the
+code and templates ask for, and a test holds both catalogues to exactly that.
 """
 
 import gettext
@@ -77,5 +77,7 @@ def choose(request: Request) -> Locale:
     chosen = request.cookies.get(LOCALE_COOKIE, "")
     if chosen in LOCALES:
         return cast("Locale", chosen)
-    wanted = [part.split(";")[0].strip().split("-")[0] for part in request.headers.get("accept-language", "").split(",")]
+    wanted = [
+        part.split(";")[0].strip().split("-")[0] for part in request.headers.get("accept-language", "").split(",")
+    ]
     return cast("Locale", negotiate_locale(wanted, list(LOCALES)) or "zh")

@@ -79,9 +79,7 @@ class LiveHub:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake_all)
 
-    async def follow(
-        self, store_id: str, locale: Locale, for_s: float = STREAM_S
-    ) -> AsyncGenerator[str | None, None]:
+    async def follow(self, store_id: str, locale: Locale, for_s: float = STREAM_S) -> AsyncGenerator[str | None, None]:
         """The store's day again and again: JSON when there is a view, None while there is none.
 
         Args:
@@ -140,9 +138,7 @@ class LiveHub:
         }
 
 
-def live_viewer(
-    request: Request, store_id: str, viewer: Annotated[Viewer | None, Depends(maybe_viewer)]
-) -> Viewer:
+def live_viewer(request: Request, store_id: str, viewer: Annotated[Viewer | None, Depends(maybe_viewer)]) -> Viewer:
     """Whoever may follow this store.
 
     Raises:

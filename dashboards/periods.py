@@ -1,7 +1,7 @@
 """The ranges of days a reader may choose, and what each is compared with. Pure.
 
-A single day is compared with the same weekday a week earlier, and today only up to the same minute; longer ranges with the
-days just before them. They end yesterday: an unfinished day in them would read as a fall.
+A single day is compared with the same weekday a week earlier, and today only up to the same minute; longer ranges with
+the days just before them. They end yesterday: an unfinished day in them would read as a fall.
 """
 
 from dataclasses import dataclass

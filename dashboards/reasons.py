@@ -20,12 +20,10 @@ class Reason:
 
 _REASONS: Final = {
     models.COVERAGE_BELOW_THRESHOLD: Reason(
-        N_("Doors not watched enough"),
+        N_("Low coverage"),
         N_("The cameras missed too much of the opening time for an honest rate. See Cameras for what to do."),
     ),
-    models.NO_VISITORS: Reason(
-        N_("No visitors yet"), N_("Nobody has come in, so there is nothing to divide by.")
-    ),
+    models.NO_VISITORS: Reason(N_("No visitors yet"), N_("Nobody has come in, so there is nothing to divide by.")),
     models.NO_RECEIPTS: Reason(N_("No receipts yet"), N_("The tills have not sent anything for this time.")),
     models.NO_TRANSACTIONS: Reason(N_("No sales yet"), N_("Nothing has been sold, so there is no average.")),
     models.NO_PASSERS_BY: Reason(N_("No passers-by"), N_("Nobody was seen passing outside.")),

@@ -1,7 +1,7 @@
 """From a template and its values to an answer, in the viewer's language.
 
-There is one Jinja environment per language, made at start: translations are installed into an environment, not passed to
-a template, and switching them per request in a shared one would show a page in two languages under load.
+There is one Jinja environment per language, made at start: translations are installed into an environment, not passed
+to a template, and switching them per request in a shared one would show a page in two languages under load.
 """
 
 from dataclasses import dataclass
@@ -64,9 +64,7 @@ class Renderer:
 
     def __init__(self, assets: Assets) -> None:
         self.assets = assets
-        self._environments: dict[Locale, Environment] = {
-            locale: environment(locale, assets) for locale in LANGUAGES
-        }
+        self._environments: dict[Locale, Environment] = {locale: environment(locale, assets) for locale in LANGUAGES}
 
     def page(
         self,

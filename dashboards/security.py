@@ -1,8 +1,8 @@
 """What a browser is told it may do with our answers.
 
-One plain ASGI middleware, not Starlette's `BaseHTTPMiddleware`: that one puts a task and a queue between a stream and its
-reader, and live pages are streams. Pages carry no inline script and no inline style, so the policy needs no exception;
-pages are not compressed either, because a secret and a reader's input share them (BREACH).
+One plain ASGI middleware, not Starlette's `BaseHTTPMiddleware`: that one puts a task and a queue between a stream and
+its reader, and live pages are streams. Pages carry no inline script and no inline style, so the policy needs no
+exception; pages are not compressed either, because a secret and a reader's input share them (BREACH).
 """
 
 from typing import Final

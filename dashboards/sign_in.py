@@ -26,7 +26,9 @@ def home(viewer: Annotated[Viewer, Depends(current_viewer)]) -> Response:
 
 @router.get("/sign-in")
 def sign_in_form(
-    request: Request, viewer: Annotated[Viewer | None, Depends(maybe_viewer)], next: str = ""  # noqa: A002
+    request: Request,
+    viewer: Annotated[Viewer | None, Depends(maybe_viewer)],
+    next: str = "",  # noqa: A002
 ) -> Response:
     """The sign-in form; who is signed in already is sent on."""
     if viewer is not None:

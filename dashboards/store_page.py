@@ -146,9 +146,7 @@ def _mark(fact: Fact, fmt: Formats) -> dict[str, str]:
     }
 
 
-def _strip(
-    rows: tuple[ReportRow, ...], first: date, today: date, facts: list[Fact], locale: Locale
-) -> list[StripDay]:
+def _strip(rows: tuple[ReportRow, ...], first: date, today: date, facts: list[Fact], locale: Locale) -> list[StripDay]:
     fmt, gettext = Formats(locale), translations(locale).gettext
     by_day = {row.labels["day"]: row for row in rows}
     counts = [row.values["visitors"].value or 0 for row in rows]

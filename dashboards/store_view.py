@@ -21,7 +21,7 @@ FIGURES: Final = (
     ("conversion", N_("Conversion")),
     ("net_sales", N_("Net sales")),
     ("transactions", N_("Transactions")),
-    ("atv", N_("Average transaction")),
+    ("atv", N_("Average sale")),
     ("sales_per_visitor", N_("Sales per visitor")),
     ("member_share", N_("Member share")),
 )
@@ -139,12 +139,12 @@ def _figure(slug: str, label: str, live: LiveView, fmt: Formats, locale: Locale)
         text=written(now, fmt, live.currency),
         delta=delta,
         before=beside,
-        note=_note(slug, now, live, fmt, locale),
+        note=_note(slug, now, fmt, locale),
         missing=now.value is None,
     )
 
 
-def _note(slug: str, now: KpiValue, live: LiveView, fmt: Formats, locale: Locale) -> str:
+def _note(slug: str, now: KpiValue, fmt: Formats, locale: Locale) -> str:
     gettext = translations(locale).gettext
     if now.value is None:
         return gettext(reason(now.withheld).long)

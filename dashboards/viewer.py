@@ -19,7 +19,7 @@ STORE_READERS: Final[tuple[Role, ...]] = ("admin", "hq", "region", "manager")
 MEMBER_READERS: Final[tuple[Role, ...]] = ("admin", "hq", "region", "manager", "desk")
 
 
-class SignInNeeded(Exception):  # noqa: N818  not a failure: it says where to go
+class SignInNeeded(Exception):
     """Nobody is signed in; `address` is the sign-in page, knowing the way back."""
 
     def __init__(self, path: str) -> None:

@@ -1,7 +1,7 @@
-"""A small chain for the tests of pages: three shops or more, some weeks of history, one outage, members, four people.
+"""A small chain for tests of pages: three shops or more, some weeks of history, one outage, members, five people.
 
-Everything follows from the seed of one random generator and from the moment that counts as now, so a page shows the same
-figures in every run.
+Everything follows from the seed of one random generator and from the moment that counts as now, so a page shows the
+same figures in every run.
 """
 
 import math
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -162,7 +163,9 @@ def _history(
             with cursor.copy(f"COPY {table} FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
-        columns = "store_id, receipt_no, kind, channel, at, currency, gross, units, member_id, content_hash, received_at"
+        columns = (
+            "store_id, receipt_no, kind, channel, at, currency, gross, units, member_id, content_hash, received_at"
+        )
         with cursor.copy(f"COPY receipt ({columns}) FROM STDIN") as copy:
             for row in receipts:
                 copy.write_row(row)
@@ -185,7 +188,7 @@ def _statuses(services: Services, store_ids: list[str], now: datetime) -> None:
     """What the boxes said last: all is well, but for the third shop's camera."""
     with services.db.transaction() as conn:
         for store_id in store_ids:
-            state = "dark" if store_id == "S03" else "ok"
+            state: Literal["ok", "dark"] = "dark" if store_id == "S03" else "ok"
             status = Status(
                 device=f"box-{store_id}",
                 online=True,

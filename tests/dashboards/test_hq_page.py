@@ -46,7 +46,7 @@ def test_figures_are_those_of_the_report(as_user: Callable[[str], httpx.Client],
 def test_a_store_watched_too_little_has_a_reason_and_no_change(as_user: Callable[[str], httpx.Client]) -> None:
     rows = dict(_table(as_user("hq").get("/hq").text))
     cells = rows[NAMES["S02"]]
-    assert "Doors not watched enough" in cells
+    assert "Low coverage" in cells
     assert "coverage" in cells[0], "the change of a half-seen count is not shown"
     assert "%" in rows[NAMES["S01"]][0]
 

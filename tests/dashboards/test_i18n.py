@@ -23,8 +23,8 @@ def _entries(locale: str) -> dict[str, Message]:
     }
 
 
-def _forms(text: str | tuple[str, ...] | list[str]) -> list[str]:
-    return list(text) if isinstance(text, (tuple, list)) else [text]
+def _forms(text: str | tuple[str, ...] | list[str] | None) -> list[str]:
+    return list(text) if isinstance(text, (tuple, list)) else [text or ""]
 
 
 def test_something_is_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""What every answer tells a browser, what files are served, and that errors are pages for people and JSON for programs."""
+"""What every answer tells a browser, which files are served, and that people get errors as pages, programs as JSON."""
 
 import gzip
 import re
@@ -14,9 +14,7 @@ PAGES = [("manager", "/stores/S01"), ("hq", "/hq"), ("hq", "/styleguide"), ("des
 
 
 @pytest.mark.parametrize(("username", "path"), PAGES)
-def test_pages_are_locked_down_and_never_kept(
-    as_user: Callable[[str], httpx.Client], username: str, path: str
-) -> None:
+def test_pages_are_locked_down_and_never_kept(as_user: Callable[[str], httpx.Client], username: str, path: str) -> None:
     answer = as_user(username).get(path)
     assert answer.status_code == 200
     policy = answer.headers["content-security-policy"]
