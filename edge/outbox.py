@@ -23,21 +23,19 @@ from edge.dating import dated, from_micros, micros, placeholder, renumbered
 from edge.outbox_batch import Held, read_batch
 from edge.outbox_buffer import Buffer
 from edge.outbox_care import date_waiting, drop_oldest_acked, make_room, purge
+from edge.outbox_epochs import Epoch, Epochs, Lane
 from edge.outbox_store import CorruptStore, EpochRow, RecordRow, Store, StoreInUse, is_corrupt, put_aside, salvage
 from wire import messages
 from wire.messages import CameraState, Coverage, Crossing, Record, Tag, Tally
 
 log = logging.getLogger(__name__)
 
-Lane = Literal["live", "backlog"]
-LANES: Final[tuple[Lane, ...]] = ("live", "backlog")
 #: How often the disk is tried again while it fails, and the file is looked after while nothing happens (seconds).
 RETRY_S: Final = 1.0
 TEND_S: Final = 5.0
 _PURGE_EVERY_S: Final = 600.0
 _ROOM_EVERY_S: Final = 60.0
 _PROBE_EVERY_S: Final = 3600.0
-_TAGS: Final[dict[str, Tag]] = {"staff": "staff", "child": "child", "cart": "cart"}
 
 
 class OutboxError(RuntimeError):
@@ -55,26 +53,6 @@ class Waiting:
 
     count: int
     since: float | None
-
-
-class _Epoch:
-    """An epoch's row and what only this process knows of it.
-
-    Attributes:
-        frontier: highest number handed out since the last rewind; no acknowledgement counts beyond it.
-        unsaved: the row is ahead of the disk's.
-        again: what is owed was acknowledged before, and is sent once more because the server may have lost it.
-    """
-
-    def __init__(self, row: EpochRow) -> None:
-        self.row = row
-        self.frontier = row.sent_through
-        self.unsaved = False
-        self.again = False
-
-    @property
-    def owed(self) -> int:
-        return self.row.last_seq - self.row.acked
 
 
 class Outbox:
@@ -120,11 +98,9 @@ class Outbox:
         # Guards all below. A camera's thread takes it only when each append is committed at once.
         self._lock = threading.RLock()
         self._store: Store | None = None
-        self._epochs: dict[str, _Epoch] = {}
-        self._live: _Epoch | None = None
+        self._epochs = Epochs()
         self._boot = 0
         self._boot_zero: datetime | None = None
-        self._gone: dict[str, EpochRow] = {}
         self._lost = 0
         self._problems: dict[Literal["disk", "file", "room", "clock"], str] = {}
         self._since: float | None = None
@@ -140,34 +116,19 @@ class Outbox:
 
     def append_crossing(self, camera: str, crossing: models.Crossing, when: Moment) -> None:
         """Take one crossing seen by `camera`."""
-        self.append(
-            Crossing(
-                seq=1,
-                at=when.at or placeholder(when.uptime),
-                camera=camera,
-                line=crossing.line_id,
-                direction=crossing.direction,
-                track=crossing.track_id,
-                confidence=round(min(max(crossing.confidence, 0.0), 1.0), 3),
-                group=crossing.group,
-                tags=tuple(sorted({_TAGS[tag] for tag in crossing.tags if tag in _TAGS})),
-            ),
-            when.uptime if when.at is None else None,
-        )
+        self.append(crossing_record(camera, crossing, when), when.uptime if when.at is None else None)
 
     def append_coverage(self, camera: str, minute: Moment, *, seconds: float, frames: int, state: CameraState) -> None:
         """Take what was watched of `camera` in the minute that began at `minute`."""
-        self.append(
-            Coverage(
-                seq=1,
-                minute=minute.at or placeholder(minute.uptime),
-                camera=camera,
-                seconds=round(min(max(seconds, 0.0), 60.0), 1),
-                frames=frames,
-                state=state,
-            ),
-            minute.uptime if minute.at is None else None,
+        record = Coverage(
+            seq=1,
+            minute=minute.at or placeholder(minute.uptime),
+            camera=camera,
+            seconds=round(min(max(seconds, 0.0), 60.0), 1),
+            frames=frames,
+            state=state,
         )
+        self.append(record, minute.uptime if minute.at is None else None)
 
     def append(self, record: Record, undated: float | None = None) -> None:
         """Take a record; its number is given when it is written.
@@ -215,8 +176,7 @@ class Outbox:
 
     def _write(self, store: Store) -> bool:
         """One transaction: records get their numbers. Whether there were any."""
-        drafts, live = self._buffer.peek(), self._live
-        unsaved = [epoch for epoch in self._epochs.values() if epoch.unsaved]
+        drafts, live, unsaved = self._buffer.peek(), self._epochs.live, self._epochs.unsaved
         if live is None or not (drafts or unsaved):
             return False
         last, rows = live.row.last_seq, []
@@ -254,7 +214,7 @@ class Outbox:
     def waiting(self, lane: Lane) -> Waiting:
         """What a lane has to send; a backlog never waits for more."""
         with self._lock:
-            epoch = self._lane(lane)
+            epoch = self._epochs.lane(lane)
             if epoch is None:
                 return Waiting(0, None)
             return Waiting(epoch.owed, self._since if lane == "live" else float("-inf"))
@@ -266,7 +226,7 @@ class Outbox:
         does not let us note it.
         """
         with self._lock:
-            epoch = self._lane(lane)
+            epoch = self._epochs.lane(lane)
             if epoch is None or self._store is None:
                 return None
             try:
@@ -283,82 +243,56 @@ class Outbox:
                 self._failed(error)
                 return None
             if held is None and self._store.oldest(epoch.row.ordinal) is None:
-                self._gave_up(epoch)
+                self._lost += (lost := epoch.give_up())
+                if lost:
+                    log.error("outbox: %d records of epoch %s are gone from the disk", lost, epoch.row.epoch)
             if lane == "live":
                 self._since = None if held is None or held.records[-1].seq == epoch.row.last_seq else self._since
             return held
 
-    def _gave_up(self, epoch: _Epoch) -> None:
-        """Nothing is held of what an epoch owes: it was purged after an acknowledgement, or it is lost."""
-        if not epoch.again:
-            self._lost += epoch.owed
-            log.error("outbox: %d records of epoch %s are gone from the disk", epoch.owed, epoch.row.epoch)
-        epoch.row.acked, epoch.again, epoch.unsaved = epoch.row.last_seq, False, True
-
-    def _lane(self, lane: Lane) -> _Epoch | None:
-        if lane == "live":
-            return self._live if self._live is not None and self._live.owed else None
-        return next((each for each in self._epochs.values() if each is not self._live and each.owed), None)
-
     def acknowledge(self, epoch: str, seq: int) -> bool:
         """The server has committed `epoch` up to `seq`. Whether that was news; it never goes back."""
         with self._lock:
-            found = self._epochs.get(epoch)
+            found = self._epochs.find(epoch)
             if found is None:
-                self._found_again(epoch, seq)
+                self._lost -= self._epochs.found_again(epoch, seq)
                 return False
-            through = min(seq, found.frontier)
-            if through <= found.row.acked:
+            if not found.acknowledge(seq):
                 return False
             # What the server has stays acknowledged even if this disk can't note it: noting it later costs nothing.
-            found.row.acked = through
-            found.unsaved = True
-            found.again = found.again and found.owed > 0
-            if self._store is not None:
-                try:
-                    with self._store.transaction():
-                        self._store.save_epoch(found.row)
-                        self._store.add_ack(found.row.ordinal, through, micros(self._now()))
-                    found.unsaved = False
-                except sqlite3.Error as error:
-                    self._failed(error)
+            self._save(found, lambda store: store.add_ack(found.row.ordinal, found.row.acked, micros(self._now())))
             return True
-
-    def _found_again(self, epoch: str, seq: int) -> None:
-        """A record counted as lost with a corrupt file had been sent before, and the server has it."""
-        row = self._gone.get(epoch)
-        if row is not None and seq > row.acked:
-            through = min(seq, row.sent_through)
-            self._lost -= max(0, through - row.acked)
-            row.acked = max(row.acked, through)
 
     def rewind(self, epoch: str, seq: int) -> bool:
         """The server wants `epoch` again from `seq`, as far as it is held. Whether that changed anything."""
         with self._lock:
-            found = self._epochs.get(epoch)
+            found = self._epochs.find(epoch)
             if found is None:
                 log.warning("outbox: asked to send epoch %s again, which is no longer held", epoch)
                 return False
-            if found is self._live:
+            if found is self._epochs.live:
                 self._since = float("-inf")
-            target = max(0, seq - 1)
-            if target >= found.row.acked:
+            told = found.again
+            if not found.rewind(seq):
                 return False
             log.warning("outbox: the server lost epoch %s from %d; sending it again", epoch, seq)
-            found.row.acked = found.frontier = target
-            told, found.again, found.unsaved = found.again, True, True
+            self._save(found, lambda store: store.forget_acks(found.row.ordinal, seq))
             if not told:
                 # It may have lost finished epochs too, which would never show it.
                 self._probe()
-            if self._store is not None:
-                try:
-                    with self._store.transaction():
-                        self._store.save_epoch(found.row)
-                        self._store.forget_acks(found.row.ordinal, seq)
-                    found.unsaved = False
-                except sqlite3.Error as error:
-                    self._failed(error)
             return True
+
+    def _save(self, epoch: Epoch, note: Callable[[Store], None]) -> None:
+        """Keep an epoch's row and what goes with it; if the disk does not take them, the row goes with a later commit."""
+        if self._store is None:
+            return
+        try:
+            with self._store.transaction():
+                self._store.save_epoch(epoch.row)
+                note(self._store)
+            epoch.unsaved = False
+        except sqlite3.Error as error:
+            self._failed(error)
 
     def probe(self) -> None:
         """Send the last record of every finished epoch once more.
@@ -370,14 +304,9 @@ class Outbox:
             self._probe()
 
     def _probe(self) -> None:
-        if self._store is None:
-            return
-        for epoch in self._epochs.values():
-            if epoch is self._live or epoch.owed:
-                continue
-            last = self._store.newest(epoch.row.ordinal)
-            if last is not None and last.seq == epoch.row.last_seq:
-                epoch.row.acked, epoch.again = last.from_seq - 1, True
+        if self._store is not None:
+            for epoch in self._epochs.finished():
+                epoch.probe(self._store.newest(epoch.row.ordinal))
 
     # -- epochs and state ------------------------------------------------------------------------------------------
 
@@ -397,20 +326,21 @@ class Outbox:
             known = store.meta("known_us")
             self._boot = store.add_boot(self._clock.boot_id, known or None)
             row = store.add_epoch(uuid.uuid4().hex, self._boot)
-        self._live = self._epochs[row.epoch] = _Epoch(row)
+        self._epochs.begin(row)
         self._since = None
 
     @property
     def epoch(self) -> str | None:
         """The live epoch; None while no file could be opened."""
         with self._lock:
-            return None if self._live is None else self._live.row.epoch
+            live = self._epochs.live
+            return None if live is None else live.row.epoch
 
     @property
     def pending(self) -> int:
         """Records not yet acknowledged, in memory or on disk."""
         with self._lock:
-            return len(self._buffer) + sum(epoch.owed for epoch in self._epochs.values())
+            return len(self._buffer) + self._epochs.owed
 
     @property
     def lost(self) -> int:
@@ -451,7 +381,7 @@ class Outbox:
                 self._put_aside(str(error))
                 store = Store(self.path)
             self._lost += store.meta("lost")
-            self._epochs = {row.epoch: _Epoch(row) for row in store.epochs()}
+            self._epochs = Epochs(store.epochs(), self._epochs.gone)
             self._new_epoch(store)
         except StoreInUse as error:
             raise OutboxError(
@@ -470,15 +400,13 @@ class Outbox:
         if self._store is not None:
             self._store.close()
             self._store = None
-            rows: list[EpochRow] | None = [epoch.row for epoch in self._epochs.values()]
+            rows: list[EpochRow] | None = self._epochs.rows
         else:
             known = salvage(self.path)
             rows = None if known is None else known[0]
             self._lost += 0 if known is None else known[1]
         aside = put_aside(self.path)
-        self._epochs, self._live = {}, None
-        for row in rows or []:
-            self._gone[row.epoch] = row
+        self._epochs = self._epochs.given_up(rows or [])
         gone = sum(row.last_seq - row.acked for row in rows or [])
         self._lost += gone
         number = "an unknown number of" if rows is None else str(gone)
@@ -526,7 +454,7 @@ class Outbox:
             self._purge(store)
         if now >= self._next_room or "room" not in self._problems:
             self._next_room = now + _ROOM_EVERY_S
-            if make_room(store, [epoch.row for epoch in self._epochs.values()], self.quota_bytes):
+            if make_room(store, self._epochs.rows, self.quota_bytes):
                 self._problems.pop("room", None)
             else:
                 self._problems["room"] = "the outbox is over its quota and nothing in it can be folded any further"
@@ -539,10 +467,9 @@ class Outbox:
         now = moment(self._clock).at
         if now is None:
             return
-        if self._live is not None:
-            purge(store, micros(now - self._keep_acked), self._live.row.ordinal)
-            held = {row.epoch for row in store.epochs()}
-            self._epochs = {name: epoch for name, epoch in self._epochs.items() if name in held}
+        if self._epochs.live is not None:
+            purge(store, micros(now - self._keep_acked), self._epochs.live.row.ordinal)
+            self._epochs.keep(row.epoch for row in store.epochs())
 
     def _date(self, store: Store) -> None:
         """Date what waited for the clock: this boot's records exactly, those of boots that never knew by bounds."""
@@ -554,3 +481,21 @@ class Outbox:
         if self._boot_zero is None:
             date_waiting(store, self._boot, zero)
             self._boot_zero = zero
+
+
+_TAGS: Final[dict[str, Tag]] = {"staff": "staff", "child": "child", "cart": "cart"}
+
+
+def crossing_record(camera: str, crossing: models.Crossing, when: Moment) -> Crossing:
+    """A crossing as it goes over the wire, but for its number, and its date where that is not known."""
+    return Crossing(
+        seq=1,
+        at=when.at or placeholder(when.uptime),
+        camera=camera,
+        line=crossing.line_id,
+        direction=crossing.direction,
+        track=crossing.track_id,
+        confidence=round(min(max(crossing.confidence, 0.0), 1.0), 3),
+        group=crossing.group,
+        tags=tuple(sorted({_TAGS[tag] for tag in crossing.tags if tag in _TAGS})),
+    )

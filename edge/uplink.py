@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from edge.clock import Clock, moment
-from edge.outbox import LANES, Lane, Outbox
+from edge.outbox import Outbox
+from edge.outbox_epochs import LANES, Lane
 from edge.transport import Closed, Event, Opened, Received, Settled, Transport
 from wire import messages
 from wire.messages import Ack, CameraStatus, Config, Refusal, Rewind, Status, WireError

@@ -14,8 +14,9 @@ import pytest
 
 from edge.folding import fold
 from edge.models import Crossing
-from edge.outbox import LANES, Outbox, OutboxError
+from edge.outbox import Outbox, OutboxError
 from edge.outbox_batch import Held
+from edge.outbox_epochs import LANES
 from tests.fixtures.edge_time import NOON, FakeClock
 from tests.fixtures.wait import wait_until
 from wire import messages

@@ -17,7 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from edge.folding import start_of
 from edge.models import Crossing
-from edge.outbox import LANES, Outbox
+from edge.outbox import Outbox
+from edge.outbox_epochs import LANES
 from tests.fixtures.edge_time import NOON, FakeClock
 from wire import messages
 from wire.messages import Ack, Batch, Coverage, Reply, Rewind, Tally
