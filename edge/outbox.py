@@ -283,7 +283,7 @@ class Outbox:
             return True
 
     def _save(self, epoch: Epoch, note: Callable[[Store], None]) -> None:
-        """Keep an epoch's row and what goes with it; if the disk does not take them, the row goes with a later commit."""
+        """Keep an epoch's row and what goes with it; if the disk can't take them now, a later commit has the row."""
         if self._store is None:
             return
         try:
