@@ -16,15 +16,25 @@ from dataclasses import dataclass, field, replace
 from edge.geometry import Box, Segment, anchor_point, default_anchor, in_heights
 from edge.models import Crossing, Direction, Line, Mounting, Point, Track
 
+#: Sightings over which a body that touches the border must keep its extent.
+_STEADY = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterParams:
     """How sure a crossing must be. Distances are in frame heights, times in seconds.
 
     Attributes:
-        band: half-width of the hysteresis band around a line.
+        band: half-width of the hysteresis band around a line, at most.
+        band_share: half-width of the band as a share of the body's height: a small body far off wavers less, and has
+            less room to come clear of a line.
+        least_band: half-width of the band, at least.
         settle_hits: sightings beyond the band on the far side before a crossing counts at once.
-        border: a box's side this near the picture's border (fraction of the frame) is cut off there.
+        border: a box's side this near the picture's border (fraction of the frame) touches it.
+        whole_width: share of its fullest width that a body touching a side border must show, and have shown for the
+            last sightings, to be evidence; below it the border cuts it off and its middle moves by itself.
+        whole_height: the same for heights at the upper and lower border; less, for a body without its legs still has
+            its middle where it was.
         gone_s: a track not reported for this long has ended.
         stitch_s: how long after a track was lost near a line another may take up its path.
         stitch_reach: how far from where it was lost, or expected, the other may begin.
@@ -35,8 +45,12 @@ class CounterParams:
     """
 
     band: float = 0.03
+    band_share: float = 0.1
+    least_band: float = 0.015
     settle_hits: int = 2
     border: float = 0.008
+    whole_width: float = 0.85
+    whole_height: float = 0.6
     gone_s: float = 1.5
     stitch_s: float = 1.5
     stitch_reach: float = 0.15
@@ -91,6 +105,7 @@ class _Walker:
     passages: list[_Passage]
     seen: deque[_Seen]
     reported_at: float
+    fullest: Point = (0.0, 0.0)
     stitched: bool = False
 
 
@@ -212,17 +227,19 @@ class Counter:
     def _follow(self, walker: _Walker, seen: _Seen) -> list[Crossing]:
         """Take one sighting into every line's passage."""
         walker.seen.append(seen)
+        width, height = seen.box[2] - seen.box[0], seen.box[3] - seen.box[1]
+        walker.fullest = (max(walker.fullest[0], width), max(walker.fullest[1], height))
         found: list[Crossing] = []
         for number, (line, segment) in enumerate(zip(self._lines, self._segments, strict=True)):
-            if self._cut_off(segment, seen.box):
+            if self._cut_off(segment, walker):
                 continue
             passage = walker.passages[number]
-            self._step(passage, segment, seen.time_s, self._anchor(line, seen.box))
+            self._step(passage, segment, seen.time_s, self._anchor(line, seen.box), self._band(seen.box))
             if passage.beyond >= self._params.settle_hits:
                 found += self._settle(walker, number, 1.0)
         return found
 
-    def _step(self, passage: _Passage, segment: Segment, time_s: float, point: Point) -> None:
+    def _step(self, passage: _Passage, segment: Segment, time_s: float, point: Point, band: float) -> None:
         depth, before = segment.depth(point), passage.last
         if before is not None:
             meeting = segment.meeting(before[1], point)
@@ -231,7 +248,7 @@ class Counter:
                 way = 1 if depth > 0 else -1
                 passage.cuts.append(_Cut(moment, meeting.along * segment.length, way))
         passage.last = (time_s, point)
-        if abs(depth) <= self._params.band:
+        if abs(depth) <= band:
             return
         side = 1 if depth > 0 else -1
         if passage.side in (0, side):
@@ -239,6 +256,11 @@ class Counter:
             passage.cuts.clear()
         else:
             passage.beyond += 1
+
+    def _band(self, box: Box) -> float:
+        """Half-width of the band for a body: a larger body's box wavers more."""
+        params = self._params
+        return min(params.band, max(params.least_band, params.band_share * (box[3] - box[1])))
 
     def _settle(self, walker: _Walker, number: int, confidence: float) -> list[Crossing]:
         """The person is now on the other side; that is a crossing if the way there led through the segment."""
@@ -303,12 +325,20 @@ class Counter:
         groups.append(_Group(person, cut.time_s, cut.time_s, cut.at))
         return person
 
-    def _cut_off(self, segment: Segment, box: Box) -> bool:
-        """Whether the picture cuts this box off so that its anchor says nothing about crossing this line."""
-        border = self._params.border
-        if segment.mostly_horizontal:
-            return box[0] <= border or box[2] >= 1 - border
-        return box[1] <= border or box[3] >= 1 - border
+    def _cut_off(self, segment: Segment, walker: _Walker) -> bool:
+        """Whether the picture cuts this body off so that its anchor says nothing about crossing this line.
+
+        What matters are the borders that someone walking along the line comes to. A body may touch one all the way
+        (a narrow passage seen from above); it is cut off only if it shows less than it did or will.
+        """
+        axis = 0 if segment.mostly_horizontal else 1
+        box = walker.seen[-1].box
+        if box[axis] > self._params.border and box[axis + 2] < 1 - self._params.border:
+            return False
+        extents = [seen.box[axis + 2] - seen.box[axis] for seen in list(walker.seen)[-_STEADY:]]
+        share = self._params.whole_height if axis else self._params.whole_width
+        least = share * max(walker.fullest[axis], *extents)
+        return len(extents) < _STEADY or min(extents) < least
 
     def _anchor(self, line: Line, box: Box) -> Point:
         return in_heights(anchor_point(box, line.anchor or "centre"), self._aspect)

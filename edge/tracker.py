@@ -28,9 +28,11 @@ class TrackerParams:
     """How people move and how sure we want to be. Sizes are body sizes: see `walk`.
 
     Attributes:
-        walk: usual walking speed in body sizes per second; a body is its box's height when seen obliquely and the
-            square root of its box's area when seen from above.
+        walk: how much walking speeds differ, and change within a second, in body sizes per second (one standard
+            deviation); a body is its box's height when seen obliquely and the square root of its box's area when
+            seen from above.
         fastest: the fastest anyone is believed to move, in the same unit.
+        farthest: the farthest from where they are expected that anyone is looked for, in body sizes.
         overhead: whether a body's size is taken from area rather than height.
         smallest: smallest body size used for gates, in frame heights, so that a fragment of a body does not close them.
         high_score: detections from here on may start and hold a track; weaker ones can only continue one.
@@ -41,22 +43,25 @@ class TrackerParams:
         merge_s: how long a track may be carried inside a box shared with another, seconds.
         established_s: how long someone must have been followed to be carried so, seconds.
         roomy: a box this many times the area of the body it is matched to has room for another.
+        crowd_trust: how many times less exact a box is that touches another: they hide each other, or were one blob.
         jitter: standard deviation of a detector's box, in body sizes.
     """
 
-    walk: float = 0.8
+    walk: float = 0.5
     fastest: float = 2.5
+    farthest: float = 2.0
     overhead: bool = False
     smallest: float = 0.08
     high_score: float = 0.5
     low_score: float = 0.1
     confirm_hits: int = 3
     tentative_s: float = 0.3
-    lost_s: float = 1.5
+    lost_s: float = 1.0
     merge_s: float = 3.0
     established_s: float = 0.4
     roomy: float = 1.25
-    jitter: float = 0.05
+    crowd_trust: float = 2.0
+    jitter: float = 0.03
 
     @classmethod
     def for_mounting(cls, mounting: Mounting) -> "TrackerParams":
@@ -204,7 +209,7 @@ class Tracker:
         sizes = (self._sizes(states)[:, None] + self._sizes(measured)[None, :]) / 2
         off = np.linalg.norm(states[:, None, :2] - measured[None, :, :2], axis=2)
         moved = np.linalg.norm(last[:, None, :] - measured[None, :, :2], axis=2)
-        gate = 0.5 * sizes + 3.0 * spreads[:, None]
+        gate = np.minimum(0.5 * sizes + 3.0 * spreads[:, None], params.farthest * sizes)
         reach = 0.5 * sizes + params.fastest * sizes * gaps[:, None]
         shape = np.minimum(states[:, None, 2:], measured[None, :, 2:]) / np.maximum(
             np.maximum(states[:, None, 2:], measured[None, :, 2:]), 1e-6
@@ -238,6 +243,7 @@ class Tracker:
                 if roomy and _share_inside(body.filter.state, measured[row]) >= 0.6:
                     sharers.setdefault(row, []).append(body)
                     break
+        crowded = _touching(measured, 0.01)
         readings: list[_Reading] = []
         for body, row in matches:
             if row in sharers:
@@ -247,7 +253,7 @@ class Tracker:
                     readings.append(_Reading(each, row, part, trust=2.5))
             else:
                 body.merged_at = None
-                readings.append(_Reading(body, row, measured[row]))
+                readings.append(_Reading(body, row, measured[row], params.crowd_trust if crowded[row] else 1.0))
         return readings
 
     def _take(self, readings: Sequence["_Reading"], found: "_Found", now: float) -> None:
@@ -368,6 +374,14 @@ def _overlaps(first: Vector, second: Vector) -> Vector:
     shared = np.clip(high - low, 0.0, None).prod(axis=-1)
     union = a[..., 2:].prod(axis=-1) + b[..., 2:].prod(axis=-1) - shared
     return np.asarray(shared / np.maximum(union, 1e-9), np.float64)
+
+
+def _touching(boxes: Vector, gap: float) -> NDArray[np.bool_]:
+    """Which of the centre-size boxes (n, 4) overlap another or come as near as `gap`; shape (n,)."""
+    apart = np.abs(boxes[:, None, :2] - boxes[None, :, :2])
+    reach = (boxes[:, None, 2:] + boxes[None, :, 2:]) / 2 + gap
+    near = np.asarray((apart <= reach).all(axis=2), np.bool_)
+    return np.asarray(near.sum(axis=1) > 1, np.bool_)  # everyone touches themselves
 
 
 def _share_inside(inner: Vector, outer: Vector) -> float:

@@ -1,6 +1,6 @@
 """The counter as a table of situations: one row a situation, each a way in which counters go wrong."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import assume, given, settings
@@ -31,7 +31,7 @@ class Situation:
     due: tuple[int, int]
     line: Line = DOOR
     aspect: float = 1.0
-    params: CounterParams = field(default_factory=CounterParams)
+    params: CounterParams | None = None
 
 
 def jitter(around: float, size: float, times: int) -> list[Point]:
@@ -125,8 +125,11 @@ SITUATIONS = [
         Walk(1, [*path(BELOW, ABOVE), *path(ABOVE, (0.99, 0.3))])
     ], (1, 0), WIDE),
     Situation("leaves by the top, over an upright line's height", [
-        Walk(1, [*path((0.4, 0.5), (0.4, 0.06)), *path((0.45, 0.04), (0.6, 0.03), step=0.01)])
+        Walk(1, [*path((0.4, 0.5), (0.4, 0.06)), *path((0.45, 0.0), (0.6, 0.0), step=0.01)])
     ], (0, 0), replace(UPRIGHT, start=(0.5, 0.0))),
+    Situation("touches the side border all the way, as wide as ever", [
+        Walk(1, path((0.05, 0.9), (0.05, 0.1)), size=(0.1, 0.1))
+    ], (1, 0), WIDE),
     Situation("wide picture: the band is as wide beside an upright line", [
         Walk(1, [*path((0.3, 0.5), (0.5, 0.5)), *[(0.514, 0.5)] * 9])
     ], (0, 0), UPRIGHT, 2.0),
@@ -134,8 +137,14 @@ SITUATIONS = [
         Walk(1, [*path((0.3, 0.5), (0.5, 0.5)), *[(0.52, 0.5)] * 9])
     ], (1, 0), UPRIGHT, 2.0),
     Situation("narrow band asked for", [Walk(1, [*path(BELOW, (0.5, 0.5)), *[(0.5, 0.485)] * 9])], (1, 0), DOOR, 1.0,
-              CounterParams(band=0.01)),
+              CounterParams(band=0.01, least_band=0.01)),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("height", "due"), [(0.1, 1), (0.16, 1), (0.24, 0), (0.6, 0)])
+def test_band_is_narrower_for_small_bodies_far_off(height: float, due: int) -> None:
+    walk = Walk(1, [*path(BELOW, (0.5, 0.5)), *[(0.5, 0.48)] * 9], size=(0.06, height))
+    assert len(count([walk], [DOOR], params=CounterParams())) == due
 
 
 @pytest.mark.parametrize("case", SITUATIONS, ids=lambda case: case.name)

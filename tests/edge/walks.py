@@ -73,7 +73,11 @@ def count(
     params: CounterParams | None = None,
     after: int = 0,
 ) -> list[Crossing]:
-    """What the counter makes of some walks, `after` empty frames and the end of the stream."""
+    """What the counter makes of some walks, `after` empty frames and the end of the stream.
+
+    Without `params` the band is 0.03 for every body, small as they are here.
+    """
+    params = params or CounterParams(least_band=0.03)
     walks = list(walks)
     counter = Counter(lines, mounting=mounting, aspect=aspect, params=params)
     found: list[Crossing] = []
