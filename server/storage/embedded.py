@@ -32,10 +32,9 @@ _LOG_KEPT: Final = 4 * 1024 * 1024
 
 #: Survives power loss, as PostgreSQL does by default.
 DURABLE: Final[Mapping[str, str]] = {}
-#: For tests: nothing waits for the disk, and a power cut would cost the database.
+#: For tests: nothing waits for the disk. Killed processes still lose nothing; a power cut would cost the database.
 FAST: Final[Mapping[str, str]] = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",

@@ -1,9 +1,7 @@
 """The worker between a real broker and a real database, with each of them taken away for a while."""
 
 import os
-import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +18,7 @@ from server.ingest.link import BrokerAddress
 from server.ingest.models import Incoming
 from server.ingest.service import IngestService
 from server.ingest.worker import IngestWorker
-from server.storage.embedded import FAST, EmbeddedPostgres
-from server.storage.migrate import migrate
+from server.storage.embedded import EmbeddedPostgres
 from server.storage.pool import Database
 from tests.fixtures.broker import SERVER_PASSWORD
 from tests.fixtures.wait import wait_until
@@ -217,20 +214,6 @@ def test_a_killed_broker_costs_nothing(db: Database, broker: EmbeddedBroker, box
         broker.start()
         boxes["door-1"].send_until_acked(door.batch([crossing(2)]), 2)
     assert scalar(db, "SELECT count(*) FROM crossing") == 2
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL that a test may stop; made durable enough to be killed."""
-    folder = Path(tempfile.mkdtemp(prefix="doorline-test-"))
-    folder.chmod(0o711)
-    server = EmbeddedPostgres(folder / "postgres", settings=FAST)
-    try:
-        migrate(server.start().dsn)
-        yield server
-    finally:
-        server.remove()
-        shutil.rmtree(folder)
 
 
 def test_a_database_away_slows_intake_and_loses_nothing(
