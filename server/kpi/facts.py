@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from server.kpi.models import DayFacts, Facts, HourFacts, Occupancy, QuarterFacts
+from server.kpi.models import EMPTY, DayFacts, Facts, HourFacts, Occupancy, QuarterFacts
 from server.stores.calendar import QUARTER, StoreCalendar
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -141,10 +141,11 @@ def build(inputs: DayInputs) -> DayFacts:
     """The facts of one business day up to a moment, by quarter hour, hour and in all."""
     start, end = inputs.calendar.bounds(inputs.day)
     until = max(start, min(end, inputs.as_of))
-    opened = [quarter for quarter in inputs.calendar.open_quarters(inputs.day) if quarter < until]
+    all_open = inputs.calendar.open_quarters(inputs.day)
+    opened = [quarter for quarter in all_open if quarter < until]
     quarters = _quarters(inputs, start, until, opened)
     by_start = {quarter.start: quarter for quarter in quarters}
-    all_open = set(inputs.calendar.open_quarters(inputs.day))
+    ever_open = set(all_open)
     hours = []
     last = Occupancy()
     for hour in inputs.calendar.hours(inputs.day):
@@ -155,7 +156,7 @@ def build(inputs: DayInputs) -> DayFacts:
             HourFacts(
                 start=hour.start,
                 local=hour.local,
-                is_open=any(quarter in all_open for quarter in hour.quarters),
+                is_open=not ever_open.isdisjoint(hour.quarters),
                 facts=Facts.total(quarter.facts for quarter in own),
                 occupancy=last if own else Occupancy(),
             )
@@ -225,7 +226,12 @@ def _quarters(inputs: DayInputs, start: datetime, until: datetime, opened: Seque
         lowest = min(lowest, net)
         inside = net - lowest
         built.append(
-            QuarterFacts(quarter, quarter in is_open, Facts(**sums), Occupancy(inside, inside, -lowest))  # type: ignore[arg-type]
+            QuarterFacts(
+                quarter,
+                quarter in is_open,
+                Facts(**sums) if any(sums.values()) else EMPTY,  # type: ignore[arg-type]
+                Occupancy(inside, inside, -lowest),
+            )
         )
         quarter += QUARTER
     return built

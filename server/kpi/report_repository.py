@@ -139,7 +139,7 @@ def groups(conn: Connection, scope: Scope, asked: Asked) -> list[Group]:
         columns=sql.SQL(", ").join(
             [
                 *by,
-                sql.SQL("count(*), array_agg(DISTINCT s.currency)"),
+                sql.SQL("count(*), min(s.currency), max(s.currency)"),
                 sql.SQL("max(d.occupancy), max(d.occupancy_peak), max(d.drift)"),
                 *map(_sum, names),
             ]
@@ -152,16 +152,16 @@ def groups(conn: Connection, scope: Scope, asked: Asked) -> list[Group]:
     width = len(asked.by)
     found = []
     for row in conn.execute(statement, _parameters(scope, asked)):
-        periods, currencies, now, peak, drift = row[width : width + 5]
+        periods, currency, other_currency, now, peak, drift = row[width : width + 6]
         if not periods:
             continue  # grouped by nothing, no rows still give one
         found.append(
             Group(
                 labels=tuple(row[:width]),
-                facts=Facts(**dict(zip(names, row[width + 5 :], strict=True))),
+                facts=Facts(**dict(zip(names, row[width + 6 :], strict=True))),
                 occupancy=Occupancy(now, peak, drift) if periods == 1 else None,
                 periods=periods,
-                currencies=frozenset(currencies),
+                currencies=frozenset((currency, other_currency)),
             )
         )
     return found
