@@ -199,12 +199,8 @@ class LiveSource(VideoSource):
         self._index = 0
         self._state: SourceState = "offline"
         self._message = f"{name}: connecting"
-        self._reader = self._new_reader()
-
-    def _new_reader(self) -> "_Reader":
-        reader = _Reader(self, self._opener)
-        reader.start()
-        return reader
+        self._reader = _Reader(self, opener)
+        self._reader.start()
 
     def read(self, timeout_s: float | None = None) -> Frame | None:
         """The newest frame not yet given; also the moment at which a silent stall is noticed."""
@@ -227,7 +223,8 @@ class LiveSource(VideoSource):
             self._state = "stalled" if self._reader.connected else "offline"
             self._message = f"{self._name}: nothing arrives; connecting anew"
             self._reader.give_up()
-            self._reader = self._new_reader()
+            self._reader = _Reader(self, self._opener)
+            self._reader.start()
 
     def report(self, reader: "_Reader", state: SourceState, problem: str) -> None:
         """A reader says how it does; one that was given up has no say."""
