@@ -15,6 +15,7 @@ import lap
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.boxes import overlaps, parts, share_inside, to_centres, touching
 from edge.geometry import Box
 from edge.kalman import BoxFilter, Vector
 from edge.models import Boxes, Detections, Mounting, Sighting, Track, no_boxes
@@ -140,7 +141,7 @@ class Tracker:
             ValueError: time ran back.
         """
         self._move_to(time_s)
-        measured = _to_centres(detections.boxes, self._aspect)
+        measured = to_centres(detections.boxes, self._aspect)
         scores = np.asarray(detections.scores, np.float64)
         usable = (measured[:, 2] > 0) & (measured[:, 3] > 0)
         high = np.flatnonzero(usable & (scores >= self._params.high_score))
@@ -215,7 +216,7 @@ class Tracker:
             np.maximum(states[:, None, 2:], measured[None, :, 2:]), 1e-6
         )
         likeness = np.clip(shape, 0.0, 1.0).prod(axis=2)
-        overlap = _overlaps(states, measured)
+        overlap = overlaps(states, measured)
         cost = 0.4 * (1 - overlap) + 0.45 * off / gate + 0.15 * (1 - likeness)
         cost = cost + 0.1 * np.minimum(gaps, 1.0)[:, None]
         cost[(off > gate) | (moved > reach) | (likeness < 0.2)] = _NEVER
@@ -240,15 +241,17 @@ class Tracker:
                 continue
             for owner, row in matches:
                 roomy = measured[row, 2:].prod() > params.roomy * owner.filter.state[2:].prod()
-                if roomy and _share_inside(body.filter.state, measured[row]) >= 0.6:
+                if roomy and share_inside(body.filter.state, measured[row]) >= 0.6:
                     sharers.setdefault(row, []).append(body)
                     break
-        crowded = _touching(measured, 0.01)
+        crowded = touching(measured, 0.01)
         readings: list[_Reading] = []
         for body, row in matches:
             if row in sharers:
                 together = [body, *sharers[row]]
-                for each, part in zip(together, _parts(together, measured[row]), strict=True):
+                for each, part in zip(
+                    together, parts(np.stack([each.filter.state for each in together]), measured[row]), strict=True
+                ):
                     each.merged_at = now if each.merged_at is None else each.merged_at
                     readings.append(_Reading(each, row, part, trust=2.5))
             else:
@@ -281,7 +284,7 @@ class Tracker:
     def _fragment(self, measured: Vector) -> bool:
         """Whether a box lies within someone already followed: an arm, a bag, half a body; not another person."""
         return any(
-            body.track_id and body.seen and _share_inside(measured, body.filter.state) >= 0.7 for body in self._bodies
+            body.track_id and body.seen and share_inside(measured, body.filter.state) >= 0.7 for body in self._bodies
         )
 
     def _begin(self, rows: NDArray[np.intp], found: "_Found", now: float) -> None:
@@ -358,47 +361,3 @@ class Tracker:
 
 #: A detection whose side is this near the border of the picture is taken as cut off there.
 _CUT = 0.006
-
-
-def _to_centres(boxes: Boxes, aspect: float) -> Vector:
-    """Boxes in fractions (n, 4) as centre x, centre y, width, height in frame heights (n, 4)."""
-    b = np.asarray(boxes, np.float64).reshape(-1, 4) * np.asarray([aspect, 1.0, aspect, 1.0])
-    return np.stack([(b[:, 0] + b[:, 2]) / 2, (b[:, 1] + b[:, 3]) / 2, b[:, 2] - b[:, 0], b[:, 3] - b[:, 1]], axis=1)
-
-
-def _overlaps(first: Vector, second: Vector) -> Vector:
-    """Intersection over union of centre-size boxes (n, 4) and (m, 4); shape (n, m)."""
-    a, b = first[:, None, :], second[None, :, :]
-    low = np.maximum(a[..., :2] - a[..., 2:] / 2, b[..., :2] - b[..., 2:] / 2)
-    high = np.minimum(a[..., :2] + a[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2)
-    shared = np.clip(high - low, 0.0, None).prod(axis=-1)
-    union = a[..., 2:].prod(axis=-1) + b[..., 2:].prod(axis=-1) - shared
-    return np.asarray(shared / np.maximum(union, 1e-9), np.float64)
-
-
-def _touching(boxes: Vector, gap: float) -> NDArray[np.bool_]:
-    """Which of the centre-size boxes (n, 4) overlap another or come as near as `gap`; shape (n,)."""
-    apart = np.abs(boxes[:, None, :2] - boxes[None, :, :2])
-    reach = (boxes[:, None, 2:] + boxes[None, :, 2:]) / 2 + gap
-    near = np.asarray((apart <= reach).all(axis=2), np.bool_)
-    return np.asarray(near.sum(axis=1) > 1, np.bool_)  # everyone touches themselves
-
-
-def _share_inside(inner: Vector, outer: Vector) -> float:
-    """The share of one centre-size box (4,) that lies within another."""
-    low = np.maximum(inner[:2] - inner[2:] / 2, outer[:2] - outer[2:] / 2)
-    high = np.minimum(inner[:2] + inner[2:] / 2, outer[:2] + outer[2:] / 2)
-    return float(np.clip(high - low, 0.0, None).prod() / max(float(inner[2:].prod()), 1e-9))
-
-
-def _parts(bodies: Sequence[_Body], whole: Vector) -> list[Vector]:
-    """Where in a shared box (4,) each body is: its own size, its expected place, the outermost at the sides."""
-    low, high = whole[:2] - whole[2:] / 2, whole[:2] + whole[2:] / 2
-    states = np.stack([body.filter.state for body in bodies])
-    sizes = np.minimum(states[:, 2:], whole[2:])
-    begin = np.clip(states[:, :2] - sizes / 2, low, high - sizes)
-    for axis in (0, 1):
-        begin[np.argmin(begin[:, axis]), axis] = low[axis]
-        last = np.argmax(begin[:, axis] + sizes[:, axis])
-        begin[last, axis] = high[axis] - sizes[last, axis]
-    return list(np.concatenate([begin + sizes / 2, sizes], axis=1))

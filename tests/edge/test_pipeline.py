@@ -51,7 +51,7 @@ def test_the_detector_is_told_where_confirmed_people_are_expected_now() -> None:
 
 
 def test_what_remains_is_settled_at_the_end() -> None:
-    line = Line("late", (0.2, 0.77), (0.8, 0.77), (0.5, 0.99))
+    line = Line("late", (0.2, 0.79), (0.8, 0.79), (0.5, 0.99))
     pipeline = make_pipeline(Scripted(), [line], mounting="overhead", aspect=80 / 60)
     assert [c for i in range(21) for c in pipeline.step(frame(i)).crossings] == []
     assert pipeline.finish() == []
