@@ -64,16 +64,34 @@ def _one(camera: Camera, devices: Sequence[Device], now: datetime, locale: Local
         if report.get("camera") == camera.camera_id
     ]
     if not reports:
-        return CameraHealth(camera.camera_id, camera.name, False, "never_seen", None, _REMEDY[locale]["never_seen"])
+        return _unreported(camera, devices, now, locale)
     seen, device, report = max(reports, key=lambda found: found[0])
-    if not (device.status or {}).get("online") or now - seen > SILENT_AFTER:
-        message = _BOX_GONE[locale].format(device=device.device_id)
-        return CameraHealth(camera.camera_id, camera.name, False, "offline", seen, message, device.device_id)
+    if _is_gone(device, now):
+        return _box_gone(camera, device, seen, locale)
     said = str(report.get("state"))
     state = cast("CameraState", said) if said in _STATES else "offline"
     return CameraHealth(
         camera.camera_id, camera.name, state == "ok", state, seen, _REMEDY[locale][state], device.device_id
     )
+
+
+def _unreported(camera: Camera, devices: Sequence[Device], now: datetime, locale: Locale) -> CameraHealth:
+    """A last will replaces the box's status and names no camera: then the silence is the box's, not the camera's."""
+    gone = [(device.status_at, device) for device in devices if device.status_at and _is_gone(device, now)]
+    if gone:
+        seen, device = max(gone, key=lambda found: found[0])
+        return _box_gone(camera, device, seen, locale)
+    return CameraHealth(camera.camera_id, camera.name, False, "never_seen", None, _REMEDY[locale]["never_seen"])
+
+
+def _is_gone(device: Device, now: datetime) -> bool:
+    silent = device.status_at is None or now - device.status_at > SILENT_AFTER
+    return silent or not (device.status or {}).get("online")
+
+
+def _box_gone(camera: Camera, device: Device, seen: datetime, locale: Locale) -> CameraHealth:
+    message = _BOX_GONE[locale].format(device=device.device_id)
+    return CameraHealth(camera.camera_id, camera.name, False, "offline", seen, message, device.device_id)
 
 
 def _cameras(device: Device) -> list[dict[str, object]]:

@@ -1,0 +1,136 @@
+"""The commands of the centre, as a person types them: over a real database, and with a real socket."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+
+SECRET = "c2l4dGVlbiBieXRlcyB0d2ljZSBvdmVyIG9uZSBrZXk="
+
+
+@pytest.fixture
+def environment(db_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Settings as the environment gives them; no .env file of a developer's is near."""
+    monkeypatch.chdir(tmp_path)
+    return {
+        "DOORLINE_DSN": db_dsn,
+        "DOORLINE_SECRET_KEY": SECRET,
+        "DOORLINE_ARGON2_MEMORY_KIB": "64",
+        "DOORLINE_ARGON2_TIME_COST": "1",
+        "COLUMNS": "200",
+        "TERM": "dumb",
+    }
+
+
+def run(environment: dict[str, str], *arguments: str, stdin: str = "") -> Result:
+    return CliRunner().invoke(app, list(arguments), env=environment, input=stdin)
+
+
+def test_a_chain_is_set_up_from_the_command_line(environment: dict[str, str], tmp_path: Path) -> None:
+    added = run(environment, "store", "add", "S01", "--name", "静安店", "--hours", "10:00-22:00")
+    assert (added.exit_code, added.stdout) == (0, "Added S01 静安店 (Asia/Shanghai, CNY).\n"), added.output
+    assert "静安店" in run(environment, "store", "list").stdout
+    camera = run(environment, "store", "add-camera", "S01", "S01-C1", "--line", "S01-L1")
+    assert camera.exit_code == 0, camera.output
+    box = run(environment, "device", "add", "door-1", "--store", "S01")
+    assert (box.exit_code, len(box.stdout.strip())) == (0, 43), box.output
+    user = run(
+        environment,
+        "user",
+        "add",
+        "wang",
+        "--role",
+        "manager",
+        "--store",
+        "S01",
+        "--password-stdin",
+        stdin="a long password\n",
+    )
+    assert user.stdout == "Added wang (manager, S01).\n", user.output
+    key = run(environment, "user", "add-key", "till 1", "--store", "S01")
+    assert key.stdout.startswith("dl_"), key.output
+
+    export = tmp_path / "export.csv"
+    export.write_bytes("小票号,交易时间,实收金额\n1,2026-11-20 10:00,5.00\n2,2026-11-20,7.00\n".encode("gb18030"))
+    tried = run(environment, "receipts", "import", str(export), "--store", "S01", "--dry-run")
+    assert tried.exit_code == 1, tried.output
+    assert "line 3, at: '2026-11-20' is no date and time" in tried.stderr
+    assert "2 rows, 2 receipts (gb18030): 1 would be new, 0 known, 0 in conflict, 1 refused" in tried.stdout
+    for expected in ("1 new, 0 known", "0 new, 1 known"):
+        assert expected in run(environment, "receipts", "import", str(export), "--store", "S01").stdout
+
+
+def test_what_is_wrong_is_one_clear_line_and_status_2(environment: dict[str, str], tmp_path: Path) -> None:
+    cases = [
+        (("store", "add", "S01", "--name", "x", "--timezone", "Mars"), "unknown timezone 'Mars'"),
+        (("store", "add", "S01", "--name", "x", "--hours", "ten to six"), "--hours"),
+        (("store", "add", "S01", "--name", "x", "--hours", "10:05-22:00"), "is not on a quarter hour"),
+        (("device", "add", "door-1", "--store", "S99"), "there is no store 'S99'"),
+        (("user", "add", "x", "--role", "boss", "--password-stdin"), "there is no role 'boss'"),
+        (("receipts", "import", str(tmp_path / "none.csv"), "--store", "S01"), "can't read"),
+        (("receipts", "import", str(tmp_path), "--store", "S01", "--column", "x"), "is not OURS=THEIRS"),
+    ]
+    for arguments, words in cases:
+        result = run(environment, *arguments)
+        assert result.exit_code == 2, (arguments, result.output)
+        assert words in result.stderr, (arguments, result.output)
+        assert "Traceback" not in result.output
+
+
+def test_wrong_settings_are_named_without_their_values(environment: dict[str, str]) -> None:
+    wrong = run({**environment, "DOORLINE_POOL_SIZE": "hunter2"}, "store", "list")
+    assert wrong.exit_code == 2
+    assert "DOORLINE_POOL_SIZE" in wrong.stderr
+    assert "hunter2" not in wrong.output
+    missing = run({**environment, "DOORLINE_SECRET_KEY": ""}, "web", "--port", "0")
+    assert missing.exit_code == 2
+    assert "DOORLINE_SECRET_KEY" in missing.stderr
+
+
+def test_a_port_in_use_is_a_clear_line(environment: dict[str, str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = run(environment, "web", "--port", str(port))
+    assert result.exit_code == 2
+    assert f"port {port} on 127.0.0.1 is in use" in result.stderr
+
+
+def test_web_serves_pages_and_api_and_ends_in_good_order(
+    environment: dict[str, str], repository_root: Path, tmp_path: Path
+) -> None:
+    log = (tmp_path / "log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "web", "--port", "0"],
+        env={**os.environ, **environment, "PYTHONPATH": str(repository_root)},
+        stdout=subprocess.PIPE,
+        stderr=log,
+        cwd=tmp_path,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("Doorline is at http://127.0.0.1:"), (tmp_path / "log").read_text()
+        address = line.split()[-1]
+        assert httpx.get(f"{address}/healthz", timeout=20).json() == {"status": "ok", "database": "ok"}
+        page = httpx.get(f"{address}/sign-in", timeout=20)
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        refused = httpx.get(f"{address}/api/v1/nothing", timeout=20)
+        assert refused.json()["error"]["code"] == "not_found"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) in {0, -signal.SIGTERM}
+    finally:
+        process.kill()
+        process.communicate()
+        log.close()
+    assert '"path": "/healthz"' in (tmp_path / "log").read_text()
