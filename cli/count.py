@@ -146,8 +146,9 @@ def count(
 ) -> None:
     """Count who crosses a line in a video, with no server.
 
-    All places are fractions of the frame: 0,0 is the upper left corner and 1,1 the lower right. Several lines may be
-    given, each with its own inside. The totals go to standard output; a problem ends with status 2.
+    All places are fractions of the frame: 0,0 is the upper left corner and 1,1 the lower right.
+
+    Several lines may be given, each with its own inside. A problem ends the command with status 2.
 
     [bold]Examples[/bold]
 
