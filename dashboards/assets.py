@@ -1,8 +1,9 @@
 """Styles, scripts and pictures, served from memory under a name that holds their content's hash.
 
 A browser may keep such a file for a year, because a changed file has a changed name; nothing else may be kept at all.
-Our own files share one hash, so that an ES module finds its neighbours by a relative path. The chart library comes out of
-the plotly wheel, under a hash of its own. Only names of the list made at start are answered, so a path can't climb out.
+Our own files share one hash, so that an ES module finds its neighbours by a relative path. The chart library comes out
+of the plotly wheel, under a hash of its own. Only names of the list made at start are answered, so a path can't climb
+out.
 """
 
 import gzip

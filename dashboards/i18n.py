@@ -1,8 +1,8 @@
 """The two languages of the pages: gettext catalogues, compiled in memory when the process starts.
 
 The English text is the message id, so a template reads as the page does. Catalogues are text in the repository and
-never a compiled file beside it: a stale `.mo` is the classic way to ship yesterday's words. `extracted()` reads what the
-code and templates ask for, and a test holds both catalogues to exactly that.
+never a compiled file beside it: a stale `.mo` is the classic way to ship yesterday's words. `extracted()` reads what
+the code and templates ask for, and a test holds both catalogues to exactly that.
 """
 
 import gettext

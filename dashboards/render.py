@@ -39,6 +39,8 @@ def environment(locale: Locale, assets: Assets) -> Environment:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        # An upgrade changes templates under a running process, whose code still is the old one.
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],

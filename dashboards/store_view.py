@@ -87,7 +87,6 @@ def store_view(live: LiveView, locale: Locale) -> StoreView:
     share = coverage.value
     threshold = live.values.get("conversion", _NO_VALUE).threshold
     low = share is not None and threshold is not None and share < Decimal(str(threshold))
-    weekday = fmt.weekday_day(live.day)
     return StoreView(
         as_of=fmt.clock(live.as_of, live.timezone, seconds=True),
         day_label=fmt.long_day(live.day),
@@ -99,7 +98,7 @@ def store_view(live: LiveView, locale: Locale) -> StoreView:
             "low": low,
         },
         day={
-            "title": weekday,
+            "date": live.day.isoformat(),
             "labels": {
                 "visitors": gettext("Visitors"),
                 "last_week": gettext("Last week"),
@@ -119,10 +118,11 @@ def event(view: StoreView) -> dict[str, Any]:
             "delta": {"direction": figure.delta.direction, "text": figure.delta.text} if figure.delta else None,
             "note": figure.note,
             "before": figure.before,
+            "missing": figure.missing,
         }
         for figure in view.figures
     ]
-    return {"as_of": view.as_of, "figures": figures, "coverage": view.coverage["text"], "day": view.day}
+    return {"as_of": view.as_of, "figures": figures, "coverage": view.coverage, "day": view.day}
 
 
 def _figure(slug: str, label: str, live: LiveView, fmt: Formats, locale: Locale) -> Figure:

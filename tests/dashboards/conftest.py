@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 from fastapi import FastAPI
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from pydantic import SecretStr
 
 from dashboards.app import mount
@@ -117,7 +117,9 @@ def watch(address: str) -> Iterator[Watch]:
 def page(browser: Browser, address: str, watch: Watch) -> Iterator[Page]:
     """A page in a fresh context, reading Chinese unless its user chose otherwise."""
     context = browser.new_context(base_url=address, locale="zh-CN", viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(15_000)
+    # Long, because a busy machine is no fault of the page's; nothing waits once what it waits for shows.
+    context.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
     made = context.new_page()
     watch.attach(made)
     yield made

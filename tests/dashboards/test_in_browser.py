@@ -88,9 +88,15 @@ def test_an_open_page_shows_a_figure_being_withheld(page: Page, shop: Shop, monk
     expect(conversion).to_contain_text("%")
     live = shop.services.kpi.live(ADMIN, "S01")
     withheld = replace(live.values["conversion"], value=None, withheld="coverage_below_threshold")
-    blind = replace(live, values={**live.values, "conversion": withheld})
+    blind = replace(
+        live,
+        values={**live.values, "conversion": withheld},
+        last_week={**live.last_week, "visitors": replace(live.last_week["visitors"], value=777)},
+    )
     monkeypatch.setattr(shop.app.state.live, "_look", lambda _: blind)
     expect(conversion).to_have_text("—")
+    expect(conversion).to_have_class(re.compile("none"))
+    expect(page.locator('[data-live="visitors_before"]')).to_have_text("Last week 777")
     expect(page.locator('[data-note="conversion"]')).to_contain_text("cameras missed too much")
 
 

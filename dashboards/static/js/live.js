@@ -38,12 +38,26 @@ export function follow(badge, onDay) {
   const take = (event) => {
     const view = JSON.parse(event.data);
     last = Date.now();
+    if (view.day.date !== badge.dataset.day) {
+      // A new business day has begun: everything on the page is another day's.
+      location.reload();
+      return;
+    }
     for (const figure of view.figures) {
       put(figure.name, figure.text);
+      put(`${figure.name}_before`, figure.before);
+      for (const place of document.querySelectorAll(`.value[data-live="${figure.name}"]`)) {
+        place.classList.toggle("none", figure.missing);
+      }
       putDelta(figure.name, figure.delta);
       for (const place of document.querySelectorAll(`[data-note="${figure.name}"]`)) {
         if (place.textContent !== figure.note) place.textContent = figure.note;
       }
+    }
+    put("coverage", view.coverage.text);
+    for (const gauge of document.querySelectorAll("[data-gauge]")) {
+      gauge.classList.toggle("low", view.coverage.low);
+      gauge.querySelector("rect").setAttribute("width", view.coverage.width ?? 0);
     }
     asOf.textContent = view.as_of;
     say("live", badge.dataset.live);
