@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-test demo clean-demo test check format lint types lock clean
+.PHONY: help venv venv-test demo clean-demo test screenshots check format lint types lock clean
 
 help: ## Show what can be made
 	@echo "Doorline: who comes through each door, and who becomes a customer."
@@ -71,6 +71,9 @@ clean-demo: ## Forget the demo's data
 
 test: $(VENV)/.test ## Run every test, on the same embedded parts as the demo
 	@$(BIN)/python -m pytest $(ARGS)
+
+screenshots: $(VENV)/.test ## Take every page in both languages, three widths, light and dark (.artifacts/screenshots)
+	@$(BIN)/python -m bench.screenshots $(ARGS)
 
 check: $(VENV)/.test lint types test ## What CI runs: format, lint, types, then every test
 
