@@ -153,6 +153,9 @@ class EmbeddedBroker:
         passwords.write(self._password_file, known)
 
     def _launch(self) -> None:
+        # Asked first: whoever has the port would answer in our child's place, and we would take it for ready.
+        if not _is_free(self.port):
+            raise _PortTaken(f"port {self.port} on {HOST} is in use", remedy="choose another, or 0 for a free one")
         command = self._mosquitto_command() if self._mosquitto else self._amqtt_command()
         # amqtt runs from our own source, wherever that is; the child finds it where we did.
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
@@ -217,6 +220,18 @@ class EmbeddedBroker:
 
 class _PortTaken(EmbeddedError):
     pass
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As a server binds: connections that are just ending don't count.
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
 
 
 def _free_port() -> int:
