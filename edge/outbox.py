@@ -92,7 +92,7 @@ class Outbox:
         self._clock = clock
         self._commit_every_s = commit_every_s
         self._keep_acked = keep_acked
-        self.quota_bytes = quota_bytes
+        self._quota_bytes = quota_bytes
         self._max_batch = max_batch
         self._buffer = Buffer(buffer_limit)
         # Guards all below. A camera's thread takes it only when each append is committed at once.
@@ -329,6 +329,11 @@ class Outbox:
         self._epochs.begin(row)
         self._since = None
 
+    def set_quota(self, quota_bytes: int) -> None:
+        """Keep to another quota from the next commit on."""
+        with self._lock:
+            self._quota_bytes, self._next_room = quota_bytes, 0.0
+
     @property
     def epoch(self) -> str | None:
         """The live epoch; None while no file could be opened."""
@@ -454,7 +459,7 @@ class Outbox:
             self._purge(store)
         if now >= self._next_room or "room" not in self._problems:
             self._next_room = now + _ROOM_EVERY_S
-            if make_room(store, self._epochs.rows, self.quota_bytes):
+            if make_room(store, self._epochs.rows, self._quota_bytes):
                 self._problems.pop("room", None)
             else:
                 self._problems["room"] = "the outbox is over its quota and nothing in it can be folded any further"

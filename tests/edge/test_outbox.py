@@ -217,7 +217,7 @@ class TestKeeping:
         count(outbox, clock, 300)
         outbox.flush()
         sent = outbox.next_batch("live")
-        outbox.quota_bytes = 1
+        outbox.set_quota(1)
         outbox.flush()
         assert outbox.next_batch("live") == sent
         assert sent is not None

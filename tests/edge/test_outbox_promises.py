@@ -146,13 +146,16 @@ class Shop(RuleBasedStateMachine):
     def the_time_is_told(self) -> None:
         self.clock.trusted = True
 
-    @rule()
-    def squeeze(self) -> None:
-        """The quota is reached: all that may be folded is."""
+    @rule(lane=st.sampled_from(LANES))
+    def squeeze(self, lane: str) -> None:
+        """The quota is reached while a batch is on its way: all that may be folded is."""
         self.insured = False
-        self.outbox.quota_bytes = 1
         self.commit()
-        self.outbox.quota_bytes = QUOTA
+        self.send(lane)
+        self.outbox.set_quota(1)
+        self.commit()
+        self.outbox.set_quota(QUOTA)
+        self.send(lane)
 
     # -- the network and the server --------------------------------------------------------------------------------
 
