@@ -130,11 +130,11 @@ class JobsProcess:
             return
         try:
             with self._db.transaction() as conn:
+                # A job never runs beside itself: what is still "running" is a run whose end could not be written.
+                repository.abandon_runs(conn, self._clock(), job.name)
                 run_id = repository.start_run(conn, job.name, self._clock())
             try:
                 done = job.work(halt)
-            except Unavailable:
-                raise
             except Exception as error:  # noqa: BLE001 - recorded, whatever it is; the next turn tries again
                 _log.exception("job failed", job=job.name)
                 self._finish(job, run_id, "failed", f"{type(error).__name__}: {error}")

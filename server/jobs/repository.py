@@ -108,15 +108,15 @@ def join_idle_run(conn: Connection, job: str, run_id: int, at: datetime) -> bool
     return joined == 1
 
 
-def abandon_runs(conn: Connection, at: datetime) -> int:
-    """Close the runs of a leader that is gone; how many there were."""
+def abandon_runs(conn: Connection, at: datetime, job: str | None = None) -> int:
+    """Close runs, of one job or of all, whose end was never written; how many there were."""
     return conn.execute(
         """
         UPDATE job_run
-        SET finished_at = %s, outcome = 'failed', detail = 'the process ended before the job did'
-        WHERE outcome = 'running'
+        SET finished_at = %(at)s, outcome = 'failed', detail = 'the process ended before the job did'
+        WHERE outcome = 'running' AND (%(job)s::text IS NULL OR job = %(job)s)
         """,
-        (at,),
+        {"at": at, "job": job},
     ).rowcount
 
 

@@ -142,13 +142,23 @@ def test_what_a_killed_leader_left_running_is_closed(db: Database) -> None:
     assert (run.outcome, run.detail) == ("failed", "the process ended before the job did")
 
 
-def test_a_lost_database_is_no_failure_of_the_job(db: Database) -> None:
-    def work(_: Event) -> str | None:
+def test_a_run_whose_end_could_not_be_written_is_closed_by_the_next(db: Database) -> None:
+    def cut_off(_: Event) -> str | None:
+        with db.transaction() as conn:
+            conn.execute("ALTER TABLE job_run RENAME TO hidden")
         raise Unavailable("gone")
 
-    process = JobsProcess(db, [job(work)])
-    assert process.run_once(Event())
+    process = JobsProcess(db, [job(cut_off)])
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        process.run_once(Event())
+    with db.transaction() as conn:
+        conn.execute("ALTER TABLE hidden RENAME TO job_run")
     assert [run.outcome for run in process.runs()] == ["running"]
+    assert JobsProcess(db, [job(lambda _: "all is well")]).run_once(Event())
+    assert [(run.outcome, run.detail) for run in process.runs()] == [
+        ("done", "all is well"),
+        ("failed", "the process ended before the job did"),
+    ]
 
 
 def test_two_real_processes(db_dsn: str, db: Database, shops: Chain, repository_root: Path, tmp_path: Path) -> None:
