@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
@@ -41,10 +41,10 @@ class Kept(msgspec.Struct):
     """
 
     made: str = ""
-    master: str = field(default_factory=lambda: base64.b64encode(os.urandom(32)).decode())
-    broker: str = field(default_factory=lambda: secrets.token_urlsafe(24))
-    devices: dict[str, str] = field(default_factory=dict)
-    tills: dict[str, str] = field(default_factory=dict)
+    master: str = msgspec.field(default_factory=lambda: base64.b64encode(os.urandom(32)).decode())
+    broker: str = msgspec.field(default_factory=lambda: secrets.token_urlsafe(24))
+    devices: dict[str, str] = msgspec.field(default_factory=dict)
+    tills: dict[str, str] = msgspec.field(default_factory=dict)
 
     def password(self, username: str) -> str:
         """A user's password: three words of no language, the same in every run, written down nowhere."""
