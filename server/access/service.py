@@ -91,7 +91,7 @@ class AccessService:
             InvalidInput: for a bad name, role, language, password or store.
             Conflict: when the name is taken.
         """
-        scope.require_role("admin")
+        _require_administrator(scope)
         name = _username(username)
         store_ids = sorted(set(stores))
         _check_user(name, role, locale, store_ids)
@@ -117,7 +117,7 @@ class AccessService:
 
     def users(self, scope: Scope) -> list[User]:
         """All users, for admins."""
-        scope.require_role("admin")
+        _require_administrator(scope)
         with self._db.read() as conn:
             return repository.users(conn)
 
@@ -149,12 +149,12 @@ class AccessService:
 
     def set_password(self, scope: Scope, username: str, new: str) -> None:
         """Give a user a new password; every session of the user ends. For admins."""
-        scope.require_role("admin")
+        _require_administrator(scope)
         self._replace_password(scope, self._user(username), new)
 
     def disable_user(self, scope: Scope, username: str) -> None:
         """Bar a user from signing in and end their sessions. For admins."""
-        scope.require_role("admin")
+        _require_administrator(scope)
         user = self._user(username)
         now = self._clock()
         with self._db.transaction() as conn:
@@ -256,7 +256,7 @@ class AccessService:
             Forbidden: unless an admin asks.
             InvalidInput: for a bad role, store or time.
         """
-        scope.require_role("admin")
+        _require_administrator(scope)
         now = self._clock()
         store_ids = sorted(set(stores))
         if role not in KEY_ROLES:
@@ -316,7 +316,7 @@ class AccessService:
 
     def api_keys(self, scope: Scope) -> list[ApiKey]:
         """All keys without their secrets, for admins."""
-        scope.require_role("admin")
+        _require_administrator(scope)
         with self._db.read() as conn:
             return repository.api_keys(conn)
 
@@ -326,7 +326,7 @@ class AccessService:
         Raises:
             NotFound: when there is none, or it has ended already.
         """
-        scope.require_role("admin")
+        _require_administrator(scope)
         now = self._clock()
         with self._db.transaction() as conn:
             if not repository.revoke_api_key(conn, key_id, now):
@@ -335,7 +335,7 @@ class AccessService:
 
     def audit_trail(self, scope: Scope, limit: int = 200) -> list[AuditEntry]:
         """The newest lines of the audit trail, for admins."""
-        scope.require_role("admin")
+        _require_administrator(scope)
         with self._db.read() as conn:
             return repository.audit_trail(conn, limit)
 
@@ -388,6 +388,13 @@ class AccessService:
         if user is None:
             raise NotFound(f"there is no user {username!r}", field="username")
         return user
+
+
+def _require_administrator(scope: Scope) -> None:
+    """An admin of the whole chain: a key of that role for one store could otherwise make itself one for all."""
+    scope.require_role("admin")
+    if scope.stores is not None:
+        raise Forbidden("this key is for some stores only", remedy="ask an administrator of the whole chain")
 
 
 def _check_user(name: str, role: str, locale: str, store_ids: list[str]) -> None:

@@ -34,14 +34,12 @@ def test_a_member_is_enrolled_in_one_call_and_shown_masked(
     assert made == chain.membership.member(scope_of("desk"), made.member_id)
 
 
-@pytest.mark.parametrize("again", ["0086 138 0013 8000", "+86-138-0013-8000", "１３８００１３８０００"])
-def test_a_number_has_one_member_however_it_is_written(
-    chain: Services, scope_of: Callable[[str], Scope], again: str
-) -> None:
+def test_a_number_has_one_member_however_it_is_written(chain: Services, scope_of: Callable[[str], Scope]) -> None:
     first = chain.membership.enrol(SYSTEM, person(store="S02"))
-    with pytest.raises(MemberExists) as known:
-        chain.membership.enrol(scope_of("desk"), person("Zhang", again))
-    assert known.value.detail == {"member_id": str(first.member_id), "card_no": first.card_no}
+    for again in ("0086 138 0013 8000", "+86-138-0013-8000", "１３８００１３８０００", "13800138000"):
+        with pytest.raises(MemberExists) as known:
+            chain.membership.enrol(scope_of("desk"), person("Zhang", again))
+        assert known.value.detail == {"member_id": str(first.member_id), "card_no": first.card_no}
     assert chain.membership.count(SYSTEM) == 1
     with chain.db.read() as conn:
         assert conn.execute("SELECT count(*) FROM member").fetchone() == (1,)
@@ -165,9 +163,8 @@ def test_a_till_knows_members_by_reference_only(chain: Services) -> None:
     assert found == {refs[0]: made.member_id}
 
 
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
+def test_what_makes_no_sense_is_refused_by_field(chain: Services) -> None:
+    cases: list[tuple[dict[str, object], str]] = [
         ({"name": "  "}, "name"),
         ({"name": "x" * 81}, "name"),
         ({"name": "a\x00b"}, "name"),
@@ -179,12 +176,11 @@ def test_a_till_knows_members_by_reference_only(chain: Services) -> None:
         ({"consents": [NewConsent("membership", granted=True, wording=" ")]}, "consents"),
         ({"consents": [SPAM]}, "consents"),
         ({"store": "S99"}, "home_store"),
-    ],
-)
-def test_what_makes_no_sense_is_refused_by_field(chain: Services, change: dict[str, object], field: str) -> None:
-    with pytest.raises((InvalidInput, NotFound)) as refused:
-        chain.membership.enrol(SYSTEM, person(**change))  # type: ignore[arg-type]
-    assert refused.value.field == field
+    ]
+    for change, field in cases:
+        with pytest.raises((InvalidInput, NotFound)) as refused:
+            chain.membership.enrol(SYSTEM, person(**change))  # type: ignore[arg-type]
+        assert refused.value.field == field, change
     assert chain.membership.count(SYSTEM) == 0
 
 

@@ -1,5 +1,6 @@
 """Receipts by batch: once each, in any order, nothing overwritten."""
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -223,6 +224,30 @@ def test_five_thousand_are_taken_and_not_one_more(chain: Services) -> None:
     assert outcome(chain.sales.post_receipts(SYSTEM, batch)) == (0, 5000, 0, 0)
     with pytest.raises(TooLarge):
         chain.sales.post_receipts(SYSTEM, [*batch, sale("x")])
+
+
+def test_tills_that_send_the_same_at_once_make_each_receipt_once(chain: Services) -> None:
+    """A sale and its void in different batches at the same moment must see each other, and nobody may wait forever."""
+    sales = [sale(str(n), store_id=store) for n in range(40) for store in ("S01", "S02")]
+    voids = [
+        sale(f"V{n}", store_id=store, kind="void", gross=None, refers_to=str(n))
+        for n in range(40)
+        for store in ("S02", "S01")
+    ]
+    results: list[PostResult] = []
+
+    def post(batch: list[NewReceipt]) -> None:
+        results.append(chain.sales.post_receipts(SYSTEM, batch))
+
+    batches = [sales, sales[::-1], voids, voids[::-1]]
+    tills = [threading.Thread(target=post, args=(batch,)) for batch in batches]
+    for till in tills:
+        till.start()
+    for till in tills:
+        till.join()
+    assert sum(result.accepted for result in results) == 160
+    assert sum(result.repeated for result in results) == 160
+    assert [row[5] for row in sums(chain) if row[1] == "sale"] == [40, 40]
 
 
 _POOL = [
