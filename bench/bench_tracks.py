@@ -4,7 +4,7 @@ Boxes of a person detector on the CAMPUS Auditorium sequence (Xu et al., CVPR 20
 three lines; the same counter on the true tracks' path gives the truth. Errors are per direction, so that a crossing
 missed and another invented do not cancel out in the sum.
 
-    python bench/bench_tracks.py
+Run `python -m bench.bench_tracks` from the repository's root.
 """
 
 import argparse

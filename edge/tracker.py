@@ -57,7 +57,7 @@ class TrackerParams:
     low_score: float = 0.1
     confirm_hits: int = 3
     tentative_s: float = 0.3
-    lost_s: float = 1.0
+    lost_s: float = 1.3
     merge_s: float = 3.0
     established_s: float = 0.4
     roomy: float = 1.25
