@@ -81,4 +81,3 @@ def check(config: ConfigPath) -> None:
         typer.echo(f"{wrong} to mend.")
         raise typer.Exit(1)
     typer.echo("This box can count and send.")
-
