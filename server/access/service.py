@@ -16,12 +16,9 @@ from typing import Final
 
 import structlog
 
-from server.access import audit, lockout, repository
+from server.access import audit, checks, lockout, repository
 from server.access.models import (
-    CHAIN_ROLES,
     KEY_ROLES,
-    LOCALES,
-    USER_ROLES,
     ApiKey,
     AuditEntry,
     KeyRole,
@@ -37,7 +34,6 @@ from server.errors import Conflict, Forbidden, InvalidInput, NotFound, NotSigned
 from server.settings import Settings
 from server.storage.pool import Database
 
-_USERNAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 _KEY: Final = re.compile(r"dl_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 #: A session's or key's last use is written at most this often, so that reading a page is not also a write.
 _TOUCH_EVERY: Final = timedelta(minutes=1)
@@ -91,14 +87,14 @@ class AccessService:
             InvalidInput: for a bad name, role, language, password or store.
             Conflict: when the name is taken.
         """
-        _require_administrator(scope)
+        checks.require_administrator(scope)
         name = _username(username)
         store_ids = sorted(set(stores))
-        _check_user(name, role, locale, store_ids)
+        checks.check_user(name, role, locale, store_ids)
         password_hash = self._passwords.hash(password)
         now = self._clock()
         with self._db.transaction() as conn:
-            _check_stores(repository.unknown_stores(conn, store_ids))
+            checks.check_stores(repository.unknown_stores(conn, store_ids))
             user_id = repository.insert_user(conn, name, display_name.strip() or name, password_hash, role, locale)
             if user_id is None:
                 raise Conflict(f"there is a user {name!r} already", field="username", remedy="choose another name")
@@ -117,7 +113,7 @@ class AccessService:
 
     def users(self, scope: Scope) -> list[User]:
         """All users, for admins."""
-        _require_administrator(scope)
+        checks.require_administrator(scope)
         with self._db.read() as conn:
             return repository.users(conn)
 
@@ -128,7 +124,7 @@ class AccessService:
             InvalidInput: for a language there is no translation to.
             Forbidden: for a key, which has no language.
         """
-        _check_locale(locale)
+        checks.check_locale(locale)
         user = self._own_user(scope)
         with self._db.transaction() as conn:
             repository.set_locale(conn, user.user_id, locale)
@@ -149,12 +145,12 @@ class AccessService:
 
     def set_password(self, scope: Scope, username: str, new: str) -> None:
         """Give a user a new password; every session of the user ends. For admins."""
-        _require_administrator(scope)
+        checks.require_administrator(scope)
         self._replace_password(scope, self._user(username), new)
 
     def disable_user(self, scope: Scope, username: str) -> None:
         """Bar a user from signing in and end their sessions. For admins."""
-        _require_administrator(scope)
+        checks.require_administrator(scope)
         user = self._user(username)
         now = self._clock()
         with self._db.transaction() as conn:
@@ -256,7 +252,7 @@ class AccessService:
             Forbidden: unless an admin asks.
             InvalidInput: for a bad role, store or time.
         """
-        _require_administrator(scope)
+        checks.require_administrator(scope)
         now = self._clock()
         store_ids = sorted(set(stores))
         if role not in KEY_ROLES:
@@ -276,7 +272,7 @@ class AccessService:
         key_id, secret = token_hex(6), token_urlsafe(32)
         key = ApiKey(key_id, name.strip(), role, store_ids, now, expires_at, None, None)
         with self._db.transaction() as conn:
-            _check_stores(repository.unknown_stores(conn, store_ids))
+            checks.check_stores(repository.unknown_stores(conn, store_ids))
             repository.insert_api_key(conn, key, _hash(secret))
             audit.record(
                 conn,
@@ -316,7 +312,7 @@ class AccessService:
 
     def api_keys(self, scope: Scope) -> list[ApiKey]:
         """All keys without their secrets, for admins."""
-        _require_administrator(scope)
+        checks.require_administrator(scope)
         with self._db.read() as conn:
             return repository.api_keys(conn)
 
@@ -326,7 +322,7 @@ class AccessService:
         Raises:
             NotFound: when there is none, or it has ended already.
         """
-        _require_administrator(scope)
+        checks.require_administrator(scope)
         now = self._clock()
         with self._db.transaction() as conn:
             if not repository.revoke_api_key(conn, key_id, now):
@@ -335,7 +331,7 @@ class AccessService:
 
     def audit_trail(self, scope: Scope, limit: int = 200) -> list[AuditEntry]:
         """The newest lines of the audit trail, for admins."""
-        _require_administrator(scope)
+        checks.require_administrator(scope)
         with self._db.read() as conn:
             return repository.audit_trail(conn, limit)
 
@@ -388,40 +384,3 @@ class AccessService:
         if user is None:
             raise NotFound(f"there is no user {username!r}", field="username")
         return user
-
-
-def _require_administrator(scope: Scope) -> None:
-    """An admin of the whole chain: a key of that role for one store could otherwise make itself one for all."""
-    scope.require_role("admin")
-    if scope.stores is not None:
-        raise Forbidden("this key is for some stores only", remedy="ask an administrator of the whole chain")
-
-
-def _check_user(name: str, role: str, locale: str, store_ids: list[str]) -> None:
-    if not _USERNAME.fullmatch(name):
-        raise InvalidInput(
-            f"user name {name!r} is not of the form",
-            field="username",
-            remedy="use 1-64 of a-z, 0-9, '.', '_', '@' and '-', beginning with a letter or digit",
-        )
-    if role not in USER_ROLES:
-        raise InvalidInput(f"there is no role {role!r}", field="role", remedy=f"use one of {', '.join(USER_ROLES)}")
-    _check_locale(locale)
-    if role in CHAIN_ROLES and store_ids:
-        raise InvalidInput(f"the role {role!r} sees every store", field="stores", remedy="leave the stores out")
-    if role not in CHAIN_ROLES and not store_ids:
-        raise InvalidInput(
-            f"the role {role!r} works for stores and none is given", field="stores", remedy="name one or more"
-        )
-
-
-def _check_locale(locale: str) -> None:
-    if locale not in LOCALES:
-        raise InvalidInput(
-            f"there is no language {locale!r}", field="locale", remedy=f"use one of {', '.join(LOCALES)}"
-        )
-
-
-def _check_stores(unknown: list[str]) -> None:
-    if unknown:
-        raise InvalidInput(f"unknown store: {', '.join(unknown)}", field="stores", remedy="add the store first")
