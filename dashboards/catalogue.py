@@ -23,7 +23,20 @@ def update(locale: str) -> int:
         how many messages still lack a translation.
     """
     old = read_catalogue(locale)
-    new = Catalog(locale=old.locale, header_comment=_HEADER, project="Doorline", charset="utf-8", fuzzy=False)
+    new = Catalog(
+        locale=old.locale,
+        header_comment=_HEADER,
+        project="Doorline",
+        version="1",
+        msgid_bugs_address="none",
+        last_translator="The Doorline authors",
+        language_team="The Doorline authors",
+        # As they were: a run that changes nothing writes the same file.
+        creation_date=old.creation_date,
+        revision_date=old.creation_date,
+        charset="utf-8",
+        fuzzy=False,
+    )
     for message, file, _line in sorted(extracted(), key=lambda found: (str(found[0]), found[1])):
         key = message[0] if isinstance(message, tuple) else message
         known = old.get(key)
