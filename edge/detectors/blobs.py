@@ -22,6 +22,7 @@ _CLOSE: Final = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 7))
 _CLOSE_ROUND: Final = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
 #: Share of a body, on each side, that may be fringe: a streak of shadow, a reflection, an arm stretched out.
 _FRAYED: Final[dict[Mounting, float]] = {"oblique": 0.03, "overhead": 0.05}
+_AT_HEAD: Final = 0.4
 #: Less than this share of a body to be taken off at the picture's border: the body itself goes on there.
 _CUT_OFF: Final = 0.12
 
@@ -170,8 +171,9 @@ def trimmed(blob: Blob, strength: Mask, share: float) -> Blob:
     """
     body = strength[blob.part]
     height, width = strength.shape
-    left, right = _core(cv2.reduce(body, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), share)
-    top, bottom = _core(cv2.reduce(body, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), share)
+    left, right = _core(cv2.reduce(body, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), share, share)
+    # A head is narrow, and shadows seldom lie above it.
+    top, bottom = _core(cv2.reduce(body, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), share * _AT_HEAD, share)
     if blob.x == 0 and left < _CUT_OFF * blob.w:
         left = 0
     if blob.y == 0 and top < _CUT_OFF * blob.h:
@@ -183,11 +185,11 @@ def trimmed(blob: Blob, strength: Mask, share: float) -> Blob:
     return Blob(blob.x + left, blob.y + top, right - left, bottom - top, blob.area)
 
 
-def _core(profile: NDArray[Any], share: float) -> tuple[int, int]:
-    """First and last but one place of a profile between which all but `share` on each side lies."""
+def _core(profile: NDArray[Any], before: float, after: float) -> tuple[int, int]:
+    """Begin and end of what is left of a profile when these shares of it are taken off."""
     total = np.cumsum(profile, dtype=np.int64)
-    first = int(np.searchsorted(total, share * total[-1], side="right"))
-    last = int(np.searchsorted(total, (1 - share) * total[-1], side="left")) + 1
+    first = int(np.searchsorted(total, before * total[-1], side="right"))
+    last = int(np.searchsorted(total, (1 - after) * total[-1], side="left")) + 1
     return min(first, len(profile) - 1), max(last, first + 1)
 
 
