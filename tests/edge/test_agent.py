@@ -1,6 +1,5 @@
 """The whole box: cameras in, acknowledged records out, with a real broker and real pictures."""
 
-import json
 import logging
 import os
 import signal
@@ -146,22 +145,25 @@ def test_a_recording_is_counted_dated_and_acknowledged(
     assert peer.status.pending == 0
 
 
-@pytest.mark.footage
-def test_people_on_real_footage_arrive_at_the_server(
-    tmp_path: Path, any_broker: EmbeddedBroker, peer: Peer, footage: Path
+def test_a_camera_that_is_not_there_leaves_the_others_alone(
+    tmp_path: Path, any_broker: EmbeddedBroker, peer: Peer
 ) -> None:
-    clip = json.loads((footage / "truth.json").read_text())["clips"]["OneLeaveShop1cor.mpg"]
-    drawn = clip["lines"][0]
-    start, end, inside = (tuple(float(x) for x in drawn[key]) for key in ("from", "to", "inside"))
-    written = f'start = {list(start)}\nend = {list(end)}\ninside = {list(inside)}\nanchor = "{drawn["anchor"]}"'
-    video = str((footage / "video" / "OneLeaveShop1cor.mpg").resolve())
-    agent = Agent(load(tmp_path, any_broker.port, camera(1, video, line=written)), backoff=FAST)
-    run(agent)
-    # Whether the pipeline is right is for its own tests; here nothing may be lost, added or redated on the way.
-    line = Line("L1", (start[0], start[1]), (end[0], end[1]), (inside[0], inside[1]), anchor=drawn["anchor"])
-    found = sorted((each.direction, each.at) for each in crossings(peer))
-    assert found
-    assert found == counted_alone(video, line, "oblique")
+    config = load(tmp_path, any_broker.port, camera(1, "/nowhere/door.mp4", starts_at=None), camera(2, SCENE))
+    agent = Agent(config, backoff=FAST)
+    stop = threading.Event()
+    thread = threading.Thread(target=agent.run, args=(stop,))
+    thread.start()
+    try:
+        wait_until(agent.workers[1].ended.is_set, 30, "the good camera's recording to end")
+        wait_until(lambda: agent.outbox.pending == 0 and crossings(peer), what="its crossings")
+        status = wait_until(lambda: peer.status, what="a status")
+        assert status is not None
+        assert "no file" in status.problem
+        assert [each.state for each in status.cameras if each.camera == "C1"] == ["offline"]
+    finally:
+        stop.set()
+        thread.join(10)
+    assert {each.camera for each in crossings(peer)} == {"C2"}
 
 
 class Failing(Recording):
