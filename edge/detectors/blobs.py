@@ -22,7 +22,8 @@ _CLOSE: Final = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 7))
 _CLOSE_ROUND: Final = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
 #: Share of a body, on each side, that may be fringe: a streak of shadow, a reflection, an arm stretched out.
 _FRAYED: Final[dict[Mounting, float]] = {"oblique": 0.03, "overhead": 0.05}
-_AT_HEAD: Final = 0.4
+#: Of that, what may be taken off at the top: seen obliquely a head is narrow there, and shadows seldom lie above it.
+_AT_HEAD: Final[dict[Mounting, float]] = {"oblique": 0.4, "overhead": 1.0}
 #: Less than this share of a body to be taken off at the picture's border: the body itself goes on there.
 _CUT_OFF: Final = 0.12
 
@@ -115,7 +116,11 @@ class BlobReader:
             area = cv2.countNonZero(mask[y : y + h, x : x + w]) if w * h >= least else 0
             if area >= least:
                 pieces.append(Blob(x, y, w, h, area))
-        joined = [trimmed(blob, strength, _FRAYED[self._mounting]) for blob in self._join(pieces, mask.shape)]
+        fringe = _FRAYED[self._mounting]
+        joined = [
+            trimmed(blob, strength, fringe, fringe * _AT_HEAD[self._mounting])
+            for blob in self._join(pieces, mask.shape)
+        ]
         people = [blob for blob in joined if self._plausible(blob, mask.shape)]
         self._sizes.learn(people, mask.shape)
         found = [part for blob in people for part in self._divide(blob, mask, strength)]
@@ -160,11 +165,19 @@ class BlobReader:
             Blob(blob.x + left, blob.y, right - left, blob.h, cv2.countNonZero(mask[blob.part][:, left:right]))
             for left, right in pairwise([0, *cuts, blob.w])
         ]
-        return [trimmed(part, strength, 2 * _FRAYED[self._mounting]) for part in parts if part.area] if cuts else [blob]
+        fringe = 2 * _FRAYED[self._mounting]
+        return (
+            [trimmed(part, strength, fringe, fringe * _AT_HEAD[self._mounting]) for part in parts if part.area]
+            if cuts
+            else [blob]
+        )
 
 
-def trimmed(blob: Blob, strength: Mask, share: float) -> Blob:
-    """The blob without its outermost rows and columns that together hold less than `share` of its strength a side.
+def trimmed(blob: Blob, strength: Mask, share: float, top_share: float) -> Blob:
+    """The blob without its frayed rows and columns.
+
+    Those are the outermost that together hold less than `share` of its strength on a side
+    (`top_share` at the top).
 
     A reflection at the feet is large and faint, a foot small and clear: their areas do not tell them apart. A side at
     the picture's border stays there if little was to be taken off: whoever is cut off must be known to be.
@@ -172,8 +185,7 @@ def trimmed(blob: Blob, strength: Mask, share: float) -> Blob:
     body = strength[blob.part]
     height, width = strength.shape
     left, right = _core(cv2.reduce(body, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), share, share)
-    # A head is narrow, and shadows seldom lie above it.
-    top, bottom = _core(cv2.reduce(body, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), share * _AT_HEAD, share)
+    top, bottom = _core(cv2.reduce(body, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), top_share, share)
     if blob.x == 0 and left < _CUT_OFF * blob.w:
         left = 0
     if blob.y == 0 and top < _CUT_OFF * blob.h:
