@@ -32,7 +32,12 @@ _REACH: Final[dict[Mounting, tuple[float, float, float]]] = {
 }
 _STRIDE_M: Final = 0.72
 _MEAN_STAY_S: Final = 150.0
-_PATIENCE: Final = 24
+_PATIENCE: Final = 40
+#: Seen obliquely: how far the camera is from the line, from where to where it sees people, and how far apart they
+#: must be across the line of sight, at the nearer one's distance, for the one not to hide the other (metres).
+_CAMERA_M: Final = 6.4
+_SEEN_M: Final = (0.9, 10.7)
+_BESIDE_M: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,8 @@ class Cast:
 
     def _new_party(self, size: int | None = None) -> tuple[tuple[int, Look], ...]:
         size = size or int(self._rng.choice((1, 2, 3), p=_PARTY_SHARES))
+        if self._spec.mounting == "oblique":
+            size = min(size, 2)
         people = []
         for _ in range(size):
             self._persons += 1
@@ -253,4 +260,21 @@ def _free(walker: Walker, others: Sequence[Walker], mounting: Mounting) -> bool:
         )
         if bool(np.any((gap[:, 0] / across) ** 2 + (gap[:, 1] / along) ** 2 < 1)):
             return False
+        if mounting == "oblique" and _hide(
+            walker.place[start - walker.first : end - walker.first],
+            other.place[start - other.first : end - other.first],
+        ):
+            return False
     return True
+
+
+def _hide(one: Track, other: Track) -> bool:
+    """Whether at any time one of the two stands before the other as the oblique camera sees them."""
+    near, far = _SEEN_M
+    here, there = _CAMERA_M - one[:, 1], _CAMERA_M - other[:, 1]
+    seen = (here > near) & (there > near) & (here < far) & (there < far)
+    if not seen.any():
+        return False
+    here, there = here[seen], there[seen]
+    between = np.abs(one[seen, 0] / here - other[seen, 0] / there) * np.minimum(here, there)
+    return bool(np.any(between < _BESIDE_M))

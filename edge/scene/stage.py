@@ -12,7 +12,7 @@ from edge.scene.overhead import Overhead
 from edge.scene.spec import SceneError, SceneSpec
 
 #: How far ahead of a frame its people must be known: a party may wait so long at the door, and some more.
-_AHEAD_S = 20.0
+_AHEAD_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
