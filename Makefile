@@ -48,8 +48,8 @@ endef
 # (its build tool is pinned there too), so that nothing unpinned is ever fetched.
 define install
 	@echo "Installing what $(1) pins (once; later runs skip this)"
-	@$(BIN)/python -m pip install --quiet --require-hashes --requirement $(1)
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --no-compile --require-hashes --requirement $(1)
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 endef
 
 $(VENV)/.demo: requirements/demo.txt pyproject.toml
