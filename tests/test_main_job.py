@@ -6,13 +6,8 @@ box. The video is dated into yesterday, so that what is asked for is a finished 
 
 import base64
 import json
-import os
-import signal
-import socket
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -30,6 +25,7 @@ from server.settings import Settings
 from server.stores.calendar import OpeningSpan
 from server.stores.models import NewStore
 from tests.fixtures.broker import SERVER_PASSWORD
+from tests.fixtures.processes import command, environment, free_port, is_up, running
 from tests.fixtures.wait import wait_until
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -94,10 +90,14 @@ def test_a_video_and_four_receipts_become_a_conversion_rate(
     config.write_text(edge_toml(chain, footage, table, any_broker.port, tmp_path))
     base = f"http://127.0.0.1:{chain.env['DOORLINE_WEB_PORT']}"
 
-    with running(chain, tmp_path, "web"), running(chain, tmp_path, "ingest"), running(chain, tmp_path, "jobs"):
+    with (
+        running(chain.env, tmp_path, "web"),
+        running(chain.env, tmp_path, "ingest"),
+        running(chain.env, tmp_path, "jobs"),
+    ):
         wait_until(lambda: is_up(base), timeout=120, what="the web server")
         subprocess.run(
-            command("edge", "run", str(config), "--until-drained"), env=environment(chain), check=True, timeout=120
+            command("edge", "run", str(config), "--until-drained"), env=environment(chain.env), check=True, timeout=120
         )
         posted = httpx.post(
             f"{base}/api/v1/receipts", json={"receipts": receipts(chain)}, headers=bearer(chain.till_key)
@@ -189,43 +189,8 @@ def value(values: dict[str, Any], slug: str) -> Decimal:
     return Decimal(str(found["value"]))
 
 
-@contextmanager
-def running(chain: Chain, folder: Path, name: str) -> Iterator[None]:
-    """One of the server's processes, from start to a clean end."""
-    with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(command(name), env=environment(chain), stdout=log, stderr=subprocess.STDOUT)
-        try:
-            yield
-            assert process.poll() is None, f"{name} ended early:\n{(folder / f'{name}.log').read_text()}"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(20)
-
-
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "cli.main", *words]
-
-
-def environment(chain: Chain) -> dict[str, str]:
-    return {**os.environ, **chain.env, "PYTHONPATH": str(Path(__file__).parents[1])}
-
-
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
-
-
-def is_up(base: str) -> bool:
-    try:
-        return httpx.get(f"{base}/healthz").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _lowered(env: dict[str, str]) -> dict[str, Any]:
