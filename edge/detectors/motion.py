@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge.detectors.background import Background, BackgroundParams
-from edge.detectors.blobs import Blob, BlobParams, BlobReader
+from edge.detectors.blobs import BlobParams, BlobReader
 from edge.detectors.ghosts import GhostParams, Ghosts
 from edge.detectors.pixels import Mask, shrink
+from edge.detectors.shapes import Blob
 from edge.models import Boxes, Detections, Frame, Mounting
 
 

@@ -6,14 +6,12 @@ proportions are used, which need no learning.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
+from edge.detectors.shapes import Blob
 from edge.models import Mounting
-
-if TYPE_CHECKING:
-    from edge.detectors.blobs import Blob
 
 _BANDS: Final = 8
 _ENOUGH: Final = 25
@@ -32,7 +30,7 @@ class SizeModel:
         self._line: tuple[float, float] | None = None
         self._samples = 0
 
-    def learn(self, blobs: "list[Blob]", shape: tuple[int, ...]) -> None:
+    def learn(self, blobs: list[Blob], shape: tuple[int, ...]) -> None:
         """Take in what is surely one whole person: alone in its columns, away from the borders, well proportioned."""
         height, width = shape
         for blob in blobs:
@@ -77,7 +75,7 @@ class SizeModel:
         slope, offset = self._line
         return max(8.0, slope * bottom + offset)
 
-    def one_person(self, one: "Blob", other: "Blob", shape: tuple[int, ...]) -> bool:
+    def one_person(self, one: Blob, other: Blob, shape: tuple[int, ...]) -> bool:
         """Whether two pieces together make no more than one person."""
         both = one.joined(other)
         gap_x = max(one.x, other.x) - min(one.x + one.w, other.x + other.w)
@@ -97,7 +95,7 @@ class SizeModel:
             return 0.5 * shape[0]
         return 1.25 * float(np.median([max(w, h) for w, h, _ in self._sizes]))
 
-    def expected(self, blob: "Blob") -> tuple[float, float] | None:
+    def expected(self, blob: Blob) -> tuple[float, float] | None:
         """Width and height of one person whose feet are where the blob ends; None where nothing can be said."""
         if self._mounting == "overhead":
             return None
@@ -105,7 +103,7 @@ class SizeModel:
         share = float(np.median(self._shares)) if self.learnt else _WIDTH_SHARE
         return share * height, height
 
-    def likeness(self, blob: "Blob", shape: tuple[int, ...]) -> float:
+    def likeness(self, blob: Blob, shape: tuple[int, ...]) -> float:
         """A score from 0.3 to 1: how near the blob comes to the expected size, and how solid it is."""
         solid = min(1.0, blob.area / (0.5 * blob.w * blob.h))
         if self._mounting == "overhead":
