@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from server.access.models import CHAIN_ROLES, LOCALES, USER_ROLES, Scope
-from server.errors import Forbidden, InvalidInput
+from server.errors import InvalidInput
 
 _USERNAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 
@@ -12,8 +12,7 @@ _USERNAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 def require_administrator(scope: Scope) -> None:
     """An admin of the whole chain: a key of that role for one store could otherwise make itself one for all."""
     scope.require_role("admin")
-    if scope.stores is not None:
-        raise Forbidden("this key is for some stores only", remedy="ask an administrator of the whole chain")
+    scope.require_whole_chain()
 
 
 def check_user(name: str, role: str, locale: str, store_ids: list[str]) -> None:

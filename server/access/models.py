@@ -74,6 +74,15 @@ class Scope:
                 remedy="choose one of your own stores, or ask an administrator to add this one to you",
             )
 
+    def require_whole_chain(self) -> None:
+        """Refuse whoever works for some stores only: a key of a chain role may be limited to some.
+
+        Raises:
+            Forbidden: when there are stores it doesn't cover.
+        """
+        if self.stores is not None:
+            raise Forbidden("this is for the whole chain", remedy="ask someone who sees every store")
+
     def has_role(self, *roles: Role) -> bool:
         """Whether its role is one of `roles`; the system may do everything."""
         return self.role == "system" or self.role in roles

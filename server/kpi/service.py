@@ -176,6 +176,8 @@ class KpiService:
         scope.require_role("admin", "hq")
         if not 0 <= value <= 1:
             raise InvalidInput(f"{key} {value} is not a share", field="value", remedy="give a number from 0 to 1")
+        if store_id is None:
+            scope.require_whole_chain()
         wanted = None if store_id is None else [store_id]
         calendars = (
             self._stores.calendars(scope) if store_id is None else {store_id: self._stores.calendar(scope, store_id)}

@@ -5,12 +5,11 @@ transaction, so that no report keeps an answer whose premises are gone.
 """
 
 import hmac
-import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from hashlib import sha256
 from secrets import token_urlsafe
-from typing import Final, get_args
+from typing import get_args
 
 from server.access import audit
 from server.access.models import Scope
@@ -18,8 +17,8 @@ from server.clock import Clock, utc_now
 from server.errors import Conflict, InvalidInput, NotFound
 from server.storage import dirty
 from server.storage.pool import Connection, Database
-from server.stores import repository
-from server.stores.calendar import DayRule, OpeningSpan, StoreCalendar, WeeklyHours
+from server.stores import checks, repository
+from server.stores.calendar import ONE_DAY, DayRule, OpeningSpan, StoreCalendar, WeeklyHours
 from server.stores.health import camera_health
 from server.stores.models import (
     EVER,
@@ -36,11 +35,6 @@ from server.stores.models import (
     NewStore,
     Store,
 )
-from wire.topics import TopicError, check_name
-
-_STORE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
-_COUNTRY: Final = re.compile(r"[A-Z]{2}")
-_CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 
 class StoresService:
@@ -61,9 +55,9 @@ class StoresService:
             Conflict: when the id is taken.
         """
         scope.require_role("admin", "hq")
-        _check_store(new)
+        checks.check_store(new)
         rule = DayRule(EVER, new.timezone, new.day_starts)
-        StoreCalendar([rule], [WeeklyHours(EVER, _checked_spans(new.hours))])
+        StoreCalendar([rule], [WeeklyHours(EVER, checks.checked_spans(new.hours))])
         now = self._clock()
         with self._db.transaction() as conn:
             if not repository.insert_store(conn, new, now):
@@ -115,6 +109,7 @@ class StoresService:
         """Change timezone and start of the business day from a day on; days computed since are computed anew."""
         scope.require_role("admin", "hq")
         StoreCalendar([rule])
+        checks.check_day(rule.valid_from, "valid_from")
         with self._db.transaction() as conn:
             self._own(conn, scope, store_id)
             repository.put_rule(conn, store_id, rule)
@@ -137,9 +132,10 @@ class StoresService:
             InvalidInput: times off the quarter hour, overlapping spans, or none at all.
         """
         scope.require_role("admin", "hq", "manager")
-        checked = _checked_spans(spans)
+        checked = checks.checked_spans(spans)
         if not checked:
             raise InvalidInput("no opening hours are given", field="hours", remedy="give at least one span")
+        checks.check_day(valid_from, "valid_from")
         with self._db.transaction() as conn:
             self._own(conn, scope, store_id)
             repository.replace_hours(conn, scope, store_id, valid_from, checked)
@@ -161,18 +157,16 @@ class StoresService:
     ) -> Camera:
         """Register a camera; coverage is due from `installed_at` (aware; now when left out) on."""
         scope.require_role("admin", "hq")
-        _check_name(camera_id, "camera_id")
-        if installed_at is not None and installed_at.tzinfo is None:
-            raise InvalidInput(
-                "installed_at has no timezone", field="installed_at", remedy="add an offset, such as +08:00"
-            )
+        checks.check_id(camera_id, "camera_id")
         camera = Camera(camera_id, store_id, name.strip() or camera_id, installed_at or self._clock())
+        checks.check_instant(camera.installed_at, "installed_at")
         with self._db.transaction() as conn:
             self._own(conn, scope, store_id)
             if not repository.insert_camera(conn, camera):
                 raise Conflict(
                     f"there is a camera {camera_id!r} already", field="camera_id", remedy="choose another id"
                 )
+            self._stale_since(conn, scope, store_id, camera.installed_at, "camera")
         return camera
 
     def cameras(self, scope: Scope, store_id: str) -> list[Camera]:
@@ -184,15 +178,26 @@ class StoresService:
     def remove_camera(self, scope: Scope, camera_id: str, at: datetime | None = None) -> None:
         """Take a camera out of service; no coverage is due from then on, and its past stays."""
         scope.require_role("admin", "hq")
+        removed_at = at or self._clock()
+        checks.check_instant(removed_at, "at")
         with self._db.transaction() as conn:
-            if not repository.end_camera(conn, scope, camera_id, at or self._clock()):
+            camera = repository.camera(conn, scope, camera_id)
+            if camera is None or camera.removed_at is not None:
                 raise NotFound(f"there is no camera {camera_id!r} in service", field="camera_id")
+            if removed_at <= camera.installed_at:
+                raise InvalidInput(
+                    f"camera {camera_id!r} was installed at {camera.installed_at.isoformat()}, later than that",
+                    field="at",
+                    remedy="give a time after its installation",
+                )
+            repository.end_camera(conn, scope, camera_id, removed_at)
+            self._stale_since(conn, scope, camera.store_id, removed_at, "camera")
 
     def add_line(self, scope: Scope, camera_id: str, line_id: str, name: str = "", kind: LineKind = "door") -> Line:
         """Add a counting line to a camera."""
         scope.require_role("admin", "hq")
-        _check_name(line_id, "line_id")
-        _check_choice(kind, get_args(LineKind), "kind")
+        checks.check_id(line_id, "line_id")
+        checks.check_choice(kind, get_args(LineKind), "kind")
         with self._db.transaction() as conn:
             camera = repository.camera(conn, scope, camera_id)
             if camera is None:
@@ -200,6 +205,8 @@ class StoresService:
             line = Line(line_id, camera_id, camera.store_id, name.strip() or line_id, kind)
             if not repository.insert_line(conn, line_id, camera, line.name, kind):
                 raise Conflict(f"there is a line {line_id!r} already", field="line_id", remedy="choose another id")
+            # A line makes its camera one of a door or of the street, for as long as it has hung there.
+            self._stale_since(conn, scope, camera.store_id, camera.installed_at, "line")
         return line
 
     def lines(self, scope: Scope, store_id: str) -> list[Line]:
@@ -227,7 +234,7 @@ class StoresService:
             name: its broker user name, unique in the chain.
         """
         scope.require_role("admin")
-        _check_name(name, "name")
+        checks.check_id(name, "name")
         password = token_urlsafe(32)
         now = self._clock()
         with self._db.transaction() as conn:
@@ -264,7 +271,7 @@ class StoresService:
     def add_fact(self, scope: Scope, fact: NewFact) -> Fact:
         """Note a promotion, a spell of weather or an event, for a store or (admin and HQ) for the chain."""
         scope.require_role("admin", "hq", "region", "manager")
-        _check_choice(fact.kind, get_args(FactKind), "kind")
+        checks.check_choice(fact.kind, get_args(FactKind), "kind")
         if fact.day_to < fact.day_from:
             raise InvalidInput(
                 f"day_to {fact.day_to} lies before day_from {fact.day_from}", field="day_to", remedy="swap them"
@@ -274,6 +281,7 @@ class StoresService:
         with self._db.transaction() as conn:
             if fact.store_id is None:
                 scope.require_role("admin", "hq")
+                scope.require_whole_chain()
             else:
                 self._own(conn, scope, fact.store_id)
             return repository.insert_fact(conn, fact)
@@ -291,9 +299,14 @@ class StoresService:
         _found(repository.store(conn, scope, store_id), store_id)
 
     def _stale(self, conn: Connection, scope: Scope, store_id: str, first: date, reason: str) -> None:
-        days = repository.computed_days(conn, scope, store_id, first)
+        """Mark the days computed from `first` on, and the one before: it ends where `first` begins."""
+        days = repository.computed_days(conn, scope, store_id, first - ONE_DAY)
         calendar = _calendars(conn, scope, [store_id])[store_id]
         dirty.mark(conn, store_id, (calendar.bounds(day)[0] for day in days), reason)
+
+    def _stale_since(self, conn: Connection, scope: Scope, store_id: str, at: datetime, reason: str) -> None:
+        calendar = _calendars(conn, scope, [store_id])[store_id]
+        self._stale(conn, scope, store_id, calendar.day_of(at), reason)
 
 
 def _calendars(conn: Connection, scope: Scope, store_ids: Sequence[str] | None) -> dict[str, StoreCalendar]:
@@ -325,45 +338,3 @@ def _found(store: Store | None, store_id: str) -> Store:
 
 def _no_store(store_id: str) -> NotFound:
     return NotFound(f"there is no store {store_id!r}", field="store_id", remedy="add it, or check the id")
-
-
-def _check_store(new: NewStore) -> None:
-    _check_form(_STORE_ID, new.store_id, "store_id", "1-32 letters, digits, '_' or '-', such as S01")
-    _check_form(_COUNTRY, new.country, "country", "two capital letters, such as CN")
-    _check_form(_CURRENCY, new.currency, "currency", "three capital letters, such as CNY")
-    if not new.name.strip():
-        raise InvalidInput("the store has no name", field="name", remedy="give the name people know it by")
-
-
-def _check_form(form: re.Pattern[str], value: str, field: str, remedy: str) -> None:
-    if not form.fullmatch(value):
-        raise InvalidInput(f"{field} {value!r} is not of the form", field=field, remedy=f"use {remedy}")
-
-
-def _check_name(value: str, field: str) -> None:
-    try:
-        check_name(value)
-    except TopicError as error:
-        raise InvalidInput(
-            f"{field} {value!r} is not of the form",
-            field=field,
-            remedy="use 1-64 letters, digits, '.', '_' or '-', beginning with a letter or digit",
-        ) from error
-
-
-def _check_choice(value: str, choices: Sequence[str], field: str) -> None:
-    if value not in choices:
-        raise InvalidInput(f"{field} {value!r} is not known", field=field, remedy=f"use one of {', '.join(choices)}")
-
-
-def _checked_spans(spans: Sequence[OpeningSpan]) -> tuple[OpeningSpan, ...]:
-    seen: set[tuple[int, object]] = set()
-    for span in spans:
-        if not 0 <= span.weekday <= 6:
-            raise InvalidInput(f"weekday {span.weekday} is none", field="hours", remedy="use 0 (Monday) to 6 (Sunday)")
-        if (span.weekday, span.opens) in seen:
-            raise InvalidInput(
-                f"weekday {span.weekday} opens twice at {span.opens:%H:%M}", field="hours", remedy="keep one"
-            )
-        seen.add((span.weekday, span.opens))
-    return tuple(spans)

@@ -223,6 +223,10 @@ def test_settings_are_for_admin_and_hq_and_are_shares(shops: Chain) -> None:
     manager = Scope(user_id="u", role="manager", stores=frozenset({"S01"}))
     with pytest.raises(Forbidden):
         shops.kpi.set_setting(manager, "coverage_threshold", Decimal("0.5"), MONDAY)
+    # A key of HQ's that is limited to a store must not set what holds for all.
+    limited = Scope(user_id="key:k", role="hq", stores=frozenset({"S01"}))
+    with pytest.raises(Forbidden):
+        shops.kpi.set_setting(limited, "coverage_threshold", Decimal("0.5"), MONDAY)
     with pytest.raises(InvalidInput):
         shops.kpi.set_setting(SYSTEM, "coverage_threshold", Decimal(90), MONDAY)
 

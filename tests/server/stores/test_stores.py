@@ -111,7 +111,8 @@ def test_new_hours_hold_from_their_day_on_and_make_computed_days_stale(
     ]
     with chain.db.read() as conn:
         marks = conn.execute("SELECT hour FROM dirty_mark WHERE store_id = 'S01' ORDER BY hour").fetchall()
-    assert [calendar.day_of(hour) for (hour,) in marks] == [date(2026, 11, 10), date(2026, 11, 11)]
+    # The 9th too: its last hours are on the 10th by the wall calendar.
+    assert [calendar.day_of(hour) for (hour,) in marks] == [date(2026, 11, day) for day in (9, 10, 11)]
     with pytest.raises(InvalidInput):
         chain.stores.set_hours(SYSTEM, "S01", date(2026, 11, 10), ())
     with pytest.raises(InvalidInput):
@@ -125,6 +126,52 @@ def test_a_moved_timezone_holds_from_its_day_on(chain: Services) -> None:
     assert str(calendar.zone_on(date(2026, 11, 30))) == "Asia/Shanghai"
     assert str(calendar.zone_on(date(2026, 12, 1))) == "Asia/Urumqi"
     assert chain.stores.store(SYSTEM, "S01").timezone == "Asia/Urumqi"
+
+
+def stale_days(chain: Services, change: Callable[[], object]) -> list[int]:
+    """The days of S01 from 9 to 12 November 2026, all computed before, that a change marks."""
+    for day in (9, 10, 11, 12):
+        chain.kpi.recompute("S01", date(2026, 11, day))
+    with chain.db.transaction() as conn:
+        conn.execute("DELETE FROM dirty_mark")
+    change()
+    with chain.db.read() as conn:
+        hours = conn.execute("SELECT hour FROM dirty_mark WHERE store_id = 'S01' ORDER BY hour").fetchall()
+    calendar = chain.stores.calendar(SYSTEM, "S01")
+    # A day that begins within a marked hour is meant by it.
+    return sorted({calendar.day_of(hour + timedelta(minutes=45)).day for (hour,) in hours})
+
+
+def test_a_camera_or_line_of_earlier_makes_computed_days_stale(chain: Services) -> None:
+    earlier = datetime(2026, 11, 11, 4, tzinfo=UTC)
+    add, line = chain.stores.add_camera, chain.stores.add_line
+    assert stale_days(chain, lambda: add(SYSTEM, "S01", "S01-C1", installed_at=earlier)) == [10, 11, 12]
+    assert stale_days(chain, lambda: line(SYSTEM, "S01-C1", "S01-L1")) == [10, 11, 12]
+    gone = earlier + timedelta(days=1)
+    assert stale_days(chain, lambda: chain.stores.remove_camera(SYSTEM, "S01-C1", gone)) == [11, 12]
+    # What begins now is in no answer yet.
+    assert stale_days(chain, lambda: add(SYSTEM, "S01", "S01-C2")) == []
+
+
+def test_a_moved_business_day_makes_the_day_before_stale_which_ends_there(chain: Services) -> None:
+    rule = DayRule(date(2026, 11, 11), "Asia/Shanghai", time(6))
+    assert stale_days(chain, lambda: chain.stores.set_calendar(SYSTEM, "S01", rule)) == [10, 11, 12]
+
+
+def test_a_time_that_could_not_be_read_again_is_refused(chain: Services) -> None:
+    """PostgreSQL keeps the year before the first; Python has none, and every page listing the camera would break."""
+    edge = datetime.fromisoformat("0001-01-01T00:00:00+14:00")
+    with pytest.raises(InvalidInput) as refused:
+        chain.stores.add_camera(SYSTEM, "S01", "S01-C1", installed_at=edge)
+    assert refused.value.field == "installed_at"
+    assert chain.stores.cameras(SYSTEM, "S01") == []
+    chain.stores.add_camera(SYSTEM, "S01", "S01-C1")
+    for at in (edge, datetime(2026, 11, 19), datetime(2026, 11, 1, tzinfo=UTC)):  # noqa: DTZ001 - naive on purpose
+        with pytest.raises(InvalidInput):
+            chain.stores.remove_camera(SYSTEM, "S01-C1", at)
+    assert chain.stores.cameras(SYSTEM, "S01")[0].removed_at is None
+    with pytest.raises(InvalidInput):
+        chain.stores.set_hours(SYSTEM, "S01", date(1, 1, 1), every_day(time(9), time(18)))
 
 
 def test_cameras_and_lines_have_ids_of_their_own(chain: Services, clock: TurnedClock) -> None:
@@ -229,3 +276,7 @@ def test_facts_hold_for_a_store_or_the_chain(chain: Services, scope_of: Callable
         assert refused.value.field == field
     with pytest.raises(Forbidden):
         add(scope_of("manager"), NewFact("event", day, day, "x", store_id="S02"))
+    limited = chain.access.api_key(chain.access.create_api_key(SYSTEM, "branch", "hq", ["S01"]))
+    with pytest.raises(Forbidden):
+        add(limited, NewFact("event", day, day, "for all"))
+    assert add(limited, NewFact("event", day, day, "for one", store_id="S01")).store_id == "S01"

@@ -1,0 +1,81 @@
+"""What a store and the things that belong to it must be; refused by field, with what to do. Pure.
+
+Every check raises `InvalidInput`. The trap is the value that can be stored and not read again: one camera dated to the
+edge of the calendar breaks every page that lists it.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Final
+
+from server.errors import InvalidInput
+from server.stores.calendar import OpeningSpan
+from server.stores.models import EVER, NewStore
+from wire.topics import TopicError, check_name
+
+_STORE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_COUNTRY: Final = re.compile(r"[A-Z]{2}")
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+#: Times and days lie in the years from 2000 up to this one, excluded.
+_LAST_YEAR: Final = 2100
+
+
+def check_store(new: NewStore) -> None:
+    """A new store's id, name, country and currency."""
+    _check_form(_STORE_ID, new.store_id, "store_id", "1-32 letters, digits, '_' or '-', such as S01")
+    _check_form(_COUNTRY, new.country, "country", "two capital letters, such as CN")
+    _check_form(_CURRENCY, new.currency, "currency", "three capital letters, such as CNY")
+    if not new.name.strip():
+        raise InvalidInput("the store has no name", field="name", remedy="give the name people know it by")
+
+
+def _check_form(form: re.Pattern[str], value: str, field: str, remedy: str) -> None:
+    if not form.fullmatch(value):
+        raise InvalidInput(f"{field} {value!r} is not of the form", field=field, remedy=f"use {remedy}")
+
+
+def check_id(value: str, field: str) -> None:
+    """The id of a camera, a line or a box: it stands in topics."""
+    try:
+        check_name(value)
+    except TopicError as error:
+        raise InvalidInput(
+            f"{field} {value!r} is not of the form",
+            field=field,
+            remedy="use 1-64 letters, digits, '.', '_' or '-', beginning with a letter or digit",
+        ) from error
+
+
+def check_choice(value: str, choices: Sequence[str], field: str) -> None:
+    """One of the words there are."""
+    if value not in choices:
+        raise InvalidInput(f"{field} {value!r} is not known", field=field, remedy=f"use one of {', '.join(choices)}")
+
+
+def check_instant(at: datetime, field: str) -> None:
+    """An aware instant in the years there are."""
+    if at.tzinfo is None:
+        raise InvalidInput(f"{field} has no timezone", field=field, remedy="add an offset, such as +08:00")
+    if not EVER.year <= at.year < _LAST_YEAR:
+        raise InvalidInput(f"{field} {at.isoformat()} can't be", field=field, remedy="check the year")
+
+
+def check_day(day: date, field: str) -> None:
+    """A day in the years there are."""
+    if not EVER.year <= day.year < _LAST_YEAR:
+        raise InvalidInput(f"{field} {day} can't be", field=field, remedy="check the year")
+
+
+def checked_spans(spans: Sequence[OpeningSpan]) -> tuple[OpeningSpan, ...]:
+    """A week's opening hours."""
+    seen: set[tuple[int, object]] = set()
+    for span in spans:
+        if not 0 <= span.weekday <= 6:
+            raise InvalidInput(f"weekday {span.weekday} is none", field="hours", remedy="use 0 (Monday) to 6 (Sunday)")
+        if (span.weekday, span.opens) in seen:
+            raise InvalidInput(
+                f"weekday {span.weekday} opens twice at {span.opens:%H:%M}", field="hours", remedy="keep one"
+            )
+        seen.add((span.weekday, span.opens))
+    return tuple(spans)
