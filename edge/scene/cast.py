@@ -32,7 +32,11 @@ _REACH: Final[dict[Mounting, tuple[float, float, float]]] = {
 }
 _STRIDE_M: Final = 0.72
 _MEAN_STAY_S: Final = 150.0
+#: A party whose way is taken looks again so often, so many seconds apart.
 _PATIENCE: Final = 40
+_WAIT_S: Final = 0.6
+#: Seen obliquely the third of three, who walks behind, would be hidden.
+_LARGEST: Final[dict[Mounting, int]] = {"overhead": 3, "oblique": 2}
 #: Seen obliquely: how far the camera is from the line, from where to where it sees people, and how far apart they
 #: must be across the line of sight, at the nearer one's distance, for the one not to hide the other (metres).
 _CAMERA_M: Final = 6.4
@@ -90,7 +94,7 @@ class Cast:
         self._parties = 0
         self._recent: list[Walker] = []
         # Half of those who cross come in; each of them goes out again.
-        self._comings_per_s = spec.rate / 60 / 2 / _MEAN_PARTY
+        self._comings_per_s = spec.rate / 60 / 2 / _mean_party(spec.mounting)
         if self._comings_per_s > 0:
             self._open_the_doors()
 
@@ -124,9 +128,7 @@ class Cast:
         heapq.heappush(self._turns, _Turn(at_s, self._numbers, kind, people, self._parties))
 
     def _new_party(self, size: int | None = None) -> tuple[tuple[int, Look], ...]:
-        size = size or int(self._rng.choice((1, 2, 3), p=_PARTY_SHARES))
-        if self._spec.mounting == "oblique":
-            size = min(size, 2)
+        size = size or min(int(self._rng.choice((1, 2, 3), p=_PARTY_SHARES)), _LARGEST[self._spec.mounting])
         people = []
         for _ in range(size):
             self._persons += 1
@@ -134,20 +136,25 @@ class Cast:
         return tuple(people)
 
     def _set_out(self, turn: _Turn) -> list[Walker]:
-        """The party's walkers, delayed until their way is free; an empty list if it never is."""
+        """The party's walkers, delayed until their way is free; an empty list if it is not for long.
+
+        Who could not leave is still inside and tries again; who could not come in does once, then goes elsewhere.
+        """
         kind = turn.kind
-        if kind == "come":
+        if kind in {"come", "again"}:
             # Some only look in, some turn on their heel just inside; alone, for groups are seldom so undecided.
             chance = self._rng.random()
             if len(turn.people) == 1 and chance < 0.07:
                 kind = "hesitate"
             elif len(turn.people) == 1 and chance < 0.14:
                 kind = "turn"
+            else:
+                kind = "come"
         ways = [self._way(kind, place, len(turn.people)) for place in range(len(turn.people))]
         speed = float(self._rng.uniform(1.0, 1.35)) * (0.9 if len(turn.people) > 1 else 1.0)
         tracks = [sample(way, speed, pauses, self._spec.fps) for way, pauses in ways]
         for patience in range(_PATIENCE):
-            first = round((turn.at_s + 0.6 * patience) * self._spec.fps)
+            first = round((turn.at_s + _WAIT_S * patience) * self._spec.fps)
             walkers = [
                 _walker(person, turn.party, look, first, track, self._rng)
                 for (person, look), track in zip(turn.people, tracks, strict=True)
@@ -155,6 +162,9 @@ class Cast:
             if all(_free(walker, self._recent, self._spec.mounting) for walker in walkers):
                 self._come_back(turn, kind, walkers)
                 return walkers
+        if turn.kind in {"leave", "come"}:
+            kind = "leave" if turn.kind == "leave" else "again"
+            self._later(turn.at_s + _WAIT_S * _PATIENCE, kind, turn.people, turn.party)
         return []
 
     def _come_back(self, turn: _Turn, kind: str, walkers: Sequence[Walker]) -> None:
@@ -163,8 +173,12 @@ class Cast:
         last = max(walker.end for walker in walkers) / self._spec.fps
         stay = 12 + float(self._rng.exponential(_MEAN_STAY_S))
         people = tuple((person, look.with_shopping(self._rng)) for person, look in turn.people)
+        self._later(last + stay, "leave", people, turn.party)
+
+    def _later(self, at_s: float, kind: str, people: tuple[tuple[int, Look], ...], party: int) -> None:
+        """People already known set out once more."""
         self._numbers += 1
-        heapq.heappush(self._turns, _Turn(last + stay, self._numbers, "leave", people, turn.party))
+        heapq.heappush(self._turns, _Turn(at_s, self._numbers, kind, people, party))
 
     def _way(self, kind: str, place: int, size: int) -> tuple[list[Waypoint], list[tuple[int, float]]]:
         """Waypoints of one person of a party, and pauses (waypoint, seconds)."""
@@ -212,7 +226,11 @@ class Cast:
 
 
 _PARTY_SHARES: Final = (0.74, 0.21, 0.05)
-_MEAN_PARTY: Final = sum(share * size for share, size in zip(_PARTY_SHARES, (1, 2, 3), strict=True))
+
+
+def _mean_party(mounting: Mounting) -> float:
+    largest = _LARGEST[mounting]
+    return sum(share * min(size, largest) for share, size in zip(_PARTY_SHARES, (1, 2, 3), strict=True))
 
 
 def sample(way: Sequence[Waypoint], speed: float, pauses: Sequence[tuple[int, float]], fps: float) -> Track:

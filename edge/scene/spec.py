@@ -28,7 +28,8 @@ class SceneSpec:
         size: width and height in pixels.
         fps: frames a second.
         seed: of everything that is left to chance.
-        rate: people a minute who cross the door line, in and out together, on average.
+        rate: people a minute who cross the door line, in and out together, on average. Obliquely a door holds about
+            seven: beyond that, parties that would hide others from the camera stay away.
         seconds: how long it lasts; None is endless.
         light: `changing` drifts slowly and steps now and then, as when a lamp is switched or a cloud passes.
     """
