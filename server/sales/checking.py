@@ -55,6 +55,9 @@ def checked(new: NewReceipt, currency: str, now: datetime) -> ReceiptRow:
     if new.currency not in {None, currency}:
         raise Refused("currency", f"{new.currency!r} is not the store's currency", f"send {currency}, or leave it out")
     refers_to = _text(new.refers_to or "", "refers_to", 64) or None
+    if new.member is not None:
+        for name in ("card", "phone", "id"):
+            _text(getattr(new.member, name) or "", f"member.{name}", 64)
     if new.kind == "void":
         return _void(new, number, refers_to, at, currency)
     if new.kind == "sale" and refers_to is not None:
@@ -138,12 +141,12 @@ def _void(new: NewReceipt, number: str, refers_to: str | None, at: datetime, cur
 def _time(at: datetime, now: datetime) -> datetime:
     if at.tzinfo is None:
         raise Refused("at", "the time has no offset", "send it as 2026-11-21T18:30:00+08:00")
-    at = at.astimezone(UTC)
+    # Compared before it is converted: the first and last hours of the calendar have no UTC to be converted to.
     if at > now + _AHEAD:
         raise Refused("at", f"{at.isoformat()} lies in the future", "check the till's clock and its offset from UTC")
     if at < _OLDEST:
         raise Refused("at", f"{at.isoformat()} lies before the year 2000", "check the till's clock")
-    return at
+    return at.astimezone(UTC)
 
 
 def _lines(lines: Sequence[NewLine]) -> tuple[LineRow, ...]:

@@ -149,8 +149,8 @@ def time_of(text: str, calendar: StoreCalendar) -> datetime:
     Raises:
         ValueError: when it is none.
     """
-    plain = unicodedata.normalize("NFKC", text).strip().replace("/", "-").replace(".", "-", 2)
-    match = re.fullmatch(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]+(\d{1,2}:\d{2}.*))?", plain)
+    plain = unicodedata.normalize("NFKC", text).strip()
+    match = re.fullmatch(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ]+(\d{1,2}:\d{2}.*))?", plain)
     if match is None or match[4] is None:
         raise ValueError(f"{text!r} is no date and time")
     clock = match[4] if match[4][1] != ":" else f"0{match[4]}"

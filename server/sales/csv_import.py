@@ -39,6 +39,8 @@ from server.stores.calendar import StoreCalendar
 Mapping = dict[str, str]
 
 _MOST_ERRORS: Final = 1_000
+#: A gigabyte without a line break is no header and must not be held as one.
+_LONGEST_HEADER: Final = 100_000
 _LINE: Final = re.compile(r"lines\[(\d+)\].*")
 
 
@@ -72,7 +74,11 @@ class CsvReceipts:
         self._store_id = store_id
         self._calendar = calendar
         text = io.TextIOWrapper(io.BufferedReader(_Borrowed(stream)), self.encoding, newline="")
-        header = text.readline()
+        header = text.readline(_LONGEST_HEADER)
+        if len(header) == _LONGEST_HEADER:
+            raise InvalidInput(
+                f"the header is longer than {_LONGEST_HEADER:,} characters", field="file", remedy="save it as CSV"
+            )
         self._delimiter = delimiter_of(header)
         names = next(csv.reader([header], delimiter=self._delimiter), [])
         self._columns = columns_of([name.strip() for name in names], mapping)

@@ -160,6 +160,8 @@ class SalesService:
         result = PostResult()
         if not receipts:
             return result
+        # One with control characters is no store's, and the database won't even be asked for it.
+        wanted = [store_id for store_id in wanted if store_id.isprintable()]
         now = self._clock()
         with self._db.transaction() as conn:
             repository.lock_stores(conn, wanted)

@@ -2,12 +2,14 @@
 
 import io
 from collections.abc import Callable
+from datetime import UTC
 from decimal import Decimal
 
 import pytest
 
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
+from server.sales.csv_format import time_of
 from server.sales.csv_import import CsvReceipts, Mapping
 from server.sales.models import ImportResult
 from server.services import Services
@@ -133,6 +135,25 @@ def test_kinds_in_words_and_times_across_a_clock_change(chain: Services) -> None
 
 
 @pytest.mark.parametrize(
+    ("written", "utc"),
+    [
+        ("2026-11-21 18:30", "2026-11-21T10:30:00"),
+        ("2026/11/2 9:05:07", "2026-11-02T01:05:07"),
+        ("2026.11.21 18:30:00", "2026-11-21T10:30:00"),
+        # Fractions of a second, as databases export them; read as an offset they would be hours off.
+        ("2026-11-21 18:30:00.123", "2026-11-21T10:30:00.123000"),
+        ("2026-11-21 18:30:00.1234", "2026-11-21T10:30:00.123400"),
+        ("2026-11-21 18:30:00.123456", "2026-11-21T10:30:00.123456"),
+        ("2026-11-21T18:30:00.5+01:00", "2026-11-21T17:30:00.500000"),
+        ("2026-11-21T18:30:00Z", "2026-11-21T18:30:00"),
+    ],
+)
+def test_times_are_read_as_they_are_written(written: str, utc: str) -> None:
+    at = time_of(written, StoreCalendar([DayRule(EVER, "Asia/Shanghai")]))
+    assert at.astimezone(UTC).isoformat() == f"{utc}+00:00"
+
+
+@pytest.mark.parametrize(
     ("data", "match"),
     [
         (b"", "no column for receipt_no"),
@@ -141,6 +162,7 @@ def test_kinds_in_words_and_times_across_a_clock_change(chain: Services) -> None
         (b"receipt_no,date,gross\n", r"no column for at \(or date and time\)"),
         (b"receipt_no,at,unit_price\n", "no column for sku"),
         (b"receipt_no,at,gross\n1,\x81\x20,3\n", "encoding is not known"),
+        (b"x" * 150_000 + b",receipt_no,at,gross\n", "header is longer"),
         (b'receipt_no,at,gross\n1,2,"' + b"x" * 200_000, "line 2 can't be read"),
     ],
 )
