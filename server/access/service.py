@@ -37,6 +37,8 @@ from server.storage.pool import Database
 _KEY: Final = re.compile(r"dl_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 #: A session's or key's last use is written at most this often, so that reading a page is not also a write.
 _TOUCH_EVERY: Final = timedelta(minutes=1)
+#: Beyond any till's life, and well within the calendar: a time at its end could be stored and not read again.
+_LONGEST_KEY: Final = timedelta(days=36_525)
 
 _log = structlog.get_logger(__name__)
 
@@ -263,9 +265,9 @@ class AccessService:
             raise InvalidInput("the key has no name", field="name", remedy="say which till or tool will use it")
         if role == "till" and not store_ids:
             raise InvalidInput("a till's key needs its store", field="stores", remedy="name at least one store")
-        if expires_at is not None and (expires_at.tzinfo is None or expires_at <= now):
+        if expires_at is not None and (expires_at.tzinfo is None or not now < expires_at < now + _LONGEST_KEY):
             raise InvalidInput(
-                "the key would have expired already, or its time has no timezone",
+                "the key would have expired already or live for ever, or its time has no timezone",
                 field="expires_at",
                 remedy="give a time in the future with an offset, such as 2030-01-01T00:00:00Z",
             )

@@ -24,6 +24,7 @@ from server.kpi.report_repository import Asked, Mark, StoreRow
 from server.kpi.values import no_data, values_of
 from server.storage.pool import Connection, Database
 from server.stores.calendar import StoreCalendar
+from server.stores.models import EVER
 from server.stores.service import StoresService
 
 Compare = Literal["last_week", "last_year", "previous_period"]
@@ -291,6 +292,8 @@ def _check_days(day_from: date, day_to: date) -> int:
     days = (day_to - day_from).days + 1
     if days < 1:
         raise InvalidInput(f"the last day {day_to} lies before the first {day_from}", field="to", remedy="swap them")
+    if day_from < EVER:
+        raise InvalidInput(f"{day_from} lies before the year {EVER.year}", field="from", remedy="check the year")
     if days > MOST_DAYS:
         raise InvalidInput(
             f"{days} days are too many for one report", field="to", remedy=f"ask for at most {MOST_DAYS}"

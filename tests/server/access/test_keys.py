@@ -75,6 +75,7 @@ def test_a_key_that_makes_no_sense_is_refused_by_field(chain: Services) -> None:
         ("x", "till", ["S99"], None, "stores"),
         ("x", "hq", [], datetime(2030, 1, 1), "expires_at"),  # noqa: DTZ001 - naive on purpose
         ("x", "hq", [], datetime(2020, 1, 1, tzinfo=UTC), "expires_at"),
+        ("x", "hq", [], datetime.fromisoformat("9999-12-31T23:59:59-14:00"), "expires_at"),
     ]
     for name, role, stores, expires_at, field in cases:
         with pytest.raises(InvalidInput) as refused:

@@ -279,6 +279,8 @@ def test_a_scope_sees_its_own_stores_only(shops: Chain) -> None:
         ({"group_by": "colour"}, "group_by"),
         ({"day_from": TUESDAY, "day_to": MONDAY}, "to"),
         ({"day_from": date(2000, 1, 1)}, "to"),
+        # A year before the first would be compared with.
+        ({"day_from": date(1, 1, 1), "day_to": date(1, 1, 2), "compare": "last_year"}, "from"),
     ],
 )
 def test_what_can_not_be_answered_is_refused(shops: Chain, changes: dict[str, object], field: str) -> None:
