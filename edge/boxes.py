@@ -22,13 +22,16 @@ def overlaps(first: Vector, second: Vector) -> Vector:
     a, b = first[:, None, :], second[None, :, :]
     low = np.maximum(a[..., :2] - a[..., 2:] / 2, b[..., :2] - b[..., 2:] / 2)
     high = np.minimum(a[..., :2] + a[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2)
-    shared = np.clip(high - low, 0.0, None).prod(axis=-1)
-    union = a[..., 2:].prod(axis=-1) + b[..., 2:].prod(axis=-1) - shared
+    sides = np.maximum(high - low, 0.0)
+    shared = sides[..., 0] * sides[..., 1]
+    union = a[..., 2] * a[..., 3] + b[..., 2] * b[..., 3] - shared
     return np.asarray(shared / np.maximum(union, 1e-9), np.float64)
 
 
 def touching(boxes: Vector, gap: float) -> NDArray[np.bool_]:
     """Which of the centre-size boxes (n, 4) overlap another or come as near as `gap`; shape (n,)."""
+    if len(boxes) < 2:
+        return np.zeros(len(boxes), np.bool_)
     apart = np.abs(boxes[:, None, :2] - boxes[None, :, :2])
     reach = (boxes[:, None, 2:] + boxes[None, :, 2:]) / 2 + gap
     near = np.asarray((apart <= reach).all(axis=2), np.bool_)

@@ -204,18 +204,20 @@ class Tracker:
         """Cost of each pair, 0 (surely) to 1 (barely), `_NEVER` where no walker could have got there."""
         params = self._params
         states = np.stack([body.filter.state for body in bodies])
-        spreads = np.stack([body.filter.spread[:2] for body in bodies]).mean(axis=1)
+        spreads = np.asarray([body.filter.spread for body in bodies])
+        spreads = (spreads[:, 0] + spreads[:, 1]) / 2
         last = np.asarray([body.seen_centre for body in bodies])
         gaps = np.asarray([now - body.seen_at for body in bodies])
         sizes = (self._sizes(states)[:, None] + self._sizes(measured)[None, :]) / 2
-        off = np.linalg.norm(states[:, None, :2] - measured[None, :, :2], axis=2)
-        moved = np.linalg.norm(last[:, None, :] - measured[None, :, :2], axis=2)
+        x, y = measured[:, 0], measured[:, 1]
+        off = np.hypot(states[:, :1] - x, states[:, 1:2] - y)
+        moved = np.hypot(last[:, :1] - x, last[:, 1:] - y)
         gate = np.minimum(0.5 * sizes + 3.0 * spreads[:, None], params.farthest * sizes)
         reach = 0.5 * sizes + params.fastest * sizes * gaps[:, None]
-        shape = np.minimum(states[:, None, 2:], measured[None, :, 2:]) / np.maximum(
-            np.maximum(states[:, None, 2:], measured[None, :, 2:]), 1e-6
-        )
-        likeness = np.clip(shape, 0.0, 1.0).prod(axis=2)
+        smaller = np.minimum(states[:, None, 2:], measured[None, :, 2:])
+        larger = np.maximum(states[:, None, 2:], measured[None, :, 2:])
+        shape = np.maximum(smaller / np.maximum(larger, 1e-6), 0.0)
+        likeness = shape[..., 0] * shape[..., 1]
         overlap = overlaps(states, measured)
         cost = 0.4 * (1 - overlap) + 0.45 * off / gate + 0.15 * (1 - likeness)
         cost = cost + 0.1 * np.minimum(gaps, 1.0)[:, None]

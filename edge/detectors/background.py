@@ -22,10 +22,12 @@ from edge.detectors.pixels import (
     above,
     box_of,
     brightest,
+    darkest,
     edges,
     exceeds,
     neighbourhood,
     outside,
+    picked,
     widened,
 )
 from edge.models import Mounting
@@ -36,6 +38,7 @@ _SPECK: Final = cv2.getStructuringElement(cv2.MORPH_RECT, (2, 2))
 _OPEN: Final = cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))
 _TORSO: Final = 0.35  # of the picture's height: how far above legs a body may go on
 _LEGS: Final = 0.04  # of the picture's height: what stands at least so tall carries a body
+_BESIDE: Final = 3  # pixels: how near to what differs clearly it is enough to differ a little
 _GRID: Final = 6  # every so many pixels are enough for a median of the whole picture
 
 
@@ -126,17 +129,19 @@ class Background:
         clear = exceeds(self._differ, self._threshold)
         if not cv2.countNonZero(clear):
             return clear
-        faint = exceeds(self._differ, cast("Mask", cv2.convertScaleAbs(self._threshold, alpha=self.params.faint)))
-        return cast("Mask", cv2.bitwise_and(faint, widened(clear, 3)))
+        where = box_of(clear, margin=_BESIDE)
+        faint = exceeds(self._differ[where], self._faint[where])
+        clear[where] = cv2.bitwise_and(faint, widened(clear[where], _BESIDE))
+        return clear
 
     def _follow_light(self, image: Image) -> None:
         """Scale the model by the median ratio of what is not foreground: clouds, dimmers, a camera's own exposure."""
-        now = image[::_GRID, ::_GRID].astype(np.float32)
-        then = self.image[::_GRID, ::_GRID].astype(np.float32)
-        usable = (then.min(axis=2) > 16) & (now.max(axis=2) < 250) & (self._foreground[::_GRID, ::_GRID] == 0)
-        if np.count_nonzero(usable) < 40:
+        now = np.ascontiguousarray(image[::_GRID, ::_GRID])
+        usable = self._lit & (brightest(now) < 250) & (self._foreground[::_GRID, ::_GRID] == 0)
+        places = np.flatnonzero(usable)
+        if len(places) < 40:
             return
-        gain = np.median(now[usable] / then[usable], axis=0)
+        gain = _medians(picked(now, places).astype(np.float32) / picked(self._samples, places))
         if np.abs(gain - 1).max() < 0.01:
             return
         gain = np.clip(gain, 0.4, 2.5)
@@ -160,14 +165,16 @@ class Background:
         subtraction and shadow detection, 1999.
         """
         where = box_of(mask)
-        seen = image[where].astype(np.float32)
-        along = _sum(seen * self._mean[where])
-        square = self._square[where]
+        keep = _new_edges(image[where], self.image[where])
+        # Only what is in question is worked on: foreground fills a small part of the box around all of it.
+        places = np.flatnonzero(cv2.compare(mask[where], keep, cv2.CMP_GT) != 0)
+        seen, empty = picked(image[where], places).astype(np.float32), picked(self._mean[where], places)
+        along, square = _sums(seen * empty), np.maximum(_sums(empty * empty), 1.0)
         share = along / square
-        off = _sum(cast("Floats", cv2.multiply(seen, seen))) - along * share
+        off = _sums(seen * seen) - along * share
         dark, light = self.params.shadow
-        shadow = (share > dark) & (share < light) & (off < self._tint[where])
-        keep = cv2.bitwise_or(np.where(shadow, 0, 255).astype(np.uint8), _new_edges(image[where], self.image[where]))
+        tint = (4.0 + self.params.shadow_tint * np.sqrt(square)) ** 2
+        keep.reshape(-1)[places] = np.where((share > dark) & (share < light) & (off < tint), 0, 255)
         body = cast("Mask", cv2.morphologyEx(cv2.bitwise_and(mask[where], keep), cv2.MORPH_OPEN, _SPECK))
         if not self.params.upright:
             mask[where] = body
@@ -212,13 +219,23 @@ class Background:
         # A camera that trembles by a pixel, and video's own shimmer, move edges: near one, either side's value will do.
         self._low, self._high = neighbourhood(self.image)
         self._threshold = self._make_threshold()
-        self._square = np.maximum(_sum(cast("Floats", cv2.multiply(self._mean, self._mean))), 1.0)
-        self._tint = cast("Floats", (4.0 + self.params.shadow_tint * np.sqrt(self._square)) ** 2)
+        self._faint = cast("Mask", cv2.convertScaleAbs(self._threshold, alpha=self.params.faint))
+        samples = np.ascontiguousarray(self.image[::_GRID, ::_GRID])
+        self._lit = darkest(samples) > 16
+        self._samples = samples.astype(np.float32)
 
 
-def _sum(values: Floats) -> Floats:
-    """Sum of the three colours, pixel by pixel."""
-    return cast("Floats", cv2.transform(values, np.ones((1, 3), np.float32)))
+def _sums(colours: Floats) -> Floats:
+    """Sum of the three colours of each pixel, shape (n, 3) to (n,); numpy's own sum takes seven times as long."""
+    return colours @ np.ones(3, np.float32)
+
+
+def _medians(values: Floats) -> Floats:
+    """Median of each column of (n, 3); by rows, and once sorted only as far as is needed, in half numpy's time."""
+    rows = np.ascontiguousarray(values.T)
+    low, high = (len(values) - 1) // 2, len(values) // 2
+    rows.partition((low, high), axis=1)
+    return cast("Floats", (rows[:, low] + rows[:, high]) / 2)
 
 
 def _new_edges(part: Image, empty: Image) -> Mask:

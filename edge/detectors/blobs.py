@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detectors.pixels import Mask
+from edge.detectors.pixels import Mask, box_of
 from edge.detectors.shapes import Blob
 from edge.detectors.sizes import SizeModel
 from edge.models import Mounting
@@ -64,16 +64,7 @@ class BlobReader:
         Returns:
             People, largest first.
         """
-        height, width = mask.shape
-        closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _CLOSE_ROUND if self._mounting == "overhead" else _CLOSE)
-        contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        least = self._params.least_fragment * height * width
-        pieces = []
-        for contour in contours:
-            x, y, w, h = cv2.boundingRect(contour)
-            area = cv2.countNonZero(mask[y : y + h, x : x + w]) if w * h >= least else 0
-            if area >= least:
-                pieces.append(Blob(x, y, w, h, area))
+        pieces = self._pieces(mask)
         fringe = _FRAYED[self._mounting]
         joined = [
             trimmed(blob, strength, fringe, fringe * _AT_HEAD[self._mounting])
@@ -85,6 +76,22 @@ class BlobReader:
         for blob in found:
             blob.score = self._sizes.likeness(blob, mask.shape)
         return sorted(found, key=lambda b: b.area, reverse=True)
+
+    def _pieces(self, mask: Mask) -> list[Blob]:
+        """What is connected, small gaps closed, and large enough to be part of someone."""
+        kernel = _CLOSE_ROUND if self._mounting == "overhead" else _CLOSE
+        rows, columns = box_of(mask, margin=max(kernel.shape))
+        closed = cv2.morphologyEx(mask[rows, columns], cv2.MORPH_CLOSE, kernel)
+        corner = (columns.start, rows.start)
+        contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=corner)
+        least = self._params.least_fragment * mask.size
+        pieces = []
+        for contour in contours:
+            x, y, w, h = cv2.boundingRect(contour)
+            area = cv2.countNonZero(mask[y : y + h, x : x + w]) if w * h >= least else 0
+            if area >= least:
+                pieces.append(Blob(x, y, w, h, area))
+        return pieces
 
     def _plausible(self, blob: Blob, shape: tuple[int, ...]) -> bool:
         height, width = shape

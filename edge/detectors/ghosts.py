@@ -7,12 +7,14 @@ for patiently, the second not.
 """
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 import cv2
 import numpy as np
 
-from edge.detectors.pixels import Image, Mask, above, box_of, edges, narrowed, neighbourhood, outside, widened
+from edge.detectors.pixels import Image, Mask, above, at_least, box_of, edges, narrowed, neighbourhood, outside, widened
+
+_MOST: Final = 0.8  # share of a shape that must be still for it to be: here and there noise shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Ghosts:
             cv2.copyTo(now, changed, kept)  # else what it is compared with stays, so that slow changes add up
         self._quiet_s += np.float32(elapsed_s)
         self._quiet_s[changed > 0] = 0
-        still = np.where(self._quiet_s >= self._params.left_s, mask, 0).astype(np.uint8)
+        still = cast("Mask", cv2.bitwise_and(at_least(self._quiet_s, self._params.left_s), mask))
         if not cv2.countNonZero(still):
             return None
         release = np.zeros_like(mask)
@@ -104,11 +106,17 @@ class Ghosts:
             return
         now, then = cv2.mean(edges(image[part]), rim)[0], cv2.mean(edges(empty[part]), rim)[0]
         ratio = then / max(now, 0.1)
-        whole = cv2.countNonZero(here) >= p.whole * cv2.countNonZero(_touching(here, body))
+        if ratio <= p.left_ratio and not self._quiet(part, here, p.doubtful_s):
+            return  # too soon, whatever else it is; the rest of the questions are costly
+        whole = cv2.countNonZero(here) >= p.whole * _area_touching(here, body)
         tracked = cv2.countNonZero(cv2.bitwise_and(here, held[part])) > 0.5 * cv2.countNonZero(here)
-        patience = self._patience(ratio, whole=whole, tracked=tracked)
-        if float(np.percentile(self._quiet_s[part][here > 0], 20)) >= patience:
+        if self._quiet(part, here, self._patience(ratio, whole=whole, tracked=tracked)):
             release[part] = cv2.bitwise_or(release[part], around)
+
+    def _quiet(self, part: tuple[slice, slice], shape: Mask, seconds: float) -> bool:
+        """Whether most of a shape, which lies in `part`, has been as it is for so long."""
+        long = cv2.bitwise_and(at_least(self._quiet_s[part], seconds), shape)
+        return cv2.countNonZero(long) >= _MOST * cv2.countNonZero(shape)
 
     def _patience(self, ratio: float, *, whole: bool, tracked: bool) -> float:
         """How long a shape must be still (seconds), by how much clearer its outline is in the background."""
@@ -127,8 +135,10 @@ def _without_holes(mask: Mask) -> Mask:
     return filled
 
 
-def _touching(seed: Mask, body: Mask) -> Mask:
-    """The parts of the body that the seed lies in."""
-    _, labels = cv2.connectedComponents(body, connectivity=8)
-    inside = np.isin(labels, np.unique(labels[(seed > 0) & (body > 0)]))
-    return np.where(inside & (body > 0), 255, 0).astype(np.uint8)
+def _area_touching(seed: Mask, body: Mask) -> int:
+    """How many pixels the parts of the body have that the seed lies in."""
+    count, labels = cv2.connectedComponents(body, connectivity=8)
+    touched = np.zeros(count, np.bool_)
+    touched[labels[seed > 0]] = True
+    touched[0] = False
+    return int(np.count_nonzero(touched[labels]))

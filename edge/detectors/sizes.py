@@ -16,6 +16,7 @@ from edge.models import Mounting
 _BANDS: Final = 8
 _ENOUGH: Final = 25
 _ENOUGH_OVERHEAD: Final = 10
+_REMEMBERED: Final = 300
 _WIDTH_SHARE: Final = 0.42  # a walking adult's width over height, seen obliquely
 
 
@@ -25,20 +26,24 @@ class SizeModel:
     def __init__(self, mounting: Mounting) -> None:
         self._mounting = mounting
         self._heights: list[deque[float]] = [deque(maxlen=120) for _ in range(_BANDS)]
-        self._shares: deque[float] = deque(maxlen=300)
-        self._sizes: deque[tuple[float, float, float]] = deque(maxlen=300)
+        self._shares: deque[float] = deque(maxlen=_REMEMBERED)
+        self._longer: deque[float] = deque(maxlen=_REMEMBERED)
+        self._areas: deque[float] = deque(maxlen=_REMEMBERED)
+        self._medians: dict[int, float] = {}
         self._line: tuple[float, float] | None = None
         self._samples = 0
 
     def learn(self, blobs: list[Blob], shape: tuple[int, ...]) -> None:
         """Take in what is surely one whole person: alone in its columns, away from the borders, well proportioned."""
         height, width = shape
+        self._medians.clear()
         for blob in blobs:
             inside = blob.x > 2 and blob.y > 2 and blob.x + blob.w < width - 2 and blob.y + blob.h < height - 2
             if not inside:
                 continue
             if self._mounting == "overhead":
-                self._sizes.append((blob.w, blob.h, blob.area))
+                self._longer.append(max(blob.w, blob.h))
+                self._areas.append(blob.area)
                 self._samples += 1
             elif 1.6 <= blob.h / blob.w <= 4.5 and blob.area > 0.35 * blob.w * blob.h:
                 band = min(_BANDS - 1, (blob.y + blob.h) * _BANDS // height)
@@ -93,23 +98,28 @@ class SizeModel:
     def _limit_overhead(self, shape: tuple[int, ...]) -> float:
         if not self.learnt:
             return 0.5 * shape[0]
-        return 1.25 * float(np.median([max(w, h) for w, h, _ in self._sizes]))
+        return 1.25 * self._median(self._longer)
+
+    def _median(self, values: deque[float]) -> float:
+        """The median; asked for with each blob, worked out once a picture."""
+        known = self._medians.get(id(values))
+        if known is None:
+            known = self._medians[id(values)] = float(np.median(values))
+        return known
 
     def expected(self, blob: Blob) -> tuple[float, float] | None:
         """Width and height of one person whose feet are where the blob ends; None where nothing can be said."""
         if self._mounting == "overhead":
             return None
         height = self.height_at(blob.y + blob.h) or float(blob.h)
-        share = float(np.median(self._shares)) if self.learnt else _WIDTH_SHARE
+        share = self._median(self._shares) if self.learnt else _WIDTH_SHARE
         return share * height, height
 
     def likeness(self, blob: Blob, shape: tuple[int, ...]) -> float:
         """A score from 0.3 to 1: how near the blob comes to the expected size, and how solid it is."""
         solid = min(1.0, blob.area / (0.5 * blob.w * blob.h))
         if self._mounting == "overhead":
-            usual = (
-                float(np.median([area for _, _, area in self._sizes])) if self.learnt else 0.06 * shape[0] * shape[1]
-            )
+            usual = self._median(self._areas) if self.learnt else 0.06 * shape[0] * shape[1]
             return 0.2 + 0.6 * min(1.0, max(0.0, (blob.area / usual - 0.1) / 0.4)) + 0.2 * solid
         expected = self.height_at(blob.y + blob.h)
         if expected is None:
