@@ -26,13 +26,15 @@ def ingest() -> None:
 
     Example: DOORLINE_BROKER_HOST=mqtt.example.com doorline ingest
     """
+    from cli import central
+    from server import logs
     from server.ingest.link import BrokerAddress
     from server.ingest.service import IngestService
     from server.ingest.worker import IngestWorker
-    from server.settings import Settings
     from server.storage.pool import Database
 
-    settings = Settings()
+    settings = central.settings()
+    logs.configure()
     address = BrokerAddress(
         host=settings.broker_host,
         port=settings.broker_port,
@@ -61,10 +63,10 @@ def broker(
 
     Example: doorline broker --user door-1:secret
     """
+    from cli import central
     from server.ingest.broker import SERVER_USER, EmbeddedBroker
-    from server.settings import Settings
 
-    own = Settings().broker_password.get_secret_value()
+    own = central.settings().broker_password.get_secret_value()
     if not own:
         raise typer.BadParameter("set DOORLINE_BROKER_PASSWORD to the password the server signs in with")
     users = {SERVER_USER: own}
@@ -113,9 +115,9 @@ def status(dsn: Annotated[str, typer.Option(help=_URL_HELP)] = "") -> None:
 
 
 def _dsn(given: str) -> str:
-    from server.settings import Settings
+    from cli import central
 
-    return given or Settings().dsn.get_secret_value()
+    return given or central.settings().dsn.get_secret_value()
 
 
 def _told_to_stop() -> threading.Event:

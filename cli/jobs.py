@@ -30,15 +30,17 @@ def jobs(
 
     Example: DOORLINE_DSN=postgresql://doorline@db.example.com/doorline doorline jobs
     """
+    from cli import central
     from cli.main import fail
+    from server import logs
     from server.access.service import AccessService
     from server.jobs.process import JobsProcess, standard_jobs
     from server.kpi.service import KpiService
-    from server.settings import Settings
     from server.storage.pool import Database
     from server.stores.service import StoresService
 
-    settings = Settings()
+    settings = central.settings()
+    logs.configure()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -73,19 +75,19 @@ def kpi(
     """
     from rich.console import Console
 
-    from server.access.models import Scope
+    from cli import central
     from server.clock import utc_now
     from server.kpi.service import KpiService
-    from server.settings import Settings
-    from server.storage.pool import Database
     from server.stores.service import StoresService
 
-    last = day_to.date() if day_to else utc_now().date()
-    first = day_from.date() if day_from else last - timedelta(days=6)
-    settings = Settings()
-    with Database(settings.dsn.get_secret_value(), 2) as db:
-        report = KpiService(db, StoresService(db)).report(
-            Scope.system("doorline kpi"),
+    with central.database() as db:
+        stores, scope = StoresService(db), central.operator()
+        # The latest day any store is in: in Shanghai it is Monday's business day while UTC still has Sunday.
+        todays = [calendar.day_of(utc_now()) for calendar in stores.calendars(scope).values()]
+        last = day_to.date() if day_to else max(todays, default=utc_now().date())
+        first = day_from.date() if day_from else last - timedelta(days=6)
+        report = KpiService(db, stores).report(
+            scope,
             kpis=[name.strip() for name in names.split(",") if name.strip()],
             day_from=first,
             day_to=last,

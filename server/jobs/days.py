@@ -20,7 +20,7 @@ from server.jobs import repository
 from server.jobs.models import MarkRow
 from server.kpi.service import SETTLED_AFTER, KpiService
 from server.storage.pool import Database
-from server.stores.calendar import StoreCalendar
+from server.stores.calendar import ONE_DAY, StoreCalendar
 from server.stores.service import StoresService
 
 _log = structlog.get_logger(__name__)
@@ -31,6 +31,8 @@ MARKS_AT_ONCE: Final = 20_000
 TODAY_EVERY: Final = timedelta(seconds=55)
 #: After closing, today goes on being looked at for so long: the last minutes are still on their way.
 AFTER_CLOSING: Final = timedelta(minutes=5)
+#: Days without a row are looked for so far back.
+LOOK_BACK: Final = timedelta(days=31)
 
 StoreDay = tuple[str, date]
 
@@ -46,6 +48,28 @@ class _Progress:
     done: int = 0
     ended: int = 0
     failed: dict[StoreDay, Exception] = field(default_factory=dict)
+
+    def failed_at(self, pair: StoreDay, error: Exception) -> None:
+        """Note a failure and let the others go on.
+
+        Raises:
+            Unavailable: when the database itself seems gone.
+        """
+        if isinstance(error, Unavailable) and self.is_cut_off:
+            raise error
+        _log.error("a store-day could not be computed", store=pair[0], day=str(pair[1]), exc_info=error)
+        self.failed[pair] = error
+
+    def told(self) -> str | None:
+        """What was done, for the record of runs.
+
+        Raises:
+            DaysFailed: when some were not.
+        """
+        if self.failed:
+            (store_id, day), error = next(iter(self.failed.items()))
+            raise DaysFailed(f"{len(self.failed)} store-days failed, {self.done} computed; {store_id} {day}: {error}")
+        return f"{self.done} store-days computed" if self.done else None
 
     @property
     def is_cut_off(self) -> bool:
@@ -78,12 +102,7 @@ class Days:
             # A pass that ended no mark has only those of days that fail; another would repeat it for ever.
             if progress.ended == before:
                 break
-        if progress.failed:
-            (store_id, day), error = next(iter(progress.failed.items()))
-            raise DaysFailed(
-                f"{len(progress.failed)} store-days failed, {progress.done} computed; {store_id} {day}: {error}"
-            )
-        return f"{progress.done} store-days computed" if progress.done else None
+        return progress.told()
 
     def today(self, stop: Event) -> str | None:
         """Compute anew the running day of every open store, mark or no mark."""
@@ -105,16 +124,26 @@ class Days:
     def settle(self, stop: Event) -> str | None:
         """Compute anew, for good, every day that is over and was last computed while it was not.
 
-        Yesterday also where it has no row at all: a day on which nothing happened is known to be one.
+        Also days that have no row at all, since the store's first of the last weeks: a day on which nothing arrived is
+        a day on which nobody looked, and must stand in reports as one, even where this process was away, too.
         """
         now = self._clock()
         calendars = self._stores.calendars(self._scope)
         with self._db.read() as conn:
-            rows = repository.days_from(conn, self._scope, now.date() - timedelta(days=3))
+            rows = repository.days_from(conn, self._scope, now.date() - LOOK_BACK)
             provisional = repository.provisional_days(conn, self._scope, now.date() + timedelta(days=2))
         known = {(row.store_id, row.day) for row in rows}
-        yesterdays = {(store_id, calendar.day_of(now) - timedelta(days=1)) for store_id, calendar in calendars.items()}
-        wanted = (yesterdays - known) | {(row.store_id, row.day) for row in provisional}
+        first: dict[str, date] = {}
+        for store_id, day in known:
+            first[store_id] = min(day, first.get(store_id, day))
+        expected: set[StoreDay] = set()
+        for store_id, calendar in calendars.items():
+            day = calendar.day_of(now) - ONE_DAY
+            expected.add((store_id, day))
+            while day > first.get(store_id, day):
+                day -= ONE_DAY
+                expected.add((store_id, day))
+        wanted = (expected - known) | {(row.store_id, row.day) for row in provisional}
         over = [
             (store_id, day)
             for store_id, day in sorted(wanted)
@@ -145,11 +174,8 @@ class Days:
                 break
             try:
                 progress.ended += self._one(pair, calendars[pair[0]], asked[pair], waiting)
-            except Exception as error:
-                if isinstance(error, Unavailable) and progress.is_cut_off:
-                    raise
-                _log.exception("a store-day could not be computed", store=pair[0], day=str(pair[1]))
-                progress.failed[pair] = error
+            except Exception as error:  # noqa: BLE001 - noted, told and tried again; one store must not stop the others
+                progress.failed_at(pair, error)
             else:
                 progress.done += 1
 
@@ -164,7 +190,7 @@ class Days:
         return len(ended)
 
     def _recompute(self, pairs: Sequence[StoreDay], calendars: dict[str, StoreCalendar], stop: Event) -> str | None:
-        done = 0
+        progress = _Progress()
         for store_id, day in pairs:
             if stop.is_set():
                 break
@@ -173,8 +199,11 @@ class Days:
                     self._kpi.recompute_in(conn, store_id, day, calendars[store_id])
             except NotFound:
                 continue  # removed since its calendar was read
-            done += 1
-        return f"{done} store-days computed" if done else None
+            except Exception as error:  # noqa: BLE001 - as in `_pass`
+                progress.failed_at((store_id, day), error)
+            else:
+                progress.done += 1
+        return progress.told()
 
 
 def days_of(calendar: StoreCalendar, hour: datetime) -> list[date]:

@@ -109,6 +109,18 @@ def test_a_day_that_fails_keeps_its_marks_and_holds_up_nobody(shops: Chain, days
     assert shops.marks() == 0
 
 
+@pytest.mark.usefixtures("a_poisoned_day")
+def test_a_store_whose_today_fails_holds_up_no_other_stores(shops: Chain, days: Days) -> None:
+    shops.now = shops.at("S01", "2026-11-16 10:30")
+    with pytest.raises(DaysFailed, match=r"1 store-days failed, 1 computed; S01 2026-11-16: .*poison"):
+        days.today(GO_ON)
+    assert entries(shops) == {("S02", MONDAY): 0}
+    shops.now = shops.at("S01", "2026-11-17 05:00")
+    with pytest.raises(DaysFailed):
+        days.settle(GO_ON)
+    assert entries(shops) == {("S02", MONDAY): 0}
+
+
 def test_marks_of_a_store_there_is_not_are_dropped(shops: Chain, days: Days) -> None:
     with shops.db.transaction() as conn:
         dirty.mark(conn, "GONE", [datetime(2026, 11, 16, tzinfo=UTC)], "test")
@@ -176,5 +188,6 @@ def test_days_missed_while_nobody_worked_are_caught_up_with(shops: Chain, days: 
         shops.now = shops.at("S01", f"2026-11-{day} 11:00")
         shops.kpi.recompute("S01", date(2026, 11, day))
     shops.now = shops.at("S01", "2026-11-20 06:00")
-    # The three that were left provisional, and yesterday.
-    assert days.settle(GO_ON) == "4 store-days computed"
+    # The three that were left provisional, and the three since: a day of which nothing is known must not be left out.
+    assert days.settle(GO_ON) == "6 store-days computed"
+    assert sorted(entries(shops)) == [("S01", date(2026, 11, day)) for day in range(14, 20)]

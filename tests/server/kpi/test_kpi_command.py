@@ -1,6 +1,7 @@
 """`doorline kpi` and `doorline jobs --once`: a report in the terminal, after the work that makes it."""
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from cli.main import app
@@ -39,6 +40,25 @@ def test_a_mistake_is_one_clear_line(run: CliRunner) -> None:
     refused = run.invoke(app, ["kpi", "--kpi", "footfall"])
     assert refused.exit_code == 2
     assert "there is no KPI 'footfall'" in refused.output
+
+
+@pytest.mark.parametrize("command", [["jobs", "--once"], ["kpi"], ["ingest"], ["broker"], ["db", "status"]])
+def test_a_wrong_setting_is_named_without_its_value(run: CliRunner, command: list[str]) -> None:
+    refused = run.invoke(app, command, env={"DOORLINE_POOL_SIZE": "54321"})
+    assert refused.exit_code == 2, refused.output
+    assert "DOORLINE_POOL_SIZE" in refused.output
+    assert "54321" not in refused.output
+
+
+def test_the_log_of_jobs_shows_no_variables(shops: Chain, run: CliRunner) -> None:
+    """As it comes, the log's library adds every variable to a traceback: passwords, too."""
+    before = structlog.get_config()
+    structlog.reset_defaults()
+    try:
+        assert run.invoke(app, ["jobs", "--once"]).exit_code == 0
+        assert structlog.is_configured()
+    finally:
+        structlog.configure(**before)
 
 
 def test_once_is_not_done_beside_a_leader(shops: Chain, db_dsn: str, run: CliRunner) -> None:
