@@ -70,7 +70,7 @@ def _crossing_sums(records: Iterable[Record]) -> Iterable[CrossingSum]:
                 start=start_of(record.at, 60),
                 span=60,
                 count=1,
-                groups=int(record.group == record.track),
+                groups=int(record.opens_group),
                 tags=tuple(sorted(set(record.tags))),
             )
 

@@ -47,7 +47,7 @@ class Crossing(_Message, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     Attributes:
         seq: its number within the epoch it was born in.
         at: when (UTC). With `bounds`, only an estimate between them.
-        group: track id of whoever opened the buying group; `group == track` means this crossing opens one.
+        group: track id of whoever opened the buying group; None where nobody looked for groups.
         confidence: of the track, 0 to 1.
     """
 
@@ -61,6 +61,11 @@ class Crossing(_Message, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     group: Count | None = None
     tags: Annotated[tuple[Tag, ...], Meta(max_length=3)] = ()
     bounds: Bounds | None = None
+
+    @property
+    def opens_group(self) -> bool:
+        """Whether this is the first of a buying group; whoever belongs to none that is known is one alone."""
+        return self.group is None or self.group == self.track
 
 
 class Coverage(_Message, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="coverage"):
@@ -175,7 +180,7 @@ class Refusal(_Message, frozen=True, kw_only=True, tag_field="type", tag="refusa
     """A whole batch was not taken; the device keeps everything, tries again later and says why in its status.
 
     Attributes:
-        code: stable, for programs: unknown_device, wrong_envelope, too_large, wrong_store.
+        code: stable, for programs: unknown_device, wrong_envelope, too_large, not_writable.
         reason: for people: what was wrong and what to do.
     """
 

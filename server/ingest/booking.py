@@ -98,7 +98,6 @@ class Booking:
         self._check_line(crossing.line, origin.store_id)
         self._check_camera(crossing.camera, origin.store_id)
         at = _dated(crossing.at, crossing.bounds, origin)
-        opens_group = crossing.group is None or crossing.group == crossing.track
         kind = class_of(crossing.tags)
         self.crossings.append(
             (
@@ -108,7 +107,7 @@ class Booking:
                 crossing.line,
                 crossing.direction,
                 kind,
-                opens_group,
+                crossing.opens_group,
                 crossing.track,
                 crossing.confidence,
                 list(crossing.tags),
@@ -120,7 +119,7 @@ class Booking:
             )
         )
         self._add_traffic(
-            (origin.store_id, quarter_of(at), crossing.line, crossing.direction, kind), 1, int(opens_group)
+            (origin.store_id, quarter_of(at), crossing.line, crossing.direction, kind), 1, int(crossing.opens_group)
         )
 
     def _coverage(self, coverage: Coverage, origin: Origin) -> None:
