@@ -16,8 +16,10 @@ from edge.dating import renumbered, stands_for
 from edge.folding import can_fold, fold
 from wire.messages import Record, Tally
 
-#: A tally in memory with more sums than this is folded to quarter hours next time.
+#: A tally with more sums than this is folded to quarter hours next time.
 _MANY_SUMS: Final = 2000
+#: And one that has more than this stays as it is: a server takes no record of any size.
+_MOST_SUMS: Final = 6000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +96,17 @@ class Buffer:
 
     def _run(self) -> tuple[int, int]:
         """Where the first stretch of foldable drafts begins, and its length (at most half the limit)."""
-        start = length = 0
+        start = length = sums = 0
         for place, draft in enumerate(self._drafts):
-            if draft.uptime is None and can_fold(draft.record):
-                length += 1
+            foldable, more = draft.uptime is None and can_fold(draft.record), _sums(draft.record)
+            if foldable and sums + more <= _MOST_SUMS:
+                length, sums = length + 1, sums + more
                 if length >= max(2, self._limit // 2):
                     break
             elif length >= 2:
                 break
             else:
-                start, length = place + 1, 0
+                start, length, sums = (place, 1, more) if foldable else (place + 1, 0, 0)
         return start, length
 
     def _fold(self, start: int, length: int) -> None:
@@ -113,8 +116,13 @@ class Buffer:
         for draft in drafts:
             records.append(renumbered(draft.record, number))
             number = records[-1].seq
-        many = any(isinstance(each, Tally) and len(each.crossings) > _MANY_SUMS for each in records)
+        many = sum(_sums(each) for each in records if isinstance(each, Tally)) > _MANY_SUMS
         tally = Draft(fold(records, 900 if many else 60), None, drafts[0].appended)
         rest = list(self._drafts)
         rest[start : start + length] = [tally]
         self._drafts = deque(rest)
+
+
+def _sums(record: Record) -> int:
+    """How many sums it can add to a tally, at most."""
+    return len(record.crossings) + len(record.coverage) if isinstance(record, Tally) else 1

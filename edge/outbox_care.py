@@ -6,15 +6,15 @@ below `sent_through` is touched: the server may have it, and a number must never
 """
 
 import logging
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from edge.dating import bounded, dated, from_micros, micros, stands_for
 from edge.folding import Span, can_fold, fold
 from edge.outbox_store import EpochRow, RecordRow, Store
 from wire import messages
-from wire.messages import Record, Tally
+from wire.messages import Record, Tally, WireError
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +25,12 @@ _FOLD_BYTES: Final = 512 * 1024
 _STEPS: Final = 20
 
 
-def make_room(store: Store, epochs: Sequence[EpochRow], quota_bytes: int) -> bool:
+def make_room(store: Store, epochs: Sequence[EpochRow], insured: Mapping[int, int], quota_bytes: int) -> bool:
     """Free space until the quota is kept. False when nothing is left that could give any.
 
     Args:
         epochs: all of them, oldest first.
+        insured: see `Epochs.insured`.
 
     Raises:
         sqlite3.Error: from the disk.
@@ -37,30 +38,60 @@ def make_room(store: Store, epochs: Sequence[EpochRow], quota_bytes: int) -> boo
     for _ in range(_STEPS):
         if store.bytes_used() <= quota_bytes:
             return True
-        if not (drop_oldest_acked(store) or _fold_oldest(store, epochs, 60) or _fold_oldest(store, epochs, 900)):
+        if not (
+            drop_oldest_acked(store, insured) or _fold_oldest(store, epochs, 60) or _fold_oldest(store, epochs, 900)
+        ):
             return False
     return True
 
 
-def drop_oldest_acked(store: Store) -> bool:
-    """Give up the insurance for the batch that was acknowledged first; False when there is none."""
-    oldest = store.oldest_ack()
-    if oldest is None:
-        return False
-    epoch, seq, _ = oldest
-    with store.transaction():
-        store.purge(epoch, seq)
-    return True
+def drop_oldest_acked(store: Store, insured: Mapping[int, int]) -> bool:
+    """Give up the insurance for the batch that was acknowledged first; False when there is none.
 
-
-def purge(store: Store, cutoff_us: int, live: int) -> None:
-    """Forget what was acknowledged before `cutoff_us` (microseconds UTC), and epochs that are done; never `live`.
+    Args:
+        insured: see `Epochs.insured`; the disk may be behind.
 
     Raises:
         sqlite3.Error: from the disk.
     """
-    while (oldest := store.oldest_ack()) is not None and oldest[2] <= cutoff_us:
-        drop_oldest_acked(store)
+    oldest = _oldest_ack(store, insured)
+    if oldest is None:
+        return False
+    with store.transaction():
+        store.purge(oldest[0], oldest[1])
+    return True
+
+
+def _oldest_ack(store: Store, insured: Mapping[int, int]) -> tuple[int, int, int] | None:
+    """The acknowledgement noted first that still holds.
+
+    A rewind that the disk could not note leaves acknowledgements behind, of just the records the server asks for.
+    """
+    while (oldest := store.oldest_ack()) is not None:
+        epoch, seq, _ = oldest
+        if seq <= insured.get(epoch, seq):
+            return oldest
+        with store.transaction():
+            store.forget_acks(epoch, insured[epoch] + 1)
+    return None
+
+
+def purge(store: Store, insured: Mapping[int, int], now_us: int, keep: timedelta, live: int) -> None:
+    """Forget what was acknowledged longer ago than `keep`, and epochs that are done; never epoch `live`.
+
+    Args:
+        insured: see `Epochs.insured`; the disk may be behind.
+        now_us: microseconds UTC, by a clock that can be trusted.
+
+    Raises:
+        sqlite3.Error: from the disk.
+    """
+    with store.transaction():
+        store.date_acks(now_us)
+    cutoff_us = now_us - keep // timedelta(microseconds=1)
+    while (oldest := _oldest_ack(store, insured)) is not None and oldest[2] <= cutoff_us:
+        with store.transaction():
+            store.purge(oldest[0], oldest[1])
     with store.transaction():
         store.drop_empty_epochs(live)
 
@@ -83,7 +114,11 @@ def date_waiting(store: Store, boot: int, zero: datetime) -> None:
             ceiling = next((later.zero_us for later in boots[place + 1 :] if later.zero_us is not None), None)
             last = max((row.uptime or 0.0 for _, row in waiting), default=0.0)
             for epoch, row in waiting:
-                record, uptime = messages.decode_record(row.body), row.uptime or 0.0
+                record, uptime = _read(row), row.uptime or 0.0
+                if record is None:
+                    # Its turn comes when it is to be sent: there it is counted as lost and its number kept.
+                    store.set_body(epoch, row.seq, row.body)
+                    continue
                 if each.zero_us is not None:
                     record = dated(record, from_micros(each.zero_us), uptime)
                 else:
@@ -116,7 +151,7 @@ def _foldable(store: Store, epoch: EpochRow, span: Span) -> list[Record]:
     size = 0
     while rows := store.records(epoch.ordinal, after, _FOLD_RECORDS, finer_than=span):
         for row in rows:
-            record = None if row.uptime is not None else messages.decode_record(row.body)
+            record = None if row.uptime is not None else _read(row)
             follows = not run or row.from_seq == run[-1].seq + 1
             full = len(run) >= _FOLD_RECORDS or size + _weight(record, row) > _FOLD_BYTES
             if len(run) >= 2 and (record is None or not follows or full or not can_fold(record)):
@@ -128,6 +163,15 @@ def _foldable(store: Store, epoch: EpochRow, span: Span) -> list[Record]:
                 size += _weight(record, row)
         after = rows[-1].seq
     return run
+
+
+def _read(row: RecordRow) -> Record | None:
+    """The record, or None where the disk gives back something else."""
+    try:
+        return messages.decode_record(row.body)
+    except WireError as error:
+        log.error("outbox: record %d can't be read: %s", row.seq, error)  # noqa: TRY400 - no fault of the code's
+        return None
 
 
 def _weight(record: Record | None, row: RecordRow) -> int:

@@ -23,6 +23,7 @@ class Epoch:
         frontier: highest number handed out since the last rewind; no acknowledgement counts beyond it.
         unsaved: the row is ahead of the disk's.
         again: what is owed was acknowledged before, and is sent once more because the server may have lost it.
+        probing: only to see whether it has; as far as we know all of it is acknowledged.
     """
 
     def __init__(self, row: EpochRow) -> None:
@@ -30,11 +31,17 @@ class Epoch:
         self.frontier = row.sent_through
         self.unsaved = False
         self.again = False
+        self.probing = False
 
     @property
     def owed(self) -> int:
         """Records not acknowledged."""
         return self.row.last_seq - self.row.acked
+
+    @property
+    def insured(self) -> int:
+        """Through which number records are kept only in case the server loses them."""
+        return self.row.last_seq if self.probing else self.row.acked
 
     def acknowledge(self, seq: int) -> bool:
         """The server has it up to `seq`. Whether that was news."""
@@ -43,11 +50,13 @@ class Epoch:
             return False
         self.row.acked, self.unsaved = through, True
         self.again = self.again and self.owed > 0
+        self.probing = self.probing and self.owed > 0
         return True
 
     def rewind(self, seq: int) -> bool:
         """The server wants it from `seq`. Whether that changed anything."""
         target = max(0, seq - 1)
+        self.probing = self.probing and target >= self.row.last_seq
         if target >= self.row.acked:
             return False
         self.row.acked = self.frontier = target
@@ -57,12 +66,12 @@ class Epoch:
     def probe(self, last: RecordRow | None) -> None:
         """Owe the last record held once more, if all of it was acknowledged."""
         if last is not None and not self.owed and last.seq == self.row.last_seq:
-            self.row.acked, self.again = last.from_seq - 1, True
+            self.row.acked, self.again, self.probing = last.from_seq - 1, True, True
 
     def give_up(self) -> int:
         """Nothing is held of what is owed. How many records are lost by it: none that were acknowledged before."""
         lost = 0 if self.again else self.owed
-        self.row.acked, self.again, self.unsaved = self.row.last_seq, False, True
+        self.row.acked, self.again, self.probing, self.unsaved = self.row.last_seq, False, False, True
         return lost
 
 
@@ -97,6 +106,11 @@ class Epochs:
     def rows(self) -> list[EpochRow]:
         """All rows, oldest first."""
         return [each.row for each in self._held.values()]
+
+    @property
+    def insured(self) -> dict[int, int]:
+        """By ordinal, through which number an epoch's records are kept only in case the server loses them."""
+        return {each.row.ordinal: each.insured for each in self._held.values()}
 
     @property
     def unsaved(self) -> list[Epoch]:

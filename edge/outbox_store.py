@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Final
 
 SCHEMA_VERSION: Final = 1
+#: Stands for the time of an acknowledgement noted before the clock was set: later than any.
+UNDATED: Final = 2**62
 _SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE boot (
@@ -263,7 +265,7 @@ class Store:
         return [(int(row[0]), RecordRow(*row[1:])) for row in rows]
 
     def set_body(self, epoch: int, seq: int, body: bytes) -> None:
-        """Give a record its date: it waits no longer."""
+        """Give a record its date, or give it up: it waits no longer."""
         self._db.execute("UPDATE record SET body = ?, uptime = NULL WHERE epoch = ? AND seq = ?", (body, epoch, seq))
 
     def replace_range(self, epoch: int, row: RecordRow) -> None:
@@ -276,6 +278,10 @@ class Store:
     def add_ack(self, epoch: int, seq: int, at_us: int) -> None:
         """Note when an epoch was first acknowledged so far."""
         self._db.execute("INSERT OR IGNORE INTO acked (epoch, seq, at_us) VALUES (?, ?, ?)", (epoch, seq, at_us))
+
+    def date_acks(self, now_us: int) -> None:
+        """Acknowledgements noted before the clock was set, or by one that ran ahead, count from now on."""
+        self._db.execute("UPDATE acked SET at_us = ? WHERE at_us > ?", (now_us, now_us))
 
     def forget_acks(self, epoch: int, from_seq: int) -> None:
         """The server no longer has this epoch from `from_seq`."""

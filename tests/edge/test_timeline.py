@@ -122,7 +122,7 @@ def test_a_clock_set_in_between_loses_no_second_watched(outbox: Outbox) -> None:
         timeline.seen(picture)
         log.observe(picture, picture.time_s)
     log.finish()
-    outbox._clock = clock
+    outbox._file._clock = clock
     outbox.flush()
     held = outbox.next_batch("live")
     assert held is not None
