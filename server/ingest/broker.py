@@ -28,6 +28,9 @@ HOST: Final = "127.0.0.1"
 #: The server's own user: reads and writes every topic.
 SERVER_USER: Final = "doorline-server"
 _START_SECONDS: Final = 20.0
+#: An MQTT 3.1.1 CONNECT of nobody, which any broker of ours refuses, and how long its answer may take (seconds).
+_CONNECT_OF_NOBODY: Final = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x0a\x00\x05probe"
+_ANSWER_SECONDS: Final = 1.0
 
 
 def find_mosquitto() -> Path | None:
@@ -82,7 +85,7 @@ class EmbeddedBroker:
         return self._child is not None and not self._child.ended
 
     def start(self) -> Self:
-        """Start it and wait until it takes connections.
+        """Start it and wait until it answers.
 
         Raises:
             EmbeddedError: port in use, no permission, or it ended at once; with its own words.
@@ -180,12 +183,11 @@ class EmbeddedBroker:
                     f"the broker did not start: {' / '.join(said.splitlines()[-3:])}",
                     remedy=f"see {self.directory / 'broker.log'}",
                 )
-            with socket.socket() as probe:
-                if probe.connect_ex((HOST, self.port)) == 0:
-                    return
+            if _answers(self.port):
+                return
             time.sleep(0.02)
         raise EmbeddedError(
-            f"the broker did not take connections within {_START_SECONDS:.0f} s",
+            f"the broker did not answer within {_START_SECONDS:.0f} s",
             remedy=f"see {self.directory / 'broker.log'}",
         )
 
@@ -232,6 +234,20 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def _answers(port: int) -> bool:
+    """Whether a broker there answers, if only by a refusal.
+
+    That it takes connections is not enough: it may have no handler yet for the signal to read its users anew, and die
+    of it.
+    """
+    try:
+        with socket.create_connection((HOST, port), timeout=_ANSWER_SECONDS) as probe:
+            probe.sendall(_CONNECT_OF_NOBODY)
+            return bool(probe.recv(1))
+    except OSError:
+        return False
 
 
 def _free_port() -> int:

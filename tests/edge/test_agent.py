@@ -77,9 +77,8 @@ def toml(port: int, *cameras: str) -> str:
 
 @pytest.fixture
 def peer(any_broker: EmbeddedBroker) -> Iterator[Peer]:
+    any_broker.add_user(DEVICE, PASSWORD)
     with Peer(any_broker.host, any_broker.port) as found:
-        # Only now: a broker that is still starting takes the signal to read its users again for the one to end.
-        any_broker.add_user(DEVICE, PASSWORD)
         yield found
 
 

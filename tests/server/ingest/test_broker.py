@@ -1,6 +1,7 @@
 """The embedded broker: one rule, whichever broker it is."""
 
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -141,6 +142,36 @@ def test_it_listens_on_the_loopback_only(broker: EmbeddedBroker) -> None:
 def test_a_port_in_use_is_said(broker: EmbeddedBroker, tmp_path: Path) -> None:
     with pytest.raises(EmbeddedError, match=f"port {broker.port}"):
         EmbeddedBroker(tmp_path / "second", broker.port, kind=broker.kind).start()
+
+
+SLOW_TO_ITS_FEET = """#!{python}
+import re, signal, socket, sys, time
+port = int(re.search(r"listener (\\d+)", open(sys.argv[-1]).read())[1])
+listening = socket.create_server(("127.0.0.1", port))
+time.sleep(0.3)  # what a busy machine may put between the two
+signal.signal(signal.SIGHUP, lambda *_: None)
+while True:
+    peer, _ = listening.accept()
+    if peer.recv(100):
+        peer.sendall(b"\\x20\\x02\\x00\\x05")
+    peer.close()
+"""
+
+
+def test_a_user_added_at_once_does_not_end_a_broker_that_is_still_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It listens before it can take the signal to read its users anew; this one takes its time in between."""
+    program = tmp_path / "mosquitto"
+    program.write_text(SLOW_TO_ITS_FEET.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setattr("server.ingest.broker.find_mosquitto", lambda: program)
+    with EmbeddedBroker(tmp_path / "broker", kind="mosquitto") as broker:
+        broker.add_user("door-1", "x")
+        with socket.create_connection((broker.host, broker.port), timeout=10) as peer:
+            peer.sendall(b"?")
+            assert peer.recv(1), broker.running
+        assert broker.running
 
 
 def test_mosquitto_where_it_is_absent_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
