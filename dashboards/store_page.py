@@ -90,6 +90,8 @@ def _hours_label(calendar: StoreCalendar, day: date, is_open: bool, locale: Loca
     zone, spans = calendar.zone_on(day), calendar.open_spans(day)
     if not spans:
         return gettext("Closed today")
+    if spans == [calendar.bounds(day)]:
+        return gettext("open 24 hours")
     times = ", ".join(f"{a.astimezone(zone):%H:%M}–{b.astimezone(zone):%H:%M}" for a, b in spans)
     words = gettext("open %(times)s") if is_open else gettext("closed now, open %(times)s")
     return words % {"times": times}

@@ -26,6 +26,8 @@ FIGURES: Final = (
     ("member_share", N_("Member share")),
 )
 _NO_VALUE: Final = KpiValue(None, "count", "no_data")
+#: An hour with fewer visitors has a rate that says nothing; the table shows it, the line leaves it out.
+_FEWEST_DRAWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +189,14 @@ def _hour(hour: LiveHour, fmt: Formats, currency: str) -> dict[str, Any]:
 
     conversion = hour.values.get("conversion", _NO_VALUE)
     share = conversion.coverage
+    enough = hour.is_past and (conversion.denominator or 0) >= _FEWEST_DRAWN
     return {
         "key": hour.start.strftime("%Y%m%dT%H%MZ"),
         "label": hour.label,
         "open": hour.is_open,
         "visitors": plain(hour.values, "visitors") if hour.is_past else None,
         "last_week": plain(hour.last_week, "visitors"),
-        "conversion": plain(hour.values, "conversion") if hour.is_past else None,
+        "conversion": plain(hour.values, "conversion") if enough else None,
         "cells": {
             "visitors": cell(hour.values, "visitors") if hour.is_past else NOTHING,
             "last_week": cell(hour.last_week, "visitors"),

@@ -82,17 +82,24 @@ export function drawChain(host, chain) {
           opacity: 0.13,
           line: { width: 0 },
         })),
-        annotations: chain.facts.map((fact) => ({
+        annotations: numbered(chain.facts).map(([middle, numbers]) => ({
           xref: "x",
           yref: "paper",
-          x: fact.middle,
+          x: middle,
           y: 1,
           yanchor: "bottom",
           showarrow: false,
-          text: String(fact.number),
+          text: numbers.join(", "),
           font: { size: 12, color: c.ink2 },
         })),
       },
     };
   });
+}
+
+// Facts of the same days share a label: two numbers in one place could not be read.
+function numbered(facts) {
+  const places = new Map();
+  for (const fact of facts) places.set(fact.middle, [...(places.get(fact.middle) ?? []), fact.number]);
+  return [...places];
 }
