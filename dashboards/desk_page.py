@@ -18,7 +18,7 @@ from dashboards.i18n import N_, translations
 from dashboards.pages import page_router, renderer_of
 from dashboards.viewer import MEMBER_READERS, Viewer, posting, viewer_with
 from server.access.models import Locale
-from server.errors import InvalidInput
+from server.errors import InvalidInput, NotFound
 from server.membership.models import Member, MemberExists, MemberSummary, NewMember
 from server.membership.service import MembershipService
 from server.membership.wording import WORDING, standard_consents
@@ -69,14 +69,14 @@ def desk(request: Request, viewer: Reader) -> Response:
 @router.post("/desk")
 def find(request: Request, viewer: Poster, q: Annotated[str, Form(max_length=200)] = "") -> Response:
     """Look for a member: one is opened, several are listed, none opens the enrol form."""
-    members = request.app.state.services.membership
+    members: MembershipService = request.app.state.services.membership
     text = q.strip()
     if not text:
         return _page(request, viewer, problem=N_("Enter a phone number, a card number or a name."))
-    exact = _exact(members, viewer, text)
+    exact = members.find_exact(viewer.scope, text)
     if exact is not None:
         return _page(request, viewer, asked=text, member=exact)
-    found: list[MemberSummary] = members.search(viewer.scope, text)
+    found = members.search(viewer.scope, text)
     if len(found) == 1:
         return RedirectResponse(f"/desk/members/{found[0].member_id}", status_code=303)
     if found:
@@ -134,23 +134,11 @@ def enrol(
     except MemberExists as known:
         holder = request.app.state.services.membership.find_by_card(viewer.scope, known.card_no)
         return _page(request, viewer, member=holder, note="known", status=409)
-    except InvalidInput as error:
+    except (InvalidInput, NotFound) as error:
         place = error.field if error.field in _PROBLEMS else "name"
         form.problems[place] = _PROBLEMS[place]
         return _page(request, viewer, form=form, status=422)
     return RedirectResponse(f"/desk/members/{made.member_id}?note=enrolled", status_code=303)
-
-
-def _exact(members: MembershipService, viewer: Viewer, text: str) -> Member | None:
-    """The member of a whole phone number or card, of any store: a customer of a sister shop is known here too."""
-    if _is_phone(text):
-        try:
-            by_phone = members.find_by_phone(viewer.scope, text)
-        except InvalidInput:
-            by_phone = None
-        if by_phone is not None:
-            return by_phone
-    return members.find_by_card(viewer.scope, text)
 
 
 def _birthday(form: Enrolment) -> date | None:
@@ -196,10 +184,12 @@ def _page(
         viewer,
         status=status,
         stores=stores,
+        # Most addresses here answer to submitted forms only; a member has one of their own.
+        address=f"/desk/members/{member.member_id}" if member and member.home_store in names else "/desk",
         home_stores=stores,
         asked=asked,
         problem=problem,
-        found=[_line(each, names, fmt, viewer.locale) for each in found] if found else None,
+        found=[_line(each, names, zones, fmt, viewer.locale) for each in found] if found else None,
         not_found=not_found,
         form=form,
         member=_card(member, names, zones, fmt, viewer.locale) if member else None,
@@ -207,7 +197,9 @@ def _page(
         note=note,
         wording=WORDING[viewer.locale],
         count=services.membership.count(scope),
-        recent=[_line(each, names, fmt, viewer.locale) for each in services.membership.recent(scope, limit=_RECENT)],
+        recent=[
+            _line(each, names, zones, fmt, viewer.locale) for each in services.membership.recent(scope, limit=_RECENT)
+        ],
         today=date.today().isoformat(),  # noqa: DTZ011  only the latest date the browser's picker offers
     )
 
@@ -216,7 +208,9 @@ def _tier(tier: str, locale: Locale) -> str:
     return translations(locale).gettext(_TIERS[tier]) if tier in _TIERS else tier
 
 
-def _line(summary: MemberSummary, names: dict[str, str], fmt: Formats, locale: Locale) -> dict[str, str]:
+def _line(
+    summary: MemberSummary, names: dict[str, str], zones: dict[str, str], fmt: Formats, locale: Locale
+) -> dict[str, str]:
     return {
         "href": f"/desk/members/{summary.member_id}",
         "name": summary.name,
@@ -224,7 +218,7 @@ def _line(summary: MemberSummary, names: dict[str, str], fmt: Formats, locale: L
         "card": summary.card_no,
         "tier": _tier(summary.tier, locale),
         "store": names.get(summary.home_store, summary.home_store),
-        "enrolled": fmt.plain_day(summary.enrolled_at.date()),
+        "enrolled": fmt.local_day(summary.enrolled_at, zones.get(summary.home_store, "UTC")),
     }
 
 

@@ -70,8 +70,8 @@ class Formats:
         return f"{minus}{_SIGNS.get(currency, currency + ' ')}{amount}"
 
     def change(self, now: Number | None, before: Number | None) -> Delta | None:
-        """Relative change in per cent; None when there is nothing to compare with."""
-        if now is None or not before:
+        """Relative change in per cent; None when there is nothing to compare with, as a day of refunds only."""
+        if now is None or before is None or before <= 0:
             return None
         return self._delta((_decimal(now) - _decimal(before)) / _decimal(before) * 100, "%")
 

@@ -115,6 +115,10 @@ class LiveHub:
             except DoorlineError as error:
                 _log.warning("live view failed", store=store_id, code=error.code, reason=error.message)
                 channel.views = None
+            except Exception:  # noqa: BLE001 - whatever it is
+                # A poller that died would leave its readers waiting for ever, and every one who joins them.
+                _log.exception("live view broke", store=store_id)
+                channel.views = None
             channel.moment += 1
             self._wake(channel)
             # A slow database is asked less often: looking takes at most a fifth of the time.

@@ -16,7 +16,6 @@ from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
 
 from dashboards.i18n import N_
 from dashboards.render import Renderer
@@ -36,6 +35,7 @@ _WORDS: Final = {
     ),
     404: (N_("There is nothing here"), N_("The address may be mistyped, or what it showed is gone.")),
     405: (N_("There is nothing here"), N_("The address may be mistyped, or what it showed is gone.")),
+    413: (N_("That request can't be understood"), N_("Go back, check what was entered, and try again.")),
     422: (N_("That request can't be understood"), N_("Go back, check what was entered, and try again.")),
     429: (N_("Too many tries"), N_("Wait a moment, then try again.")),
     503: (N_("The database is out of reach"), N_("Nothing is lost. Try again in a few seconds.")),
@@ -116,14 +116,11 @@ def is_api(request: Request) -> bool:
 
 def install_error_pages(app: FastAPI) -> None:
     """Give addresses that no route knows, and failures nobody foresaw, a page; the API keeps its own handlers."""
-    api_http = app.exception_handlers.get(HTTPException)
+    for kind, api_handler in list(app.exception_handlers.items()):
+        # What page routes turn into pages themselves is left alone: a live stream answers with it as the API does.
+        if kind not in {DoorlineError, RequestValidationError, Exception}:
+            app.add_exception_handler(kind, _as_page(api_handler))
     api_any = app.exception_handlers.get(Exception)
-
-    async def on_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101  Starlette calls it for nothing else
-        if is_api(request) and api_http is not None:
-            return await _call(api_http, request, error)
-        return await run_in_threadpool(error_page, request, error.status_code)
 
     async def on_failure(request: Request, error: Exception) -> Response:
         if is_api(request) and api_any is not None:
@@ -133,8 +130,17 @@ def install_error_pages(app: FastAPI) -> None:
         put_headers(MutableHeaders(raw=answer.raw_headers))
         return answer
 
-    app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(Exception, on_failure)
+
+
+def _as_page(api_handler: Callable[..., Any]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """A handler that answers programs as the API does, and people with a page of the same status."""
+
+    async def on_error(request: Request, error: Exception) -> Response:
+        answer = await _call(api_handler, request, error)
+        return answer if is_api(request) else await run_in_threadpool(error_page, request, answer.status_code)
+
+    return on_error
 
 
 async def _call(handler: Callable[..., Any], request: Request, error: Exception) -> Response:

@@ -76,12 +76,15 @@ class Renderer:
         *,
         status: int = 200,
         stores: list[Store] | None = None,
+        address: str | None = None,
         **values: Any,
     ) -> HTMLResponse:
         """An HTML answer.
 
         Args:
             viewer: whose language and navigation it gets; None for somebody not signed in.
+            address: where a change of language leads back to; the request's own address when left out, which will not
+                do where that answers to submitted forms only.
             stores: the viewer's stores, where the page knows them; a manager's appear in the navigation.
         """
         locale = viewer.locale if viewer else choose(request)
@@ -89,7 +92,7 @@ class Renderer:
         html = environment.get_template(template).render(
             viewer=viewer,
             path=request.url.path,
-            address=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+            address=address or request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             links=self._links(request, viewer, locale, stores or []) if viewer else [],
             **values,
         )

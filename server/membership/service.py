@@ -104,6 +104,13 @@ class MembershipService:
             found = repository.members_of_cards(conn, [card_no.strip()], [])
             return self._member(conn, scope, found[0].member_id, whole_chain=True) if found else None
 
+    def find_exact(self, scope: Scope, text: str) -> Member | None:
+        """The member whose whole number or card was typed, of any store; None when it is neither, or nobody's."""
+        scope.require_role(*_READERS)
+        with self._db.read() as conn:
+            found = self._exact(conn, scope, text.strip())
+            return None if found is None else self._member(conn, scope, found, whole_chain=True)
+
     def member(self, scope: Scope, member_id: UUID) -> Member:
         """A member of one's own stores, or who bought in one of them.
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -39,8 +40,10 @@ def test_a_member_is_found_by_card_and_by_name(as_user: Callable[[str], httpx.Cl
     assert "138****8000" in _ask(client, card.group(1)).text
 
 
-def test_a_sister_shops_member_is_known_but_stays_masked(as_user: Callable[[str], httpx.Client]) -> None:
-    answer = _ask(as_user("desk"), "13800138001")
+@pytest.mark.parametrize("text", ["13800138001", "李婷 13800138001", "tel. 138 0013 8001"])
+def test_a_sister_shops_member_is_known_but_stays_masked(as_user: Callable[[str], httpx.Client], text: str) -> None:
+    answer = _ask(as_user("desk"), text)
+    assert answer.status_code == 200
     assert "李婷" in answer.text
     assert "Show full number" not in answer.text
 
@@ -118,3 +121,41 @@ def test_no_form_works_without_its_token(as_user: Callable[[str], httpx.Client],
 
 def test_a_store_that_is_not_ones_own_is_refused(as_user: Callable[[str], httpx.Client]) -> None:
     assert _enrol(as_user("desk"), phone="13712340003", home_store="S02").status_code == 403
+
+
+def test_text_that_no_database_keeps_is_answered_with_a_page(as_user: Callable[[str], httpx.Client]) -> None:
+    client = as_user("desk")
+    answer = client.post("/sign-in", data={"username": "a\0b", "password": "x"})
+    assert answer.status_code == 422
+    assert "be understood" in answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "Nobody is known by" in _ask(client, "a\0b").text
+
+
+def test_the_language_can_be_changed_on_a_page_that_answered_a_form(as_user: Callable[[str], httpx.Client]) -> None:
+    client = as_user("desk")
+    page = _ask(client, "13800138000").text
+    action = re.search(r'action="(/desk/members/[^"]+/phone)"', page)
+    assert action is not None
+    revealed = client.post(action.group(1), data={"csrf_token": csrf_of(page)})
+    for answer in (_enrol(client, phone="138"), revealed):
+        way_back = re.search(r'name="next" value="([^"]+)"', answer.text)
+        assert way_back is not None
+        assert client.get(way_back.group(1)).status_code == 200
+
+
+def test_a_member_enrolled_before_utc_has_the_day_is_dated_by_the_shops_clock(
+    as_user: Callable[[str], httpx.Client], shop: Shop
+) -> None:
+    was = shop.clock.now
+    # Seven in the morning of the 23rd in Shanghai is eleven in the evening of the 22nd in UTC.
+    shop.clock.now = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
+    try:
+        client = as_user("desk")
+        assert "Enrolled" in _enrol(client, phone="13712340009", name="早起").text
+        newest = re.search(r'<ul class="people">\s*<li>.*?</li>', client.get("/desk").text, re.DOTALL)
+    finally:
+        shop.clock.now = was
+    assert newest is not None
+    assert "早起" in newest.group(0)
+    assert "23 Nov 2026" in newest.group(0)

@@ -47,6 +47,8 @@ def test_money_has_its_sign_and_cents_only_where_they_matter(amount: str, curren
         (100, 100, Delta("flat", "0%")),
         (1000, 100, Delta("up", "+900%")),
         (5, 0, None),
+        # A day of refunds only: from minus fifty to a hundred is no fall of three hundred per cent.
+        (100, -50, None),
         (None, 5, None),
         (5, None, None),
     ],

@@ -1,8 +1,10 @@
 """The store page: figures as the service gives them, withheld ones explained, hostile names harmless."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import timedelta
 
 import httpx
@@ -124,3 +126,24 @@ def test_a_stream_sends_views_and_stops_polling_when_nobody_looks(address: str, 
             assert json.loads(data.removeprefix("data: "))["figures"][0]["name"] == "occupancy"
             assert hub.pollers == 1
     wait_until(lambda: hub.pollers == 0, what="the poller to stop")
+
+
+def test_a_look_that_breaks_does_not_end_the_looking(shop: Shop) -> None:
+    """A poller that dies leaves everyone who follows the store waiting for ever."""
+    live = _live(shop)
+    looks = iter([ValueError("on purpose"), live])
+
+    def look(_: str) -> LiveView:
+        found = next(looks, live)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def first_two() -> list[str | None]:
+        async with asyncio.timeout(30), aclosing(LiveHub(look, every_s=0.01).follow("S01", "en")) as views:
+            return [await anext(views), await anext(views)]
+
+    trouble, view = asyncio.run(first_two())
+    assert trouble is None
+    assert view is not None
+    assert json.loads(view)["figures"]
