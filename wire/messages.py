@@ -176,11 +176,16 @@ class Rewind(_Message, frozen=True, kw_only=True, tag_field="type", tag="rewind"
     seq: Seq
 
 
+#: Why a whole batch is not taken. A box treats them alike; one it doesn't know, of a newer server, it keeps to as well.
+RefusalCode = Literal["unknown_device", "wrong_envelope", "too_large", "not_writable"]
+
+
 class Refusal(_Message, frozen=True, kw_only=True, tag_field="type", tag="refusal"):
     """A whole batch was not taken; the device keeps everything, tries again later and says why in its status.
 
     Attributes:
-        code: stable, for programs: unknown_device, wrong_envelope, too_large, not_writable.
+        code: stable, for programs: unknown_device (not registered, or revoked), wrong_envelope (not of the contract),
+            too_large (see `MAX_PAYLOAD`), not_writable (the server's fault; its log says more). See `RefusalCode`.
         reason: for people: what was wrong and what to do.
     """
 

@@ -1,8 +1,11 @@
 """What ingest does with batches, situation by situation."""
 
+import ast
 import json
+import re
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
@@ -20,7 +23,9 @@ from tests.server.ingest.devices import (
     scalar,
     tell,
 )
-from wire.messages import Ack, Bounds, CoverageSum, CrossingSum, Refusal, Rewind, Tally
+from wire.messages import Ack, Bounds, CoverageSum, CrossingSum, Refusal, RefusalCode, Rewind, Tally
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -332,6 +337,32 @@ class TestRefusals:
         assert isinstance(replies[2], Refusal)
         assert counts(db) == {("S01-L1", "in", "adult"): 5}
         assert rows(db, "SELECT count(*) FROM ingest_cursor WHERE device_id = 'door-2'") == [(0,)]
+
+
+def sent_codes() -> set[str]:
+    """Every code that stands where a batch is refused: in ingest, and in the decoding of its envelope."""
+    codes = set()
+    for path in (*sorted((ROOT / "server" / "ingest").glob("*.py")), ROOT / "wire" / "messages.py"):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(function, ast.FunctionDef) or function.name in {"decode", "decode_record"}:
+                continue  # what these raise is about other messages, and about single records
+            for call in ast.walk(function):
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name | ast.Attribute):
+                    name = call.func.id if isinstance(call.func, ast.Name) else call.func.attr
+                    values = {
+                        "Refusal": [word.value for word in call.keywords if word.arg == "code"],
+                        "refusal": call.args[1:2],
+                        "WireError": call.args[:1],
+                    }.get(name, [])
+                    codes |= {value.value for value in values if isinstance(value, ast.Constant)}
+    return {code for code in codes if isinstance(code, str)}
+
+
+def test_the_contract_names_the_refusals_that_are_sent_and_no_others() -> None:
+    named = set(get_args(RefusalCode))
+    assert sent_codes() == named
+    assert Refusal.__doc__
+    assert set(re.findall(r"\b[a-z]+_[a-z]+\b(?= \()", Refusal.__doc__)) == named
 
 
 def test_the_skew_of_a_devices_clock_is_recorded(db: Database, service: IngestService) -> None:
