@@ -131,10 +131,10 @@ def test_a_stream_sends_views_and_stops_polling_when_nobody_looks(address: str, 
 def test_a_look_that_breaks_does_not_end_the_looking(shop: Shop) -> None:
     """A poller that dies leaves everyone who follows the store waiting for ever."""
     live = _live(shop)
-    looks = iter([ValueError("on purpose"), live])
+    looks: list[LiveView | ValueError] = [live, ValueError("on purpose")]
 
     def look(_: str) -> LiveView:
-        found = next(looks, live)
+        found = looks.pop() if looks else live
         if isinstance(found, Exception):
             raise found
         return found
