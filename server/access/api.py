@@ -246,7 +246,7 @@ def change_locale(body: LocaleInput, scope: CurrentScope, request: Request) -> N
 def change_password(body: PasswordInput, scope: CurrentScope, request: Request, response: Response) -> None:
     """Change one's own password. Every session of the user ends, this one too: sign in again."""
     state = _state(request)
-    state.access.change_password(scope, body.current, body.new)
+    state.access.change_password(scope, body.current, body.new, address_of(request))
     clear_session_cookie(response, state.settings)
 
 

@@ -117,6 +117,19 @@ def enabled_user_secret(conn: Connection, username: str) -> UserSecret | None:
         ).fetchone()
 
 
+def lock_secret(conn: Connection, secret: UserSecret) -> bool:
+    """Hold a user's password as it is until this transaction ends; False when it was changed, or the user disabled."""
+    found = conn.execute(
+        """
+        SELECT FROM app_user
+        WHERE user_id = %s::uuid AND password_hash = %s AND disabled_at IS NULL
+        FOR UPDATE
+        """,
+        (secret.user_id, secret.password_hash),
+    ).fetchone()
+    return found is not None
+
+
 def set_password_hash(conn: Connection, user_id: str, password_hash: str) -> None:
     """Replace a password."""
     conn.execute("UPDATE app_user SET password_hash = %s WHERE user_id = %s::uuid", (password_hash, user_id))

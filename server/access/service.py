@@ -131,18 +131,22 @@ class AccessService:
         with self._db.transaction() as conn:
             repository.set_locale(conn, user.user_id, locale)
 
-    def change_password(self, scope: Scope, current: str, new: str) -> None:
+    def change_password(self, scope: Scope, current: str, new: str, address: str) -> None:
         """Change one's own password; every session of the user ends, this one too.
+
+        A wrong current password counts as a failed sign-in: a till left signed in must not be a place to guess at.
 
         Raises:
             InvalidInput: when the current password is wrong or the new one too short.
+            TooManyRequests: too many failures; the password was not looked at.
         """
         user = self._own_user(scope)
-        with self._db.read() as conn:
-            secret = repository.enabled_user_secret(conn, user.username)
+        secret = self._count_attempt(user.username, address, self._clock())
         matches, _ = self._passwords.check(current, secret.password_hash if secret else None)
         if not matches:
             raise InvalidInput("the current password is wrong", field="current", remedy="type it again")
+        with self._db.transaction() as conn:
+            repository.forget_failures(conn, user.username, address)
         self._replace_password(scope, user, new)
 
     def set_password(self, scope: Scope, username: str, new: str) -> None:
@@ -185,6 +189,8 @@ class AccessService:
         csrf = token_urlsafe(32)
         expires_at = now + self._lifetime
         with self._db.transaction() as conn:
+            if not repository.lock_secret(conn, secret):
+                raise NotSignedIn("the password was changed just now", remedy="sign in with the new one")
             repository.forget_failures(conn, name, address)
             repository.purge_sessions(conn, now, now - self._idle)
             if previous_token:

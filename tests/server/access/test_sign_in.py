@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from server.access.models import Scope
+from server.access.passwords import Passwords
 from server.errors import Conflict, Forbidden, InvalidInput, NotSignedIn, TooManyRequests
 from server.services import Services
 from tests.server.conftest import PASSWORD, SYSTEM, TurnedClock
@@ -105,8 +106,8 @@ def test_a_changed_password_ends_every_session_of_the_user(chain: Services) -> N
     second = chain.access.sign_in("manager", PASSWORD, "10.0.0.2")
     other = chain.access.sign_in("desk", PASSWORD, HERE)
     with pytest.raises(InvalidInput, match="current password is wrong"):
-        chain.access.change_password(first.scope, "not it, sorry", "another long one")
-    chain.access.change_password(first.scope, PASSWORD, "another long one")
+        chain.access.change_password(first.scope, "not it, sorry", "another long one", HERE)
+    chain.access.change_password(first.scope, PASSWORD, "another long one", HERE)
     assert chain.access.session(first.token) is None
     assert chain.access.session(second.token) is None
     assert chain.access.session(other.token) is not None
@@ -176,6 +177,31 @@ def test_guesses_sent_at_once_are_counted_one_by_one(chain: Services) -> None:
         each.join()
     assert outcomes.count("not_signed_in") == 5
     assert outcomes.count("too_many_requests") == 15
+
+
+def test_a_session_left_open_is_no_place_to_guess_the_password(chain: Services) -> None:
+    scope = chain.access.sign_in("manager", PASSWORD, HERE).scope
+    for _ in range(5):
+        with pytest.raises(InvalidInput):
+            chain.access.change_password(scope, "a guess", "another long one", HERE)
+    with pytest.raises(TooManyRequests):
+        chain.access.change_password(scope, PASSWORD, "another long one", HERE)
+
+
+def test_a_password_changed_while_it_is_checked_opens_nothing(chain: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changing it ends every session; one that begins just afterwards with the old password must not outlive that."""
+    check = Passwords.check
+
+    def slow(self: Passwords, password: str, stored: str | None) -> tuple[bool, str | None]:
+        checked = check(self, password, stored)
+        chain.access.set_password(SYSTEM, "manager", "another long one")
+        return checked
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Passwords, "check", slow)
+        with pytest.raises(NotSignedIn):
+            chain.access.sign_in("manager", PASSWORD, HERE)
+    assert chain.access.sign_in("manager", "another long one", HERE).user.username == "manager"
 
 
 def test_sign_ins_and_failures_are_in_the_audit_trail(chain: Services) -> None:
