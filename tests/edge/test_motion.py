@@ -1,15 +1,12 @@
-"""Motion detection: real clips against their truth, and a rendered situation for each way in which it used to fail."""
+"""Motion detection: a rendered situation for each way in which it used to fail; real clips are in `test_golden`."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import cv2
-import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.bench_accuracy import Truth, compare, run
 from edge.detectors.blobs import between_heads
 from edge.detectors.motion import MotionDetector
 from edge.models import Boxes, Detections, Frame, no_boxes
@@ -87,27 +84,6 @@ def overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 @pytest.fixture
 def scene() -> NDArray[np.float64]:
     return room(np.random.default_rng(5))
-
-
-@pytest.mark.footage
-@pytest.mark.parametrize(
-    ("clip", "crossings"),
-    [
-        ("one-by-one.mp4", 12),
-        ("overhead-bus.avi", 14),
-        ("EnterExitCrossingPaths1front.mpg", 2),
-        ("OneLeaveShopReenter1front.mpg", 2),
-    ],
-)
-def test_every_true_crossing_is_found_and_none_invented(footage: Path, clip: str, crossings: int) -> None:
-    truth = msgspec.json.decode((footage / "truth.json").read_bytes(), type=Truth).clips[clip]
-    found, _, _ = run(footage / "video" / clip, truth, "motion", None)
-    matched = 0
-    for line in truth.lines:
-        score = compare(line.crossings, [crossing for crossing in found if crossing.line_id == line.name])
-        assert (score.missed, score.invented, score.wrong) == (0, 0, 0), line.name
-        matched += score.matched
-    assert matched == crossings
 
 
 def test_the_first_picture_and_an_empty_scene_hold_nobody(scene: NDArray[np.float64]) -> None:
