@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 
 def settings() -> "Settings":
-    """The settings; a wrong one ends the command with its name and the reason, and never with its value."""
+    """The settings; a wrong one ends the command with its name and the reason, and never with its value.
+
+    Whoever needs them logs too: from here on as a server does, to stderr and without the values of variables.
+    """
     from pydantic import ValidationError
 
+    from server import logs
     from server.settings import Settings
 
+    logs.configure()
     try:
         return Settings()
     except ValidationError as error:
@@ -43,10 +48,8 @@ def database() -> Iterator["Database"]:
 @contextmanager
 def services() -> Iterator["Services"]:
     """All services; needs the secret key."""
-    from server import logs
     from server.services import make_services
 
-    logs.configure()
     with make_services(settings()) as made:
         yield made
 

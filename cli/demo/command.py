@@ -61,9 +61,9 @@ def _quiet() -> None:
     """Only warnings of the parts that run within this process; the others have logs of their own."""
     import logging
 
-    import structlog
+    from server import logs
 
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    logs.configure(level=logging.WARNING)
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 
