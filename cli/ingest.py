@@ -27,20 +27,20 @@ def ingest() -> None:
     Example: DOORLINE_BROKER_HOST=mqtt.example.com doorline ingest
     """
     from cli import central
-    from server import logs
     from server.ingest.link import BrokerAddress
     from server.ingest.service import IngestService
     from server.ingest.worker import IngestWorker
     from server.storage.pool import Database
 
     settings = central.settings()
-    logs.configure()
     address = BrokerAddress(
         host=settings.broker_host,
         port=settings.broker_port,
         username=settings.broker_username,
         password=settings.broker_password.get_secret_value(),
         ca_file=settings.broker_ca_file,
+        cert_file=settings.broker_cert_file,
+        key_file=settings.broker_key_file,
         protocol=settings.broker_protocol,
     )
     with Database(settings.dsn.get_secret_value(), min(2, settings.pool_size)) as database:
@@ -117,7 +117,8 @@ def status(dsn: Annotated[str, typer.Option(help=_URL_HELP)] = "") -> None:
 def _dsn(given: str) -> str:
     from cli import central
 
-    return given or central.settings().dsn.get_secret_value()
+    set_to = central.settings()
+    return given or set_to.dsn.get_secret_value()
 
 
 def _told_to_stop() -> threading.Event:

@@ -23,6 +23,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from wire import topics
+from wire.messages import MAX_PAYLOAD
 from wire.topics import Channel
 
 _log = structlog.get_logger(__name__)
@@ -48,6 +49,8 @@ class BrokerAddress:
     """Where the broker is and who we are to it.
 
     Attributes:
+        ca_file: set means TLS.
+        cert_file, key_file: our own certificate, where the broker asks for one.
         protocol: MQTT version; `auto` tries 5 first, which a broker that knows only 3.1.1 may answer with silence.
     """
 
@@ -56,6 +59,8 @@ class BrokerAddress:
     username: str
     password: str
     ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
 
 
@@ -134,8 +139,8 @@ class BrokerLink:
         while not self._stop.is_set():
             self._restart.clear()
             self._understood, self._connected = True, False
-            client = self._client()
             try:
+                client = self._client()
                 self._connect(client)
                 self._loop(client)
             except OSError as error:
@@ -188,6 +193,8 @@ class BrokerLink:
         client.username_pw_set(self._address.username, self._address.password)
         if self._address.ca_file is not None:
             context = ssl.create_default_context(cafile=str(self._address.ca_file))
+            if self._address.cert_file is not None:
+                context.load_cert_chain(self._address.cert_file, self._address.key_file)
             client.tls_set_context(context)
         client.connect_timeout = 5
         client.max_queued_messages_set(_MOST_QUEUED)
@@ -242,7 +249,8 @@ class BrokerLink:
         self._receive(
             Delivery(
                 topic=message.topic,
-                payload=bytes(message.payload),
+                # MQTT lets a quarter of a gigabyte through; what is refused for its size need not be kept whole.
+                payload=bytes(message.payload[: MAX_PAYLOAD + 1]),
                 retained=message.retain,
                 client=client,
                 mid=message.mid,

@@ -104,7 +104,7 @@ def _number(incoming: Incoming, envelope: Envelope) -> list[Numbered]:
     numbered: list[Numbered] = []
     expected = envelope.first_seq
     for raw in envelope.records:
-        first, last, record = _decode(raw, expected)
+        first, last, record = _decode(raw, expected, envelope.last_seq)
         if first > expected and numbered and isinstance(numbered[-1].record, Unreadable):
             # The one before was unreadable and stood for more numbers than one (a tally).
             numbered[-1] = _stretched(numbered[-1], first - 1)
@@ -119,23 +119,23 @@ def _number(incoming: Incoming, envelope: Envelope) -> list[Numbered]:
     return numbered
 
 
-def _decode(raw: msgspec.Raw, expected: int) -> tuple[int, int, Record | Unreadable]:
+def _decode(raw: msgspec.Raw, expected: int, most: int) -> tuple[int, int, Record | Unreadable]:
     try:
         record = decode_record(raw)
     except WireError as error:
-        return expected, _last_number(raw, expected), Unreadable(printable(str(error)))
+        return expected, _last_number(raw, expected, most), Unreadable(printable(str(error)))
     if record.seq < first_seq(record):
         return expected, expected, Unreadable(f"from_seq lies after seq {record.seq}")
     return first_seq(record), record.seq, record
 
 
-def _last_number(raw: msgspec.Raw, expected: int) -> int:
+def _last_number(raw: msgspec.Raw, expected: int, most: int) -> int:
     """Of a tally that doesn't decode the end may still be told; anything else stands for one number."""
     try:
         peek = msgspec.json.decode(raw, type=_Peek)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return expected
-    return peek.seq if peek.from_seq == expected and peek.seq >= expected else expected
+    return peek.seq if peek.from_seq == expected <= peek.seq <= most else expected
 
 
 def _stretched(numbered: Numbered, last: int) -> Numbered:

@@ -16,7 +16,7 @@ import structlog
 from server.clock import Clock, utc_now
 from server.errors import Unavailable
 from server.ingest import reading, repository
-from server.ingest.booking import Booking
+from server.ingest.booking import PAST, Booking
 from server.ingest.models import Answer, Cursor, Device, Incoming, LostRow, Origin, Registry
 from server.ingest.reading import Batch, printable
 from server.ingest.registry import RegistryCache
@@ -88,7 +88,7 @@ class IngestService:
                 msgspec.structs.replace(camera, message=printable(camera.message)) for camera in status.cameras
             ),
         )
-        at = min(status.at, received_at) if retained and status.at else received_at
+        at = max(PAST, min(status.at, received_at)) if retained and status.at else received_at
         with self._db.transaction() as connection:
             repository.set_status(connection, status, at)
 

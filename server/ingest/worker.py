@@ -164,3 +164,5 @@ class IngestWorker:
                     # A newer word may have come meanwhile; that one is kept.
                     self._statuses = {**words, **self._statuses}
                 return
+            except Exception:  # noqa: BLE001 - a retained one would come again at every start and stop each
+                _log.exception("a status that can't be kept is dropped", device=device)

@@ -18,7 +18,8 @@ from cryptography.x509.oid import NameOID
 from edge.config import BrokerSettings
 from edge.mqtt import MqttTransport
 from edge.transport import Closed, Event, Opened
-from server.ingest.broker import find_mosquitto
+from server.ingest.broker import SERVER_USER, find_mosquitto
+from server.ingest.link import BrokerAddress, BrokerLink
 from tests.fixtures.broker import require_mosquitto
 from tests.fixtures.wait import wait_until
 
@@ -88,7 +89,7 @@ def port(tmp_path: Path, authority: Authority) -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         found = int(probe.getsockname()[1])
     broker = authority.issue("broker")
-    (tmp_path / "acl").write_text("pattern readwrite doorline/v1/%u/#\n")
+    (tmp_path / "acl").write_text(f"user {SERVER_USER}\ntopic readwrite #\n\npattern readwrite doorline/v1/%u/#\n")
     (tmp_path / "mosquitto.conf").write_text(
         f"listener {found} 127.0.0.1\nallow_anonymous false\nuser root\ncafile {authority.path}\n"
         f"certfile {broker.cert}\nkeyfile {broker.key}\nrequire_certificate true\nuse_identity_as_username true\n"
@@ -151,3 +152,14 @@ def test_a_missing_certificate_file_is_named(port: int, authority: Authority, tm
     said = outcome("door-1", settings(port, authority, Pair(tmp_path / "gone.pem", tmp_path / "gone.key")))
     assert isinstance(said, Closed)
     assert "gone.pem" in said.reason
+
+
+def test_the_server_too_has_a_certificate(port: int, authority: Authority) -> None:
+    own = authority.issue(SERVER_USER)
+    address = BrokerAddress("127.0.0.1", port, SERVER_USER, "", authority.path, own.cert, own.key)
+    link = BrokerLink(address, client_id="ingest", receive=lambda _: None, receive_maximum=10)
+    link.start()
+    try:
+        wait_until(lambda: link.ready, what="the server to listen")
+    finally:
+        link.stop()

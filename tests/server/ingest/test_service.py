@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
+from server.ingest.booking import PAST
 from server.ingest.models import Incoming
 from server.ingest.service import IngestService
 from server.storage.pool import Database
@@ -263,6 +264,14 @@ def test_a_tally_that_cannot_be_read_takes_all_its_numbers_along(db: Database, s
     assert rows(db, "SELECT seq FROM dead_letter ORDER BY seq") == [(9,), (20,)]
 
 
+def test_a_tally_that_lies_about_its_end_is_put_aside_like_any_other(db: Database, service: IngestService) -> None:
+    door = Sender()
+    payload = json.loads(door.batch([crossing(1), Tally(from_seq=2, seq=9), crossing(10)]).payload)
+    payload["records"][1].update({"seq": 10**9, "crossings": "?"})
+    assert tell(service, Incoming("door-1", json.dumps(payload).encode(), NOW)) == [Ack(epoch=door.epoch, seq=10)]
+    assert rows(db, "SELECT seq FROM dead_letter ORDER BY seq") == [(9,)]
+
+
 def test_a_line_registered_a_moment_ago_is_known(db: Database, service: IngestService) -> None:
     door = Sender()
     tell(service, door.batch([crossing(1)]))
@@ -384,3 +393,10 @@ def test_a_status_is_kept_unless_a_later_one_is_known(db: Database, service: Ing
     assert rows(db, "SELECT status->'pending', status_at FROM device WHERE status IS NOT NULL") == [
         (5, NOW + timedelta(seconds=5))
     ]
+
+
+def test_a_retained_status_from_before_our_time_is_dated_within_it(db: Database, service: IngestService) -> None:
+    """A year that no page could show again would take the store's page down with it."""
+    said = {"v": 1, "device": "door-1", "online": True, "at": "0001-01-01T00:00:00+14:00"}
+    service.note_status("door-1", json.dumps(said).encode(), NOW, retained=True)
+    assert rows(db, "SELECT status_at FROM device WHERE status IS NOT NULL") == [(PAST,)]

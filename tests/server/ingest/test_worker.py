@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from server.ingest.broker import SERVER_USER, EmbeddedBroker
 from server.ingest.intake import Limits
 from server.ingest.link import BrokerAddress
-from server.ingest.models import Incoming
+from server.ingest.models import Answer, Incoming
 from server.ingest.service import IngestService
 from server.ingest.worker import IngestWorker
 from server.storage.embedded import EmbeddedPostgres
@@ -24,7 +24,7 @@ from tests.fixtures.broker import SERVER_PASSWORD
 from tests.fixtures.wait import wait_until
 from tests.server.ingest.devices import NOW, Sender, add_stores, assert_roll_ups_equal_raw, crossing, scalar
 from wire import topics
-from wire.messages import Ack, Refusal, Rewind, Status, decode, encode
+from wire.messages import MAX_PAYLOAD, Ack, Refusal, Rewind, Status, decode, encode
 from wire.topics import Channel
 
 Heard = Ack | Rewind | Refusal
@@ -110,10 +110,11 @@ def working(
     broker: EmbeddedBroker,
     limits: Limits | None = None,
     protocol: Literal["auto", "5", "3.1.1"] | None = None,
+    service: IngestService | None = None,
 ) -> Iterator[IngestWorker]:
     """A worker in a thread, listening."""
     worker = IngestWorker(
-        IngestService(db, lambda: NOW),
+        service or IngestService(db, lambda: NOW),
         BrokerAddress(broker.host, broker.port, SERVER_USER, SERVER_PASSWORD, protocol=protocol or broker.protocol),
         clock=lambda: NOW,
         limits=limits or Limits(),
@@ -181,6 +182,56 @@ def test_the_status_is_kept(db: Database, broker: EmbeddedBroker, boxes: dict[st
     with working(db, broker):
         query = "SELECT count(*) FROM device WHERE device_id = 'door-1' AND status->>'pending' = '7'"
         wait_until(lambda: scalar(db, query) == 1, 10, "the retained status")
+
+
+def test_a_status_that_cannot_be_kept_does_not_stop_the_worker(
+    db: Database, any_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retained as it is, it would stop every worker at its start."""
+    add_stores(db)
+    any_broker.add_user("door-1", "secret of door-1")
+    keep = IngestService.note_status
+
+    def unforeseen(service: IngestService, device: str, payload: bytes, *rest: Any, **more: Any) -> None:
+        if b"poison" in payload:
+            raise RuntimeError("nobody thought of this")
+        keep(service, device, payload, *rest, **more)
+
+    monkeypatch.setattr(IngestService, "note_status", unforeseen)
+    box = Box(any_broker, "door-1")
+    try:
+        with working(db, any_broker):
+            box.say(Channel.STATUS, encode(Status(device="door-1", online=True, problem="poison")))
+            box.send(Sender("door-1").batch([crossing(1)]))
+            wait_until(lambda: box.acked() == 1, 10, "an ack")
+            box.say(Channel.STATUS, encode(Status(device="door-1", online=True, pending=7)))
+            query = "SELECT count(*) FROM device WHERE status->>'pending' = '7'"
+            wait_until(lambda: scalar(db, query) == 1, 10, "the next status")
+    finally:
+        box.close()
+
+
+def test_of_a_message_beyond_all_size_only_the_beginning_is_kept(db: Database, any_broker: EmbeddedBroker) -> None:
+    add_stores(db)
+    any_broker.add_user("door-1", "secret of door-1")
+    box = Box(any_broker, "door-1")
+    taken: list[int] = []
+
+    class Measuring(IngestService):
+        def take(self, incoming: Sequence[Incoming]) -> list[Answer]:
+            taken.extend(len(one.payload) for one in incoming)
+            return super().take(incoming)
+
+    try:
+        with working(db, any_broker, service=Measuring(db, lambda: NOW)):
+            box.say(Channel.BATCH, b" " * (2 * MAX_PAYLOAD))
+            wait_until(lambda: box.heard, 10, "a refusal")
+    finally:
+        box.close()
+    [refusal] = box.heard
+    assert isinstance(refusal, Refusal)
+    assert refusal.code == "too_large"
+    assert taken == [MAX_PAYLOAD + 1]
 
 
 def test_the_brokers_protocol_is_found_out(db: Database, broker: EmbeddedBroker, boxes: dict[str, Box]) -> None:
