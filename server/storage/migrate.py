@@ -160,8 +160,11 @@ def _connected(target: Database | str) -> Iterator[Connection]:
         connection = psycopg.connect(dsn, autocommit=True, **connection_options(statement_seconds=0))
     except psycopg.OperationalError as error:
         raise Unavailable(f"the database can't be reached: {error}") from error
-    with connection:
-        yield connection
+    try:
+        with connection:
+            yield connection
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"the database was lost: {error}") from error
 
 
 @contextmanager

@@ -6,8 +6,10 @@ import psycopg
 import pytest
 
 from server.errors import Unavailable
+from server.storage.locks import AdvisoryLock
 from server.storage.migrate import Migration, MigrationError, migrate, packaged, status
 from server.storage.pool import Database
+from tests.fixtures.wait import wait_until
 
 ONE = Migration("0001_one.sql", "CREATE TABLE one (x integer);")
 TWO = Migration("0002_two.sql", "CREATE TABLE two (x integer); INSERT INTO two VALUES (1);")
@@ -35,6 +37,28 @@ def test_several_at_once_apply_each_once(empty_dsn: str) -> None:
     for thread in threads:
         thread.join(60)
     assert sorted(map(len, done)) == [0, 0, 0, len(packaged())]
+
+
+def test_a_database_lost_while_waiting_for_the_others_is_said_to_be(empty_dsn: str) -> None:
+    said: list[BaseException] = []
+
+    def wait_in_vain() -> None:
+        try:
+            migrate(empty_dsn)
+        except Unavailable as error:
+            said.append(error)
+
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (int(AdvisoryLock.MIGRATE),))
+        thread = threading.Thread(target=wait_in_vain)
+        thread.start()
+        cut = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event = 'advisory'"
+        )
+        wait_until(lambda: connection.execute(cut.encode()).fetchone(), 10, "the waiting one")
+        thread.join(20)
+    assert len(said) == 1
 
 
 def test_an_edited_one_is_refused(empty_dsn: str) -> None:
