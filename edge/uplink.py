@@ -206,7 +206,11 @@ class Uplink:
             self._lose("the broker does not answer")
             return 0.0
         self._say_status(now)
-        due = [self._serve(lane, now) for lane in self._lanes.values()]
+        due = []
+        for lane in self._lanes.values():
+            if link.state != "open":
+                return 0.0  # lost on the way: there is nothing to say it on
+            due.append(self._serve(lane, now))
         return max(0.0, min([_IDLE_S, *(at - now for at in due)]))
 
     def _connect(self, now: float) -> None:
