@@ -173,7 +173,7 @@ class Demo:
             home.save(kept)
             self._say(f"[green]✓[/] {len(STORES)} stores with {self._options.days} days of made-up history")
         elif filled:
-            self._say(f"[green]✓[/] the {_in_words(filled)} since the last run, filled with made-up history")
+            self._say(f"[green]✓[/] the {_in_words(filled)}, since the last run, filled with made-up history")
 
     def _make_users(self, db: Database, kept: Kept) -> None:
         access = AccessService(db, Settings.model_construct())
@@ -339,6 +339,6 @@ def _business_day(at: datetime) -> date:
 
 def _in_words(span: timedelta) -> str:
     hours = span.total_seconds() / 3600
-    if hours < 1:
-        return f"{max(1, round(hours * 60))} minutes"
-    return f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
+    number, unit = (hours * 60, "minute") if hours < 1 else (hours, "hour") if hours < 48 else (hours / 24, "day")
+    whole = max(1, round(number))
+    return f"{whole} {unit}s" if whole > 1 else f"last {unit}"
