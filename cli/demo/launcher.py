@@ -173,7 +173,7 @@ class Demo:
             home.save(kept)
             self._say(f"[green]✓[/] {len(STORES)} stores with {self._options.days} days of made-up history")
         elif filled:
-            self._say(f"[green]✓[/] the {_in_words(filled)}, since the last run, filled with made-up history")
+            self._say(f"[green]✓[/] the {_in_words(filled)} since the last run, filled with made-up history")
 
     def _make_users(self, db: Database, kept: Kept) -> None:
         access = AccessService(db, Settings.model_construct())
@@ -341,4 +341,4 @@ def _in_words(span: timedelta) -> str:
     hours = span.total_seconds() / 3600
     number, unit = (hours * 60, "minute") if hours < 1 else (hours, "hour") if hours < 48 else (hours / 24, "day")
     whole = max(1, round(number))
-    return f"{whole} {unit}s" if whole > 1 else f"last {unit}"
+    return f"{whole} {unit}s" if whole > 1 else unit
