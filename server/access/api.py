@@ -6,7 +6,7 @@ none.
 """
 
 import hmac
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Protocol, cast
@@ -83,16 +83,21 @@ def check_csrf(session: SignedIn, supplied: str | None) -> None:
         )
 
 
-async def guarded_caller(request: Request, caller: Annotated[Caller, Depends(current_caller)]) -> Caller:
-    """Who is asking, with the CSRF token of cookie-authenticated unsafe methods checked."""
-    if caller.session is None or request.method in _SAFE:
-        return caller
-    supplied = request.headers.get(CSRF_HEADER)
-    if supplied is None and request.headers.get("content-type", "").startswith(_FORMS):
-        field = (await request.form()).get(CSRF_FIELD)
-        supplied = field if isinstance(field, str) else None
-    check_csrf(caller.session, supplied)
-    return caller
+async def guarded_caller(request: Request, caller: Annotated[Caller, Depends(current_caller)]) -> AsyncIterator[Caller]:
+    """Who is asking, with the CSRF token of cookie-authenticated unsafe methods checked.
+
+    A form read on the way, here or by a dependency further on, is closed with the request: its files lie on disk.
+    """
+    try:
+        if caller.session is not None and request.method not in _SAFE:
+            supplied = request.headers.get(CSRF_HEADER)
+            if supplied is None and request.headers.get("content-type", "").startswith(_FORMS):
+                field = (await request.form()).get(CSRF_FIELD)
+                supplied = field if isinstance(field, str) else None
+            check_csrf(caller.session, supplied)
+        yield caller
+    finally:
+        await request.close()
 
 
 async def current_scope(caller: Annotated[Caller, Depends(guarded_caller)]) -> Scope:

@@ -1,10 +1,16 @@
-"""Routes of receipts. The body of a batch is read as bytes and decoded by us, so that no amount is ever a float."""
+"""Routes of receipts. The body of a batch is read as bytes and decoded by us, so that no amount is ever a float.
+
+A file is up to a gigabyte, and the framework would take in a form that is a parameter of a route before it asks who
+sends it; so the form is read by a dependency that asks first.
+"""
 
 import json
-from typing import Annotated, Any, Final, Protocol, cast
+from dataclasses import dataclass
+from typing import Annotated, Any, BinaryIO, Final, Protocol, cast
 
 import msgspec
-from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.datastructures import FormData, UploadFile
 
 from server.access.api import require_role
 from server.access.models import Scope
@@ -50,8 +56,40 @@ def _receipt_schema() -> dict[str, Any]:
     }
 
 
+_LONGEST_FIELD: Final = 4_000
+_TRUE: Final = frozenset({"true", "1", "on", "yes"})
+_FALSE: Final = frozenset({"", "false", "0", "off", "no"})
 _EXAMPLE: Final = 'send {"at": "时间"}'
 _BODY: Final = {"requestBody": {"required": True, "content": {"application/json": {"schema": _receipt_schema()}}}}
+
+
+_FORM: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file", "store_id"],
+                    "properties": {
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "UTF-8 or GB18030; comma, semicolon or tab.",
+                        },
+                        "store_id": {"type": "string"},
+                        "mapping": {"type": "string", "description": "JSON: our columns to the file's headers."},
+                        "dry_run": {
+                            "type": "boolean",
+                            "default": False,
+                            "description": "Check everything, keep nothing.",
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
 
 
 async def _body(request: Request) -> bytes:
@@ -73,17 +111,25 @@ def post_receipts(request: Request, scope: Poster, body: Annotated[bytes, Depend
     return result
 
 
-@router.post("/csv", summary="Import a CSV file")
-def import_csv(
-    request: Request,
-    scope: Importer,
-    file: Annotated[UploadFile, File(description="UTF-8 or GB18030; comma, semicolon or tab.")],
-    store_id: Annotated[str, Form(max_length=32)],
-    mapping: Annotated[str, Form(max_length=4000, description="JSON: our columns to the file's headers.")] = "",
-    dry_run: Annotated[bool, Form(description="Check everything, keep nothing.")] = False,
-) -> ImportResult:
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A form with a file in it."""
+
+    file: BinaryIO
+    store_id: str
+    mapping: Mapping
+    dry_run: bool
+
+
+async def _upload(request: Request, _scope: Importer) -> Upload:
+    """The form of whoever may send one."""
+    return _upload_of(await request.form(max_files=1, max_fields=10))
+
+
+@router.post("/csv", summary="Import a CSV file", openapi_extra=_FORM)
+def import_csv(request: Request, scope: Importer, upload: Annotated[Upload, Depends(_upload)]) -> ImportResult:
     """Take receipts from a till's export; rows in a row with the same number are lines of one receipt."""
-    return _service(request).import_csv(scope, store_id, file.file, _mapping(mapping), dry_run=dry_run)
+    return _service(request).import_csv(scope, upload.store_id, upload.file, upload.mapping, dry_run=upload.dry_run)
 
 
 @router.get("", summary="Newest receipts")
@@ -103,6 +149,30 @@ def conflicts(
 ) -> list[OpenConflict]:
     """Receipts that came again with other content, oldest first."""
     return _service(request).open_conflicts(scope, store)
+
+
+def _upload_of(form: FormData) -> Upload:
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        raise InvalidInput("there is no file", field="file", remedy="send it as multipart/form-data, in the field file")
+    store_id = _text(form, "store_id").strip()
+    if not store_id:
+        raise InvalidInput("no store is given", field="store_id", remedy="say which store sold")
+    return Upload(file.file, store_id, _mapping(_text(form, "mapping")), _truth(_text(form, "dry_run"), "dry_run"))
+
+
+def _text(form: FormData, field: str) -> str:
+    value = form.get(field, "")
+    if not isinstance(value, str) or len(value) > _LONGEST_FIELD:
+        raise InvalidInput(f"{field} is no short text", field=field, remedy="see this route in the API's description")
+    return value
+
+
+def _truth(text: str, field: str) -> bool:
+    plain = text.strip().lower()
+    if plain not in _TRUE | _FALSE:
+        raise InvalidInput(f"{text!r} is neither true nor false", field=field, remedy="send true or false")
+    return plain in _TRUE
 
 
 def _mapping(text: str) -> Mapping:

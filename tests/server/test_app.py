@@ -1,7 +1,9 @@
 """The application as a whole: health, headers, sizes, ids in the log, and what its description says."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, MutableMapping
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import structlog
@@ -53,6 +55,51 @@ def test_a_body_that_grows_too_large_on_the_way_is_cut_off(sign_in: Callable[[st
     answer = sign_in("admin").post("/api/v1/receipts", content=endless())  # type: ignore[arg-type]
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "too_large"
+
+
+def test_a_strangers_file_is_refused_unread(chain: Services) -> None:
+    """A gigabyte is taken in from those who may import receipts, not from whoever reaches the port."""
+    app = create_app(chain)
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        raise AssertionError("the body was read")
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    request = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/api/v1/receipts/csv",
+        "raw_path": b"/api/v1/receipts/csv",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"content-type", b"multipart/form-data; boundary=x"), (b"content-length", b"1000000000")],
+        "client": ("192.0.2.1", 40000),
+        "server": ("testserver", 80),
+    }
+    asyncio.run(app(request, receive, send))
+    assert sent[0]["status"] == 401
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        ({"store_id": "S01", "dry_run": "perhaps"}, "dry_run"),
+        ({"dry_run": "true"}, "store_id"),
+        ({"store_id": "S01", "mapping": "["}, "mapping"),
+    ],
+)
+def test_a_form_that_makes_no_sense_is_refused_by_field(
+    sign_in: Callable[[str], TestClient], form: dict[str, str], field: str
+) -> None:
+    files = {"file": ("r.csv", b"receipt_no,at,gross\n1,2026-11-20 10:00,5\n")}
+    answer = sign_in("manager").post("/api/v1/receipts/csv", data=form, files=files)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
 
 
 def test_amounts_arrive_digit_by_digit(chain: Services, sign_in: Callable[[str], TestClient]) -> None:
