@@ -73,6 +73,10 @@ def checked_spans(spans: Sequence[OpeningSpan]) -> tuple[OpeningSpan, ...]:
     for span in spans:
         if not 0 <= span.weekday <= 6:
             raise InvalidInput(f"weekday {span.weekday} is none", field="hours", remedy="use 0 (Monday) to 6 (Sunday)")
+        if span.opens.tzinfo is not None or span.closes.tzinfo is not None:
+            raise InvalidInput(
+                "opening hours have an offset from UTC", field="hours", remedy="give them on the store's own clock"
+            )
         if (span.weekday, span.opens) in seen:
             raise InvalidInput(
                 f"weekday {span.weekday} opens twice at {span.opens:%H:%M}", field="hours", remedy="keep one"

@@ -117,6 +117,8 @@ def test_new_hours_hold_from_their_day_on_and_make_computed_days_stale(
         chain.stores.set_hours(SYSTEM, "S01", date(2026, 11, 10), ())
     with pytest.raises(InvalidInput):
         chain.stores.set_hours(SYSTEM, "S01", date(2026, 11, 10), every_day(time(9, 1), time(18)))
+    with pytest.raises(InvalidInput, match="offset"):
+        chain.stores.set_hours(SYSTEM, "S01", date(2026, 11, 10), every_day(time(9, tzinfo=UTC), time(18, tzinfo=UTC)))
     assert chain.stores.calendar(SYSTEM, "S01").open_spans(date(2026, 11, 10)) != []
 
 
