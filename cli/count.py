@@ -4,13 +4,10 @@ It is also how a line is tried out before a camera is enrolled and how a doubtfu
 person crossed when, and refuses bad input before work begins: an hour of counting must not end in "can't write".
 """
 
-import json
 import math
-import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -19,15 +16,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
+from cli.counted import Counted, as_json, show
 from cli.main import fail
 
 if TYPE_CHECKING:
     from edge.models import Crossing, Line, Mounting
 
-_SHOWN_CROSSINGS = 60
 _Item = TypeVar("_Item")
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_WHOLE = 0.9  # of the frames a header promises; some count those a camera dropped, one clip known to us 4% of all
 
 
 class MountingOption(StrEnum):
@@ -58,15 +56,6 @@ class SettleOption(StrEnum):
 
     IMMEDIATE = "immediate"
     ON_EXIT = "on_exit"
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """A finished count."""
-
-    frames: int
-    fps: float
-    crossings: "list[Crossing]"
 
 
 def count(
@@ -163,36 +152,38 @@ def count(
     from edge.camera import CameraError
     from edge.detectors import DetectorError
     from edge.geometry import LineError
+    from edge.partfile import UnwritableError
 
     lines = _lines(line or [], inside or [], name or [], anchor, settle)
-    for out in (json_out, annotate):
-        if out is not None:
-            _check_writable(out)
+    _check_outputs(json_out, annotate, source=boxes or Path(video or ""))
     try:
-        if boxes is not None:
-            if video is not None:
-                fail("give a VIDEO or --boxes, not both")
-            if annotate is not None:
-                fail("--annotate needs a VIDEO to draw on; --boxes has none")
-            result = _count_boxes(boxes, _size(size), _rate(fps), lines, mounting.value)
-        elif video is not None:
-            if size is not None or fps is not None:
-                fail("--size and --fps go with --boxes; a video knows its own")
-            result = _count_video(video, lines, mounting.value, detector.value, model, annotate)
-        else:
-            fail("give the VIDEO to count, or --boxes with a file of detections")
-    except (AnnotateError, BoxFileError, CameraError, DetectorError, LineError) as error:
+        with _report(json_out) as write:
+            if boxes is not None:
+                if video is not None:
+                    fail("give a VIDEO or --boxes, not both")
+                if annotate is not None:
+                    fail("--annotate needs a VIDEO to draw on; --boxes has none")
+                counted = _count_boxes(boxes, _size(size), _rate(fps), lines, mounting.value)
+            elif video is not None:
+                if size is not None or fps is not None:
+                    fail("--size and --fps go with --boxes; a video knows its own")
+                counted = _count_video(video, lines, mounting.value, detector.value, model, annotate)
+            else:
+                fail("give the VIDEO to count, or --boxes with a file of detections")
+            write(as_json(str(boxes or video), lines, counted))
+    except (AnnotateError, BoxFileError, CameraError, DetectorError, LineError, UnwritableError) as error:
         fail(str(error))
-    if json_out is not None:
-        _write_json(json_out, str(boxes or video), lines, result)
-    _show(lines, result)
+    except KeyboardInterrupt:
+        typer.echo("doorline: stopped before the end; nothing was written", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
+    show(lines, counted)
 
 
 def _count_video(
     video: str, lines: "list[Line]", mounting: "Mounting", detector: str, model: Path | None, annotate: Path | None
-) -> _Result:
+) -> Counted:
     from edge.annotate import Annotator, VideoFile
-    from edge.camera import open_source
+    from edge.camera import SCENE_PREFIX, open_source
     from edge.detectors import make_detector
     from edge.geometry import check_line
     from edge.pipeline import make_pipeline
@@ -201,13 +192,15 @@ def _count_video(
         source = stack.enter_context(open_source(video))
         if source.size == (0, 0):
             fail(f"{video} is a live camera; `doorline count` counts recordings. Use `doorline edge run` for cameras.")
+        if source.frame_count is None and video.startswith(SCENE_PREFIX):
+            fail(f"{video} never ends; say for how long, for example {video}{'&' if '?' in video else '?'}seconds=60")
         aspect = source.size[0] / source.size[1]
         for line in lines:
             check_line(line, aspect)
         finder = make_detector(detector, mounting=mounting, model=model)
         pipeline = make_pipeline(finder, lines, mounting=mounting, aspect=aspect)
-        out = stack.enter_context(VideoFile(annotate, source.fps, source.size)) if annotate else None
-        annotator = Annotator(lines, mounting)
+        annotator = Annotator(lines, mounting, source.size)
+        out = stack.enter_context(VideoFile(annotate, source.fps, annotator.size)) if annotate else None
         found: list[Crossing] = []
         frames = 0
         for frame in _progress(source, source.frame_count, Path(video).name):
@@ -217,10 +210,16 @@ def _count_video(
             if out is not None:
                 out.write(annotator.draw(frame, step.tracks, step.crossings))
         found += pipeline.finish()
-    return _Result(frames, source.fps, found)
+    if source.frame_count is not None and frames < source.frame_count * _WHOLE:
+        typer.echo(
+            f"doorline: {video} ends after {frames} of {source.frame_count} frames: it may be damaged, or not "
+            "copied completely; only these were counted",
+            err=True,
+        )
+    return Counted(frames, source.fps, found)
 
 
-def _count_boxes(path: Path, size: tuple[int, int], fps: float, lines: "list[Line]", mounting: "Mounting") -> _Result:
+def _count_boxes(path: Path, size: tuple[int, int], fps: float, lines: "list[Line]", mounting: "Mounting") -> Counted:
     from edge.boxfile import read_boxes
     from edge.counter import Counter
     from edge.models import Detections
@@ -236,7 +235,7 @@ def _count_boxes(path: Path, size: tuple[int, int], fps: float, lines: "list[Lin
         time_s = index / fps
         tracks = tracker.update(by_frame.get(index, Detections()), time_s)
         found += counter.update(tracks, index, time_s)
-    return _Result(frames, fps, found + counter.finish())
+    return Counted(frames, fps, found + counter.finish())
 
 
 def _lines(
@@ -303,15 +302,38 @@ def _rate(fps: float | None) -> float:
     return fps
 
 
-def _check_writable(path: Path) -> None:
-    """End the command now if the file could not be written later."""
-    parent = path.absolute().parent
-    if path.is_dir():
-        fail(f"{path} is a directory; give the name of a file to write")
-    if not parent.is_dir():
-        fail(f"{path} can't be written: there is no directory {parent}")
-    if not os.access(path if path.exists() else parent, os.W_OK):
-        fail(f"{path} can't be written: no permission")
+def _check_outputs(*outputs: Path | None, source: Path) -> None:
+    """End the command now if a file could not be written later, or would be written over what is read."""
+    places = [out for out in outputs if out is not None]
+    for path in places:
+        parent = path.absolute().parent
+        if path.is_dir():
+            fail(f"{path} is a directory; give the name of a file to write")
+        if not parent.is_dir():
+            fail(f"{path} can't be written: there is no directory {parent}")
+        if path.exists() and source.exists() and path.samefile(source):
+            fail(f"{path} is what is to be counted; give another name to write to")
+    if len({path.absolute() for path in places}) < len(places):
+        fail(f"--json and --annotate both name {places[0]}; give each its own file")
+
+
+@contextmanager
+def _report(path: Path | None) -> "Iterator[Callable[[str], None]]":
+    """Takes the text of a report, if one is wanted, and lets the file appear once all went well."""
+    from edge.partfile import PartFile, UnwritableError
+
+    if path is None:
+        yield lambda _: None
+        return
+    with PartFile(path) as part:
+
+        def write(text: str) -> None:
+            try:
+                part.write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise UnwritableError(path, error) from error
+
+        yield write
 
 
 def _progress(items: Iterable[_Item], total: int | None, title: str) -> Iterator[_Item]:
@@ -328,69 +350,3 @@ def _progress(items: Iterable[_Item], total: int | None, title: str) -> Iterator
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield from progress.track(items, total=total, description=escape(title))
-
-
-def _write_json(path: Path, video: str, lines: "list[Line]", result: _Result) -> None:
-    totals = [
-        {"name": line.line_id, "in": _total(result, line, "in"), "out": _total(result, line, "out")} for line in lines
-    ]
-    crossings = [
-        {
-            "frame": crossing.frame,
-            "time_s": round(crossing.time_s, 3),
-            "line": crossing.line_id,
-            "direction": crossing.direction,
-            "track": crossing.track_id,
-        }
-        for crossing in _in_order(result)
-    ]
-    document = {
-        "video": video,
-        "frames": result.frames,
-        "fps": result.fps,
-        "lines": totals,
-        "crossings": crossings,
-    }
-    try:
-        path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        fail(f"{path} can't be written: {error.strerror or error}")
-
-
-def _show(lines: "list[Line]", result: _Result) -> None:
-    console = Console()
-    table = Table(title=f"{result.frames} frames, {result.frames / result.fps:.1f} s", title_justify="left")
-    table.add_column("line")
-    table.add_column("in", justify="right")
-    table.add_column("out", justify="right")
-    for line in lines:
-        table.add_row(escape(line.line_id), str(_total(result, line, "in")), str(_total(result, line, "out")))
-    console.print(table)
-    if not result.crossings:
-        console.print("No crossings.")
-        return
-    details = Table(title="crossings", title_justify="left")
-    for heading in ("frame", "second"):
-        details.add_column(heading, justify="right")
-    details.add_column("line")
-    details.add_column("direction")
-    details.add_column("track", justify="right")
-    for crossing in _in_order(result)[:_SHOWN_CROSSINGS]:
-        details.add_row(
-            str(crossing.frame),
-            f"{crossing.time_s:.2f}",
-            escape(crossing.line_id),
-            crossing.direction,
-            str(crossing.track_id),
-        )
-    console.print(details)
-    if len(result.crossings) > _SHOWN_CROSSINGS:
-        console.print(f"... and {len(result.crossings) - _SHOWN_CROSSINGS} more; --json writes them all.")
-
-
-def _in_order(result: _Result) -> "list[Crossing]":
-    return sorted(result.crossings, key=lambda crossing: (crossing.frame, crossing.line_id, crossing.track_id))
-
-
-def _total(result: _Result, line: "Line", direction: str) -> int:
-    return sum(c.line_id == line.line_id and c.direction == direction for c in result.crossings)

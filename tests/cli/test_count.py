@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +15,13 @@ import typer
 from typer.testing import CliRunner, Result
 
 from cli.count import count
+from tests.fixtures.wait import wait_until
 
 app = typer.Typer()
 app.command()(count)
 
 DOOR = ["--line", "0.1,0.5,0.9,0.5", "--inside", "0.5,0.9"]
+FULL = Path("/dev/full")
 BOXES = ["--size", "200x200", "--fps", "10"]
 
 
@@ -195,7 +200,7 @@ class TestVideo:
         capture = cv2.VideoCapture(str(seen))
         found, picture = capture.read()
         assert found
-        assert picture.shape == (240, 320, 3)
+        assert picture.shape == (480, 640, 3), "small pictures are enlarged, so that the words on them can be read"
         assert round(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == document["frames"]
         capture.release()
 
@@ -221,6 +226,49 @@ class TestVideo:
 
     def test_an_annotated_video_of_an_unknown_kind_is_refused(self, clip: Path, tmp_path: Path) -> None:
         assert "ending in .mp4" in refused(clip, *DOOR, "--annotate", tmp_path / "out.text")
+
+    def test_a_recording_is_never_written_over(self, clip: Path, tmp_path: Path) -> None:
+        before = clip.read_bytes()
+        for option in ("--json", "--annotate"):
+            assert "what is to be counted" in refused(clip, *DOOR, option, clip.parent / "." / clip.name)
+        assert clip.read_bytes() == before
+        same = tmp_path / "same.mp4"
+        assert "both name" in refused(clip, *DOOR, "--json", same, "--annotate", same)
+
+    def test_a_report_that_fails_leaves_what_was_there(self, tmp_path: Path) -> None:
+        (tmp_path / "bad.csv").write_text("0,-1,90,20,20,30,nan\n")
+        old = tmp_path / "out.json"
+        old.write_text("yesterday's")
+        refused("--boxes", tmp_path / "bad.csv", *BOXES, *DOOR, "--json", old)
+        assert old.read_text() == "yesterday's"
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "out.json"]
+
+    @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+    def test_a_full_disk_is_said(self, boxes: Path) -> None:
+        assert "No space left" in refused("--boxes", boxes, *BOXES, *DOOR, "--json", FULL)
+
+    def test_a_recording_cut_short_is_counted_and_said_to_be(self, clip: Path, tmp_path: Path) -> None:
+        torn = tmp_path / "torn.avi"
+        torn.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+        result = run(torn, *DOOR, "--mounting", "overhead")
+        assert result.exit_code == 0
+        assert "it may be damaged, or not copied completely" in result.stderr
+
+    def test_a_scene_without_an_end_is_refused(self) -> None:
+        assert "overhead?seconds=60" in refused("scene:overhead", *DOOR)
+
+    def test_interrupted_it_says_so_and_leaves_no_file(self, repository_root: Path, tmp_path: Path) -> None:
+        seen, out = tmp_path / "seen.mp4", tmp_path / "out.json"
+        command = [sys.executable, "-m", "cli.main", "count", "scene:overhead?seconds=9999", *DOOR]
+        with subprocess.Popen(
+            [*command, "--annotate", seen, "--json", out], cwd=repository_root, stderr=subprocess.PIPE, text=True
+        ) as process:
+            # The video's part is made last; once pictures are in it, counting is under way.
+            wait_until(lambda: any(part.stat().st_size for part in tmp_path.glob("seen.part*")), timeout=60)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        assert (process.returncode, said) == (130, "doorline: stopped before the end; nothing was written\n")
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_the_help_shows_every_option_and_an_example() -> None:
