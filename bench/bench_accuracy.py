@@ -8,7 +8,6 @@ truth's tolerance (each used once, nearest first); one in the other direction ne
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from bench.footage import footage_folder
 from edge.camera import open_source
 from edge.detectors import make_detector
 from edge.models import Anchor, Crossing, Direction, Line, Mounting, Point
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="part of a clip's name")
     parser.add_argument("--each", action="store_true", help="print every crossing found")
     options: Any = parser.parse_args(arguments)
-    footage = Path(os.environ.get("DOORLINE_FOOTAGE", Path(__file__).parents[2] / "shared" / "data"))
+    footage = footage_folder()
     if not (footage / "truth.json").exists():
         print(f"No footage at {footage}: set DOORLINE_FOOTAGE to the folder with truth.json.", file=sys.stderr)
         return 2

@@ -10,25 +10,22 @@ Run `python -m bench.bench_tracks` from the repository's root.
 import argparse
 import csv
 import gzip
-import os
 import sys
 from collections import Counter as Tally
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from bench.footage import footage_folder
 from edge.counter import Counter
 from edge.models import Crossing, Detections, Line, Track
 from edge.tracker import Tracker
 
 SIZE, FPS = (1920, 1080), 29.97
 LINES = [Line(f"x={x}", (x, 0.0), (x, 1.0), (0.95, 0.5)) for x in (0.35, 0.5, 0.65)]
-
-
-def footage() -> Path:
-    """Where the shared tracks are."""
-    return Path(os.environ.get("DOORLINE_FOOTAGE", Path(__file__).parents[2] / "shared" / "data"))
+KEYS = [(line.line_id, direction) for line in LINES for direction in ("in", "out")]
 
 
 def rows(path: Path) -> dict[int, list[list[float]]]:
@@ -70,29 +67,32 @@ def counted_crossings(path: Path) -> list[Crossing]:
     return found + counter.finish()
 
 
+def by_line(crossings: Iterable[Crossing]) -> Tally[tuple[str, str]]:
+    """How many there are of each line and direction."""
+    return Tally((crossing.line_id, crossing.direction) for crossing in crossings)
+
+
+def sum_of_errors(truth: Tally[tuple[str, str]], counted: Tally[tuple[str, str]]) -> int:
+    """Absolute differences, added up over lines and directions."""
+    return sum(abs(truth[key] - counted[key]) for key in KEYS)
+
+
 def main() -> int:
     """Print the errors of each line and direction; fail above the given limit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--most", type=int, help="exit with 1 if the errors sum to more than this")
     arguments = parser.parse_args()
-    tracks = footage() / "tracks"
+    tracks = footage_folder() / "tracks"
     if not tracks.is_dir():
         print(f"no footage at {tracks}; set DOORLINE_FOOTAGE", file=sys.stderr)
         return 2
-    truth: Tally[tuple[str, str]] = Tally(
-        (c.line_id, c.direction) for c in true_crossings(tracks / "campus-ip2.gt.csv.gz")
-    )
-    counted: Tally[tuple[str, str]] = Tally(
-        (c.line_id, c.direction) for c in counted_crossings(tracks / "campus-ip2.det.csv.gz")
-    )
-    errors = 0
+    truth = by_line(true_crossings(tracks / "campus-ip2.gt.csv.gz"))
+    counted = by_line(counted_crossings(tracks / "campus-ip2.det.csv.gz"))
     print("line      direction  true  counted  error")
-    for line in LINES:
-        for direction in ("in", "out"):
-            key = (line.line_id, direction)
-            error = abs(truth[key] - counted[key])
-            errors += error
-            print(f"{line.line_id:9} {direction:9} {truth[key]:5} {counted[key]:8} {error:6}")
+    for key in KEYS:
+        error = abs(truth[key] - counted[key])
+        print(f"{key[0]:9} {key[1]:9} {truth[key]:5} {counted[key]:8} {error:6}")
+    errors = sum_of_errors(truth, counted)
     print(f"sum of absolute errors {errors} over {sum(truth.values())} true crossings")
     return 1 if arguments.most is not None and errors > arguments.most else 0
 
