@@ -51,6 +51,7 @@ class Intake:
         self._limits = limits
         self._waiting: deque[Arrival] = deque()
         self._size = 0
+        self._closed = False
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
@@ -65,12 +66,19 @@ class Intake:
         """Append a batch; False when there was no room for it within `wait_s`."""
         length = len(arrival.incoming.payload)
         with self._changed:
-            if not self._changed.wait_for(lambda: self._has_room(length), wait_s):
+            self._changed.wait_for(lambda: self._closed or self._has_room(length), wait_s)
+            if self._closed or not self._has_room(length):
                 return False
             self._waiting.append(arrival)
             self._size += length
             self._changed.notify_all()
             return True
+
+    def close(self) -> None:
+        """Take no more, and let nobody wait for room any longer: nobody will make any."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def take(self, wait_s: float) -> list[Arrival]:
         """The next group, oldest first; empty when nothing came within `wait_s`."""

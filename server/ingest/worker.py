@@ -110,6 +110,7 @@ class IngestWorker:
                     self._full = False
                     self._link.restart()
         finally:
+            self._intake.close()
             self._link.stop()
 
     def _receive(self, delivery: Delivery) -> None:

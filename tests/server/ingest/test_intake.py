@@ -58,6 +58,20 @@ def test_who_waits_for_room_gets_it() -> None:
     assert found == [True]
 
 
+def test_when_it_is_closed_nobody_waits_for_room_any_longer() -> None:
+    intake = Intake(LIMITS)
+    for _ in range(5):
+        intake.put(arrival(), 0)
+    found: list[bool] = []
+    thread = threading.Thread(target=lambda: found.append(intake.put(arrival(), 60)))
+    thread.start()
+    intake.close()
+    thread.join(10)
+    assert found == [False]
+    assert len(intake.take(0)) == 3
+    assert not intake.put(arrival(), 0)
+
+
 def test_a_group_waits_a_little_for_more() -> None:
     intake = Intake(Limits(group_messages=2, linger_s=10))
     intake.put(arrival(), 0)
