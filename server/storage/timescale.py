@@ -48,9 +48,11 @@ def set_up(connection: Connection) -> bool:
         return False
     for table, column in HYPERTABLES.items():
         connection.execute(
-            "SELECT public.create_hypertable(%s::regclass, public.by_range(%s, %s::interval),"
-            " if_not_exists => true, migrate_data => true, create_default_indexes => false)",
-            (table, column, _CHUNK),
+            # Of a schema that has no such table (yet) there is nothing to make.
+            "SELECT public.create_hypertable(to_regclass(%s), public.by_range(%s, %s::interval),"
+            " if_not_exists => true, migrate_data => true, create_default_indexes => false)"
+            " WHERE to_regclass(%s) IS NOT NULL",
+            (table, column, _CHUNK, table),
         )
     return True
 

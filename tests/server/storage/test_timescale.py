@@ -11,7 +11,7 @@ from psycopg import conninfo, sql
 
 from server.ingest.service import IngestService
 from server.storage import timescale
-from server.storage.migrate import migrate
+from server.storage.migrate import Migration, migrate
 from server.storage.pool import Database
 from tests.fixtures.skips import skip_or_fail
 from tests.server.ingest.devices import (
@@ -69,6 +69,13 @@ def test_rows_written_before_the_extension_came_are_taken_along(timescale_dsn: s
             connection.execute("INSERT INTO crossing VALUES (now(), 1)")
             assert timescale.set_up(connection)
         assert scalar(db, "SELECT x FROM crossing") == 1
+
+
+@pytest.mark.timescale
+def test_a_schema_without_those_tables_is_no_error(timescale_dsn: str) -> None:
+    assert migrate(timescale_dsn, [Migration("0001_other.sql", "CREATE TABLE other (x integer)")])
+    with Database(timescale_dsn, size=1) as db:
+        assert rows(db, "SELECT hypertable_name::text FROM timescaledb_information.hypertables") == []
 
 
 def test_plain_postgresql_does_without(db: Database) -> None:
