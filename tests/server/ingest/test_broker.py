@@ -68,36 +68,36 @@ def client(
     ("user", "password"), [(None, None), ("door-1", "wrong"), ("door-1", ""), ("nobody", "x"), (SERVER_USER, "x")]
 )
 def test_without_the_right_password_nobody_is_let_in(
-    broker: EmbeddedBroker, user: str | None, password: str | None
+    kept_broker: EmbeddedBroker, user: str | None, password: str | None
 ) -> None:
-    broker.add_user("door-1", "right")
-    with client(broker, user, password) as (_, listener):
+    kept_broker.add_user("door-1", "right")
+    with client(kept_broker, user, password) as (_, listener):
         assert listener.let_in is False
 
 
-def test_users_come_and_go_while_it_runs(broker: EmbeddedBroker) -> None:
+def test_users_come_and_go_while_it_runs(kept_broker: EmbeddedBroker) -> None:
     def let_in(password: str) -> bool | None:
-        with client(broker, "door-1", password) as (_, listener):
+        with client(kept_broker, "door-1", password) as (_, listener):
             return listener.let_in
 
     assert not let_in("first")
-    broker.add_user("door-1", "first")
+    kept_broker.add_user("door-1", "first")
     wait_until(lambda: let_in("first"), 10, "the new user to be let in")
-    broker.add_user("door-1", "second")
+    kept_broker.add_user("door-1", "second")
     wait_until(lambda: let_in("second"), 10, "the new password to be taken")
     assert not let_in("first")
-    broker.remove_user("door-1")
+    kept_broker.remove_user("door-1")
     wait_until(lambda: not let_in("second"), 10, "the removed user to be kept out")
 
 
-def test_a_device_reaches_its_own_topics_only(broker: EmbeddedBroker) -> None:
+def test_a_device_reaches_its_own_topics_only(kept_broker: EmbeddedBroker) -> None:
     for name in ("door-1", "door-2", "door-10"):
-        broker.add_user(name, "x")
+        kept_broker.add_user(name, "x")
     own = topics.topic("door-1", Channel.BATCH)
     with (
-        client(broker, SERVER_USER, SERVER_PASSWORD, "#") as (server, everything),
-        client(broker, "door-2", "x", topics.topic("door-1", Channel.ACK)) as (other, overheard),
-        client(broker, "door-1", "x", topics.topic("door-1", Channel.ACK)) as (device, told),
+        client(kept_broker, SERVER_USER, SERVER_PASSWORD, "#") as (server, everything),
+        client(kept_broker, "door-2", "x", topics.topic("door-1", Channel.ACK)) as (other, overheard),
+        client(kept_broker, "door-1", "x", topics.topic("door-1", Channel.ACK)) as (device, told),
     ):
         other.publish(own, b"forged", qos=1)
         other.publish("doorline/v1/door-20/batch", b"forged", qos=1)
@@ -118,8 +118,8 @@ def test_what_was_added_is_known_after_a_restart(broker: EmbeddedBroker) -> None
         assert listener.let_in
 
 
-def test_passwords_are_kept_hashed_and_to_the_owner(broker: EmbeddedBroker) -> None:
-    file = broker.directory / "passwords"
+def test_passwords_are_kept_hashed_and_to_the_owner(kept_broker: EmbeddedBroker) -> None:
+    file = kept_broker.directory / "passwords"
     assert SERVER_PASSWORD not in file.read_text()
     assert file.stat().st_mode & 0o077 == 0
     assert passwords.verify_password(SERVER_PASSWORD, passwords.read(file)[SERVER_USER])
@@ -127,21 +127,21 @@ def test_passwords_are_kept_hashed_and_to_the_owner(broker: EmbeddedBroker) -> N
     assert not passwords.verify_password("x", "plain")
 
 
-def test_a_name_that_reaches_into_other_topics_is_refused(broker: EmbeddedBroker) -> None:
+def test_a_name_that_reaches_into_other_topics_is_refused(kept_broker: EmbeddedBroker) -> None:
     for name in ("+", "#", "a/b", "", "a:b", "a\nb"):
         with pytest.raises(TopicError):
-            broker.add_user(name, "x")
+            kept_broker.add_user(name, "x")
 
 
-def test_it_listens_on_the_loopback_only(broker: EmbeddedBroker) -> None:
+def test_it_listens_on_the_loopback_only(kept_broker: EmbeddedBroker) -> None:
     with socket.socket() as probe:
         # Another address of the loopback network; a broker on all addresses would answer there too.
-        assert probe.connect_ex(("127.0.0.2", broker.port)) != 0
+        assert probe.connect_ex(("127.0.0.2", kept_broker.port)) != 0
 
 
-def test_a_port_in_use_is_said(broker: EmbeddedBroker, tmp_path: Path) -> None:
-    with pytest.raises(EmbeddedError, match=f"port {broker.port}"):
-        EmbeddedBroker(tmp_path / "second", broker.port, kind=broker.kind).start()
+def test_a_port_in_use_is_said(kept_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedError, match=f"port {kept_broker.port}"):
+        EmbeddedBroker(tmp_path / "second", kept_broker.port, kind=kept_broker.kind).start()
 
 
 SLOW_TO_ITS_FEET = """#!{python}

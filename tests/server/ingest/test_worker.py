@@ -92,16 +92,25 @@ class Box:
         self.heard.append(decode(bytes(message.payload), kinds[message.topic.rsplit("/", 1)[1]]))
 
 
-@pytest.fixture
-def boxes(broker: EmbeddedBroker) -> Iterator[dict[str, Box]]:
+@contextmanager
+def connected(broker: EmbeddedBroker) -> Iterator[dict[str, Box]]:
     """Two devices of S01 and one nobody registered, connected."""
     names = ["door-1", "door-2", "stranger"]
     for name in names:
         broker.add_user(name, f"secret of {name}")
     made = {name: Box(broker, name) for name in names}
-    yield made
-    for box in made.values():
-        box.close()
+    try:
+        yield made
+    finally:
+        for box in made.values():
+            box.close()
+
+
+@pytest.fixture
+def boxes(broker: EmbeddedBroker) -> Iterator[dict[str, Box]]:
+    """Devices connected to a broker of the test's own: amqtt does not always let a name in again that has just left."""
+    with connected(broker) as made:
+        yield made
 
 
 @contextmanager
@@ -234,7 +243,10 @@ def test_of_a_message_beyond_all_size_only_the_beginning_is_kept(db: Database, a
     assert taken == [MAX_PAYLOAD + 1]
 
 
-def test_the_brokers_protocol_is_found_out(db: Database, broker: EmbeddedBroker, boxes: dict[str, Box]) -> None:
+def test_the_brokers_protocol_is_found_out(
+    db: Database, broker: EmbeddedBroker, boxes: dict[str, Box], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.ingest.link._ANSWER_SECONDS", 0.5)
     add_stores(db)
     with working(db, broker, protocol="auto"):
         boxes["door-1"].send(Sender("door-1").batch([crossing(1)]))
@@ -253,10 +265,10 @@ def test_many_batches_are_committed_in_groups(db: Database, broker: EmbeddedBrok
     assert_roll_ups_equal_raw(db)
 
 
-def test_a_killed_broker_costs_nothing(db: Database, broker: EmbeddedBroker, boxes: dict[str, Box]) -> None:
+def test_a_killed_broker_costs_nothing(db: Database, broker: EmbeddedBroker) -> None:
     add_stores(db)
     door = Sender("door-1")
-    with working(db, broker) as worker:
+    with connected(broker) as boxes, working(db, broker) as worker:
         boxes["door-1"].send_until_acked(door.batch([crossing(1)]), 1)
         assert broker.pid is not None
         os.kill(broker.pid, signal.SIGKILL)
@@ -268,8 +280,12 @@ def test_a_killed_broker_costs_nothing(db: Database, broker: EmbeddedBroker, box
 
 
 def test_a_database_away_slows_intake_and_loses_nothing(
-    own_postgres: EmbeddedPostgres, broker: EmbeddedBroker, boxes: dict[str, Box]
+    own_postgres: EmbeddedPostgres,
+    broker: EmbeddedBroker,
+    boxes: dict[str, Box],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("server.storage.pool.CONNECT_SECONDS", 1)
     senders = [Sender("door-1") for _ in range(20)]
     batches = [sender.batch([crossing(1), crossing(2)]) for sender in senders]
     with Database(own_postgres.dsn, size=2) as db:

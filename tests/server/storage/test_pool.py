@@ -65,7 +65,8 @@ def test_a_pool_with_nothing_to_give_says_so_in_time(db_dsn: str, monkeypatch: p
         assert time.monotonic() - began < 3
 
 
-def test_a_database_that_goes_and_comes_back(own_postgres: EmbeddedPostgres) -> None:
+def test_a_database_that_goes_and_comes_back(own_postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.storage.pool.CONNECT_SECONDS", 1)
     with Database(own_postgres.dsn, size=2) as db:
         with db.read() as connection:
             connection.execute("SELECT 1")
