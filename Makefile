@@ -90,13 +90,14 @@ format: $(VENV)/.test ## Put the code into its format and mend what can be mende
 
 # One resolution for all: the others take the versions of the largest.
 LOCK = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --annotation-style line --custom-compile-command "make lock" pyproject.toml
+	--no-emit-index-url --no-emit-find-links --annotation-style line --custom-compile-command "make lock"
 lock: ## Pin requirements/*.txt anew from pyproject.toml
 	@$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv
-	$(LOCK) requirements/build.in --upgrade --extra test --output-file requirements/test.txt
-	$(LOCK) requirements/build.in --extra edge --extra server -c requirements/test.txt --output-file requirements/demo.txt
-	$(LOCK) --extra edge -c requirements/test.txt --output-file requirements/edge.txt
-	$(LOCK) --extra server -c requirements/test.txt --output-file requirements/server.txt
+	$(LOCK) pyproject.toml requirements/build.in --upgrade --extra test --output-file requirements/test.txt
+	$(LOCK) pyproject.toml requirements/build.in --extra edge --extra server -c requirements/test.txt --output-file requirements/demo.txt
+	$(LOCK) requirements/build.in -c requirements/test.txt --output-file requirements/build.txt
+	$(LOCK) pyproject.toml --extra edge -c requirements/test.txt --output-file requirements/edge.txt
+	$(LOCK) pyproject.toml --extra server -c requirements/test.txt --output-file requirements/server.txt
 	@rm -rf $(VENV)-lock
 
 clean: clean-demo ## Forget the demo's data, the environment and every cache
