@@ -4,7 +4,7 @@ The video runs at its own pace, as a camera would. The store lies in whichever t
 is open whatever the time of the test.
 """
 
-import base64
+import json
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
@@ -12,13 +12,11 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from server.access.models import Scope
-from server.ingest.broker import SERVER_USER, EmbeddedBroker
+from server.ingest.broker import EmbeddedBroker
 from server.services import make_services
-from server.settings import Settings
 from server.stores.models import NewStore, every_day
-from tests.fixtures.broker import SERVER_PASSWORD
 from tests.fixtures.browser import Watch
-from tests.fixtures.processes import free_port, is_up, running
+from tests.fixtures.processes import central_settings, edge_toml, is_up, parsed, running
 from tests.fixtures.wait import wait_until
 
 PASSWORD = "a long enough password"
@@ -28,17 +26,17 @@ pytestmark = [pytest.mark.browser, pytest.mark.footage]
 def test_a_manager_watches_people_come_in(
     db_dsn: str, any_broker: EmbeddedBroker, browser: Browser, footage: Path, tmp_path: Path
 ) -> None:
-    env = {
-        "DOORLINE_DSN": db_dsn,
-        "DOORLINE_BROKER_PORT": str(any_broker.port),
-        "DOORLINE_BROKER_USERNAME": SERVER_USER,
-        "DOORLINE_BROKER_PASSWORD": SERVER_PASSWORD,
-        "DOORLINE_SECRET_KEY": base64.b64encode(bytes(range(32))).decode(),
-        "DOORLINE_WEB_PORT": str(free_port()),
-    }
+    env = central_settings(db_dsn, any_broker)
     base = f"http://127.0.0.1:{env['DOORLINE_WEB_PORT']}"
-    config = tmp_path / "edge.toml"
-    config.write_text(edge_toml(set_up(env, any_broker), footage, any_broker.port, tmp_path))
+    truth = json.loads((footage / "truth.json").read_text())["clips"]["one-by-one.mp4"]
+    config = edge_toml(
+        tmp_path,
+        port=any_broker.port,
+        password=set_up(env, any_broker),
+        video=footage / "video" / "one-by-one.mp4",
+        line=next(line for line in truth["lines"] if line["name"] == "table"),
+        more="loop = true",
+    )
     watch = Watch(base)
 
     with running(env, tmp_path, "web"), running(env, tmp_path, "ingest"):
@@ -74,8 +72,7 @@ def test_a_manager_watches_people_come_in(
 def set_up(env: dict[str, str], broker: EmbeddedBroker) -> str:
     """Make the store, its camera, its manager and its box; gives the box's password."""
     admin = Scope.system()
-    settings = Settings.model_validate({name.removeprefix("DOORLINE_").lower(): text for name, text in env.items()})
-    with make_services(settings) as services:
+    with make_services(parsed(env)) as services:
         services.stores.add_store(
             admin, NewStore("S01", "静安店", timezone=where_it_is_midday(), hours=every_day(time(6), time(18)))
         )
@@ -94,32 +91,3 @@ def where_it_is_midday() -> str:
     now = datetime.now(UTC)
     ahead = round(12 - now.hour - now.minute / 60)
     return f"Etc/GMT{-ahead:+d}" if ahead else "Etc/GMT"
-
-
-def edge_toml(password: str, footage: Path, port: int, folder: Path) -> str:
-    return f"""
-[device]
-name = "door-1"
-
-[broker]
-host = "127.0.0.1"
-port = {port}
-password = "{password}"
-
-[outbox]
-path = "{folder / "outbox.db"}"
-flush_after_s = 0.5
-
-[[camera]]
-id = "S01-C1"
-source = "{footage / "video" / "one-by-one.mp4"}"
-mounting = "oblique"
-loop = true
-
-[[camera.line]]
-id = "S01-L1"
-start = [0.0, 0.62]
-end = [1.0, 0.62]
-inside = [0.5, 0.2]
-anchor = "centre"
-"""

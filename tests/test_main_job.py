@@ -4,7 +4,6 @@ Every part is the real one in a process of its own, started by the command a per
 box. The video is dated into yesterday, so that what is asked for is a finished day whatever the time of the test.
 """
 
-import base64
 import json
 import subprocess
 from collections.abc import Iterator
@@ -19,13 +18,11 @@ import httpx
 import pytest
 
 from server.access.models import Scope
-from server.ingest.broker import SERVER_USER, EmbeddedBroker
+from server.ingest.broker import EmbeddedBroker
 from server.services import Services, make_services
-from server.settings import Settings
 from server.stores.calendar import OpeningSpan
 from server.stores.models import NewStore
-from tests.fixtures.broker import SERVER_PASSWORD
-from tests.fixtures.processes import command, environment, free_port, is_up, running
+from tests.fixtures.processes import central_settings, command, edge_toml, environment, is_up, parsed, running
 from tests.fixtures.wait import wait_until
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -49,19 +46,11 @@ class Chain:
 @pytest.fixture
 def chain(db_dsn: str, any_broker: EmbeddedBroker) -> Iterator[Chain]:
     """A store that was open for one quarter of an hour yesterday, just when the camera hung there."""
-    env = {
-        "DOORLINE_DSN": db_dsn,
-        "DOORLINE_BROKER_PORT": str(any_broker.port),
-        "DOORLINE_BROKER_USERNAME": SERVER_USER,
-        "DOORLINE_BROKER_PASSWORD": SERVER_PASSWORD,
-        "DOORLINE_SECRET_KEY": base64.b64encode(bytes(range(32))).decode(),
-        "DOORLINE_RECOMPUTE_SECONDS": "0.2",
-        "DOORLINE_WEB_PORT": str(free_port()),
-    }
+    env = {**central_settings(db_dsn, any_broker), "DOORLINE_RECOMPUTE_SECONDS": "0.2"}
     day = datetime.now(SHANGHAI).date() - timedelta(days=1)
     opened = datetime.combine(day, time(10, 0), SHANGHAI)
     admin = Scope.system()
-    with make_services(Settings.model_validate(_lowered(env))) as services:
+    with make_services(parsed(env)) as services:
         hours = tuple(OpeningSpan(weekday, time(10, 0), time(10, 15)) for weekday in range(7))
         services.stores.add_store(admin, NewStore("S01", "外滩店", hours=hours))
         services.stores.add_camera(admin, "S01", "S01-C1", "Door", installed_at=opened)
@@ -86,8 +75,14 @@ def test_a_video_and_four_receipts_become_a_conversion_rate(
 ) -> None:
     truth = json.loads((footage / "truth.json").read_text())["clips"]["one-by-one.mp4"]
     table = next(line for line in truth["lines"] if line["name"] == "table")
-    config = tmp_path / "edge.toml"
-    config.write_text(edge_toml(chain, footage, table, any_broker.port, tmp_path))
+    config = edge_toml(
+        tmp_path,
+        port=any_broker.port,
+        password=chain.device_password,
+        video=footage / "video" / "one-by-one.mp4",
+        line=table,
+        more=f"starts_at = {chain.opened.isoformat()}",
+    )
     base = f"http://127.0.0.1:{chain.env['DOORLINE_WEB_PORT']}"
 
     with (
@@ -119,35 +114,6 @@ def test_a_video_and_four_receipts_become_a_conversion_rate(
     assert value(answer, "atv") == Decimal("50.00")
     assert value(answer, "sales_per_visitor") == pytest.approx(Decimal(200) / 6, abs=Decimal("0.005"))
     assert value(answer, "coverage") >= Decimal("0.98")
-
-
-def edge_toml(chain: Chain, footage: Path, line: dict[str, Any], port: int, folder: Path) -> str:
-    return f"""
-[device]
-name = "door-1"
-
-[broker]
-host = "127.0.0.1"
-port = {port}
-password = "{chain.device_password}"
-
-[outbox]
-path = "{folder / "outbox.db"}"
-flush_after_s = 0.2
-
-[[camera]]
-id = "S01-C1"
-source = "{footage / "video" / "one-by-one.mp4"}"
-mounting = "oblique"
-starts_at = {chain.opened.isoformat()}
-
-[[camera.line]]
-id = "S01-L1"
-start = {line["from"]}
-end = {line["to"]}
-inside = {line["inside"]}
-anchor = "{line["anchor"]}"
-"""
 
 
 def receipts(chain: Chain) -> list[dict[str, Any]]:
@@ -191,7 +157,3 @@ def value(values: dict[str, Any], slug: str) -> Decimal:
 
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
-
-
-def _lowered(env: dict[str, str]) -> dict[str, Any]:
-    return {name.removeprefix("DOORLINE_").lower(): text for name, text in env.items()}
