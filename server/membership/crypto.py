@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import Final, Literal
 from uuid import UUID
 
+import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -31,10 +32,16 @@ _REMEDY: Final = (
     "`python -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())'`, and keep a copy: "
     "members can't be read without it"
 )
+#: To whoever asked; what was wrong is for whoever runs the server.
+_TELL: Final = "tell whoever runs the server: its log says what is wrong"
+_log = structlog.get_logger(__name__)
 
 
 class WrongKey(DoorlineError):
-    """A member's data was written under another key, or was changed in the database."""
+    """A member's data was written under another key, or was changed in the database.
+
+    Which, and under what key, stands in the log only: whoever asks for a member has no business with our keys.
+    """
 
     code = "wrong_key"
 
@@ -87,17 +94,23 @@ class MemberKeys:
             WrongKey: when it was written under another key, for another member or field, or was changed.
         """
         if key_id != self.key_id:
-            raise WrongKey(
-                f"member {member_id} was written under key {key_id}, the server has {self.key_id}",
-                remedy="start the server with the DOORLINE_SECRET_KEY the member was enrolled under",
+            _log.error(
+                "member under another key: start the server with the DOORLINE_SECRET_KEY of the enrolment",
+                member=str(member_id),
+                written_under=key_id,
+                server_has=self.key_id,
             )
+            raise WrongKey(f"the data of member {member_id} can't be opened", remedy=_TELL)
         try:
             return self._aead.decrypt(data[:_NONCE], data[_NONCE:], _bound_to(member_id, field)).decode()
         except InvalidTag as error:
-            raise WrongKey(
-                f"{field} of member {member_id} was changed in the database",
-                remedy="restore the row from a backup",
-            ) from error
+            _log.error(
+                "member changed in the database: restore the row from a backup",
+                member=str(member_id),
+                field=field,
+                key=key_id,
+            )
+            raise WrongKey(f"the data of member {member_id} can't be opened", remedy=_TELL) from error
 
     def token(self, kind: TokenKind, text: str) -> bytes:
         """The keyed hash by which a member is found; the same text gives another hash for another kind."""

@@ -4,6 +4,7 @@ import base64
 from uuid import uuid4
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,6 +103,18 @@ def test_a_ciphertext_opens_for_its_member_field_and_key_only() -> None:
     ):
         with pytest.raises(WrongKey):
             KEYS.decrypt(member, field, changed, key_id)  # type: ignore[arg-type]
+
+
+def test_which_key_was_wrong_is_in_the_log_and_not_in_the_answer() -> None:
+    one = uuid4()
+    data = KEYS.encrypt(one, "phone", "+8613800138000")
+    with structlog.testing.capture_logs() as logged, pytest.raises(WrongKey) as refused:
+        KEYS.decrypt(one, "phone", data, "0123456789ab")
+    told = f"{refused.value.message} {refused.value.remedy} {refused.value.detail}"
+    assert KEYS.key_id not in told
+    assert "0123456789ab" not in told
+    assert [(each["written_under"], each["server_has"]) for each in logged] == [("0123456789ab", KEYS.key_id)]
+    assert logged[0]["member"] == str(one)
 
 
 def test_tokens_depend_on_key_and_kind() -> None:
