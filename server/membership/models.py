@@ -82,8 +82,10 @@ class Purchases:
     """What receipts say of a member.
 
     Attributes:
-        visits: business days with a sale, by store; two receipts of a day in a store are one visit.
-        last_visit: time of the newest sale (UTC).
+        visits: business days with a sale at a till or a pick-up, by store; two receipts of a day in a store are one
+            visit, and an order sent home is none.
+        receipts: sales by any channel.
+        last_visit: time of the newest sale at a till or pick-up (UTC).
     """
 
     visits: int

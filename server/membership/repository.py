@@ -268,22 +268,32 @@ def consents(conn: Connection, scope: Scope, member_id: UUID) -> list[Consent]:
 
 
 def purchases(conn: Connection, scope: Scope, member_id: UUID) -> Purchases:
-    """What a member's receipts in the scope's stores add up to."""
+    """What a member's receipts in the scope's stores add up to.
+
+    A visit's day is the last one that had begun by then, under the rule in force on that day, as in `StoreCalendar`;
+    only a `day_starts` that the clock shows twice in a night of summer time may be read as the later one here.
+    """
     parameters = {"member_id": member_id, "scope": scope.store_ids}
     with conn.cursor(row_factory=class_row(VisitRow)) as cursor:
         visits = cursor.execute(
             """
-            SELECT count(DISTINCT (r.store_id, (r.at AT TIME ZONE c.timezone - c.day_starts)::date)) AS visits,
+            SELECT count(DISTINCT (r.store_id, d.day)) FILTER (WHERE r.channel IN ('till', 'pickup')) AS visits,
                    count(*) AS receipts,
-                   max(r.at) AS last_visit
+                   max(r.at) FILTER (WHERE r.channel IN ('till', 'pickup')) AS last_visit
             FROM receipt r
             CROSS JOIN LATERAL (
-                SELECT timezone, day_starts
-                FROM store_calendar c
-                WHERE c.store_id = r.store_id
-                ORDER BY valid_from DESC
-                LIMIT 1
-            ) c
+                SELECT max(day) AS day
+                FROM (
+                    -- Each rule's answer, as far as the rule reaches; the first holds for everything before it, too.
+                    SELECT least((r.at AT TIME ZONE c.timezone - c.day_starts)::date,
+                                 lead(c.valid_from) OVER by_age - 1) AS day,
+                           CASE WHEN row_number() OVER by_age > 1 THEN c.valid_from ELSE '-infinity' END AS first_day
+                    FROM store_calendar c
+                    WHERE c.store_id = r.store_id
+                    WINDOW by_age AS (ORDER BY c.valid_from)
+                ) rule
+                WHERE day >= first_day
+            ) d
             WHERE r.member_id = %(member_id)s AND r.kind = 'sale' AND r.voided_at IS NULL
               AND (%(scope)s::text[] IS NULL OR r.store_id = ANY(%(scope)s))
             """,

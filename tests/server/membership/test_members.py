@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from uuid import UUID, uuid4
 
@@ -12,8 +12,9 @@ from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
 from server.membership.models import Member, MemberExists, MemberRef, NewConsent, NewMember
 from server.membership.wording import standard_consents
-from server.sales.models import Kind, MemberOf, NewReceipt
+from server.sales.models import Channel, Kind, MemberOf, NewReceipt
 from server.services import Services
+from server.stores.calendar import DayRule
 from tests.server.conftest import SYSTEM, TurnedClock
 
 SPAM = NewConsent("spam", granted=True, wording="?")  # type: ignore[arg-type]
@@ -248,6 +249,37 @@ def test_purchases_add_up_visits_and_spending_in_the_callers_stores(
     assert (whole.visits, whole.spending[0].net) == (3, Decimal("225.00"))
     # Having bought in a store makes a member known there.
     assert chain.membership.member(scope_of("desk2"), made.member_id).purchases.visits == 1
+
+
+def test_visits_are_days_somebody_came_on_the_calendar_of_their_day(
+    chain: Services, scope_of: Callable[[str], Scope]
+) -> None:
+    made = chain.membership.enrol(SYSTEM, person())
+    # Until 11 November the day began at four in Shanghai; since then at six in Tokyo, which is five in Shanghai.
+    chain.stores.set_calendar(SYSTEM, "S01", DayRule(date(2026, 11, 11), "Asia/Tokyo", time(6)))
+
+    def sale(number: int, at: str, channel: Channel = "till") -> NewReceipt:
+        return NewReceipt(
+            store_id="S01",
+            receipt_no=str(number),
+            at=datetime.fromisoformat(f"2026-11-{at}:00+08:00"),
+            gross=Decimal(10),
+            channel=channel,
+            member=MemberOf(id=str(made.member_id)),
+        )
+
+    def bought(*sales: NewReceipt) -> tuple[int, int]:
+        assert chain.sales.post_receipts(SYSTEM, sales).accepted == len(sales)
+        found = chain.membership.member(scope_of("desk"), made.member_id).purchases
+        return found.visits, found.receipts
+
+    assert bought(sale(1, "05T12:00", "online")) == (0, 1)
+    assert chain.membership.member(SYSTEM, made.member_id).purchases.last_visit is None
+    # Half past four, on either side of the change: a new day before it, still the old one after it.
+    assert bought(sale(2, "06T12:00"), sale(3, "07T04:30", "pickup")) == (2, 3)
+    assert bought(sale(4, "12T12:00"), sale(5, "13T04:30")) == (3, 5)
+    # The day before the change ends where the changed day begins, an hour later than usual.
+    assert bought(sale(6, "10T12:00"), sale(7, "11T04:30")) == (4, 7)
 
 
 def test_enrolments_are_counted_by_store_and_time(
