@@ -7,7 +7,7 @@ were: one made in between stays and is a reason to compute again. A store's fail
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from threading import Event
 from typing import Final
 
@@ -159,7 +159,7 @@ class Days:
         waiting: dict[int, int] = {}
         for mark in marks:
             if mark.store_id in calendars:
-                days = days_of(calendars[mark.store_id], mark.hour)
+                days = calendars[mark.store_id].days_of_hour(mark.hour)
                 waiting[mark.mark_id] = len(days)
                 for day in days:
                     asked[(mark.store_id, day)].append(mark.mark_id)
@@ -180,7 +180,7 @@ class Days:
                 progress.done += 1
 
     def _one(self, pair: StoreDay, calendar: StoreCalendar, marks: Sequence[int], waiting: dict[int, int]) -> int:
-        """One store-day and the end of its marks, how many; a mark that touches two days ends with the second."""
+        """One store-day and the end of its marks, how many; a mark that touches several days ends with the last."""
         ended = [mark for mark in marks if waiting[mark] == 1]
         with self._db.transaction() as conn:
             self._kpi.recompute_in(conn, *pair, calendar)
@@ -204,8 +204,3 @@ class Days:
             else:
                 progress.done += 1
         return progress.told()
-
-
-def days_of(calendar: StoreCalendar, hour: datetime) -> list[date]:
-    """The business days a UTC hour touches: two where one begins within it."""
-    return sorted({calendar.day_of(hour), calendar.day_of(hour + timedelta(minutes=45))})

@@ -1,12 +1,14 @@
 """How a report is put together: rows that are kept, days computed on the spot, and the period compared with.
 
 The trap is a comparison of unlike things: half of today beside the whole of last Saturday. A store whose today is in
-the report is compared up to the same minute of its own clock, and no day after it is compared at all.
+the report is compared up to the same minute of its own clock, and no day after it is compared at all. Another is the
+chain that spans timezones: "yesterday" is each store's own, so stores whose today is the same date are told together
+and the parts put into one report.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import chain
 from typing import Final, Literal
@@ -18,7 +20,7 @@ from server.kpi import grouping, report_repository
 from server.kpi.compute import StoreDay, Want, compute
 from server.kpi.definition import Kpi
 from server.kpi.grouping import Dimension, Group, Labelled
-from server.kpi.models import DayFacts, HourSlot, KpiValue, Period, Report, ReportRow
+from server.kpi.models import EMPTY, DayFacts, HourSlot, KpiValue, Period, Report, ReportRow
 from server.kpi.registry import chosen
 from server.kpi.report_repository import Asked, Mark, StoreRow
 from server.kpi.values import no_data, values_of
@@ -64,6 +66,29 @@ class _Told:
     profiles: Profiles | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What is asked of all stores alike."""
+
+    scope: Scope
+    kpis: Sequence[Kpi]
+    by: tuple[Dimension, ...]
+    compare: Compare | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Periods:
+    """Some stores' days and those they are compared with, `shift` days before (None: with nothing)."""
+
+    day_from: date
+    day_to: date
+    shift: int | None
+    told: _Told
+    other: _Told | None
+    pending: int
+
+
 class ReportMaker:
     """Makes reports; see `KpiService.report`."""
 
@@ -84,36 +109,39 @@ class ReportMaker:
         compare: Compare | None,
     ) -> Report:
         """See `KpiService.report`."""
-        wanted = chosen(kpis)
-        by = grouping.dimensions(group_by)
-        days = _check_days(day_from, day_to)
+        asking = _Asking(scope, chosen(kpis), grouping.dimensions(group_by), compare, self._clock())
+        _check_days(day_from, day_to)
         for store_id in store_ids or ():
             scope.require(store_id)
-        now = self._clock()
         with self._db.read() as conn:
             stores = {row.store_id: row for row in report_repository.store_rows(conn, scope, store_ids)}
             marks = report_repository.marks(conn, scope, list(stores), day_from, day_to)
         _check_found(store_ids, stores)
-        calendars = self._calendars(scope, stores, marks, day_to, now)
-        shift = None if compare is None else _shift(compare, days)
+        calendars = self._calendars(scope, stores, marks, day_to, asking.now)
         with self._db.read() as conn:
-            teller = _Teller(conn, scope, stores, calendars, now, by, wanted)
-            span, pending = teller.current(day_from, day_to, marks)
-            told = teller.told(span)
-            other = None if shift is None else teller.told(teller.compared(day_from, day_to, shift))
-        return Report(
-            store_ids=tuple(stores),
-            kpis=tuple(kpi.slug for kpi in wanted),
-            group_by=by,
-            day_from=day_from,
-            day_to=day_to,
-            compared_from=None if shift is None else day_from - timedelta(days=shift),
-            compared_to=None if shift is None else day_to - timedelta(days=shift),
-            as_of=now,
-            pending=pending,
-            rows=tuple(_row(wanted, by, group, told, other) for group in told.groups.values()),
-            total=_row(wanted, (), _total(told), _whole(told), None if other is None else _whole(other)),
-        )
+            told = _tell(conn, asking, stores, calendars, day_from, day_to, marks)
+        return _report(asking, stores, [told])
+
+    def make_recent(
+        self, scope: Scope, *, kpis: Sequence[str], days: int, back: int, group_by: str, compare: Compare | None
+    ) -> Report:
+        """See `KpiService.recent`."""
+        asking = _Asking(scope, chosen(kpis), grouping.dimensions(group_by), compare, self._clock())
+        calendars = self._stores.calendars(scope)
+        with self._db.read() as conn:
+            stores = {row.store_id: row for row in report_repository.store_rows(conn, scope, list(calendars))}
+            # Stores whose today is the same date have the same days; there are never more than three such dates.
+            alike: dict[date, dict[str, StoreRow]] = defaultdict(dict)
+            for store_id, row in stores.items():
+                alike[calendars[store_id].day_of(asking.now)][store_id] = row
+            told = []
+            for today, some in sorted(alike.items()) or [(asking.now.date(), {})]:
+                last = today - timedelta(days=back)
+                first = last - timedelta(days=days - 1)
+                _check_days(first, last)
+                marks = report_repository.marks(conn, scope, list(some), first, last)
+                told.append(_tell(conn, asking, some, calendars, first, last, marks))
+        return _report(asking, stores, told)
 
     def _calendars(
         self, scope: Scope, stores: Mapping[str, StoreRow], marks: Sequence[Mark], day_to: date, now: datetime
@@ -149,7 +177,7 @@ class _Teller:
         marked = {
             (mark.store_id, day)
             for mark in marks
-            for day in _days_of(self.calendars[mark.store_id], mark.hour)
+            for day in self.calendars[mark.store_id].days_of_hour(mark.hour)
             if day_from <= day <= day_to
         }
         todays = set(self.todays(day_from, day_to).items())
@@ -213,10 +241,7 @@ class _Teller:
             labels = grouping.labels(self.by, self._labelled(day), span.shift)
             for hour in day.hours:
                 visitors[labels][(day.day.weekday(), hour.local.hour)] += hour.facts.visitors
-        return {
-            labels: tuple(HourSlot(weekday, hour, count) for (weekday, hour), count in slots.items() if count > 0)
-            for labels, slots in visitors.items()
-        }
+        return {labels: _slots(slots) for labels, slots in visitors.items()}
 
     def _labelled(self, day: DayFacts) -> Labelled:
         return Labelled(day.store_id, self.stores[day.store_id].region, day.day)
@@ -244,6 +269,70 @@ class _Teller:
 
 #: Every row says how well it was watched.
 _ALWAYS: Final = frozenset({"due_ms", "observed_ms"})
+
+
+def _tell(
+    conn: Connection,
+    asking: _Asking,
+    stores: Mapping[str, StoreRow],
+    calendars: Mapping[str, StoreCalendar],
+    day_from: date,
+    day_to: date,
+    marks: Sequence[Mark],
+) -> _Periods:
+    """The sums of some stores over the same days."""
+    shift = None if asking.compare is None else _shift(asking.compare, (day_to - day_from).days + 1)
+    needed = {store_id: calendars[store_id] for store_id in stores if store_id in calendars}
+    teller = _Teller(conn, asking.scope, stores, needed, asking.now, asking.by, asking.kpis)
+    span, pending = teller.current(day_from, day_to, marks)
+    told = teller.told(span)
+    other = None if shift is None else teller.told(teller.compared(day_from, day_to, shift))
+    return _Periods(day_from, day_to, shift, told, other, pending)
+
+
+def _report(asking: _Asking, stores: Mapping[str, StoreRow], parts: Sequence[_Periods]) -> Report:
+    """One report of stores that each have days of their own."""
+    kpis, by = asking.kpis, asking.by
+    told = _together([part.told for part in parts])
+    others = [part.other for part in parts if part.other is not None]
+    other = _together(others) if others else None
+    groups = told.groups
+    if by == ("store",):
+        # A store of which nothing is known has a line that says so; leaving it out would read as having none.
+        empty = Group((), EMPTY, None, 0, frozenset())
+        groups = {(store_id,): groups.get((store_id,), replace(empty, labels=(store_id,))) for store_id in stores}
+    back = [(part, timedelta(days=part.shift)) for part in parts if part.shift is not None]
+    return Report(
+        store_ids=tuple(stores),
+        kpis=tuple(kpi.slug for kpi in kpis),
+        group_by=by,
+        day_from=min(part.day_from for part in parts),
+        day_to=max(part.day_to for part in parts),
+        compared_from=min((part.day_from - shift for part, shift in back), default=None),
+        compared_to=max((part.day_to - shift for part, shift in back), default=None),
+        as_of=asking.now,
+        pending=sum(part.pending for part in parts),
+        rows=tuple(_row(kpis, by, group, told, other) for group in groups.values()),
+        total=_row(kpis, (), _total(told), _whole(told), None if other is None else _whole(other)),
+    )
+
+
+def _together(parts: Sequence[_Told]) -> _Told:
+    if len(parts) == 1:
+        return parts[0]
+    groups = grouping.merged([group for part in parts for group in part.groups.values()])
+    if any(part.profiles is None for part in parts):
+        return _Told(groups, None)
+    slots: dict[tuple[str, ...], dict[tuple[int, int], int]] = defaultdict(lambda: defaultdict(int))
+    for part in parts:
+        for labels, found in (part.profiles or {}).items():
+            for slot in found:
+                slots[labels][(slot.weekday, slot.hour)] += slot.visitors
+    return _Told(groups, {labels: _slots(sums) for labels, sums in slots.items()})
+
+
+def _slots(sums: Mapping[tuple[int, int], int]) -> tuple[HourSlot, ...]:
+    return tuple(HourSlot(weekday, hour, count) for (weekday, hour), count in sums.items() if count > 0)
 
 
 def _row(kpis: Sequence[Kpi], by: Sequence[Dimension], group: Group, told: _Told, other: _Told | None) -> ReportRow:
@@ -279,16 +368,11 @@ def _whole(told: _Told) -> _Told:
         sums: dict[tuple[int, int], int] = defaultdict(int)
         for slot in chain.from_iterable(told.profiles.values()):
             sums[(slot.weekday, slot.hour)] += slot.visitors
-        profiles = {(): tuple(HourSlot(weekday, hour, count) for (weekday, hour), count in sums.items())}
+        profiles = {(): _slots(sums)}
     return _Told({(): _total(told)}, profiles)
 
 
-def _days_of(calendar: StoreCalendar, hour: datetime) -> set[date]:
-    """The business days a UTC hour touches: two where a day begins within it."""
-    return {calendar.day_of(hour), calendar.day_of(hour + timedelta(minutes=59))}
-
-
-def _check_days(day_from: date, day_to: date) -> int:
+def _check_days(day_from: date, day_to: date) -> None:
     days = (day_to - day_from).days + 1
     if days < 1:
         raise InvalidInput(f"the last day {day_to} lies before the first {day_from}", field="to", remedy="swap them")
@@ -298,7 +382,6 @@ def _check_days(day_from: date, day_to: date) -> int:
         raise InvalidInput(
             f"{days} days are too many for one report", field="to", remedy=f"ask for at most {MOST_DAYS}"
         )
-    return days
 
 
 def _check_found(store_ids: Sequence[str] | None, found: Mapping[str, StoreRow]) -> None:

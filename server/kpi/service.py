@@ -106,6 +106,33 @@ class KpiService:
             compare=compare,
         )
 
+    def recent(
+        self,
+        scope: Scope,
+        *,
+        kpis: Sequence[str],
+        days: int,
+        back: int,
+        group_by: Literal["store", "region", "chain"] = "store",
+        compare: Compare | None = None,
+    ) -> Report:
+        """KPIs of all stores of the scope over their own last business days, whatever the date is where each stands.
+
+        When it is Sunday noon in Shanghai it is Saturday evening in New York: "yesterday" is Saturday of the one and
+        Friday of the other. The report's first day is the earliest of any store, its last the latest.
+
+        Args:
+            kpis: slugs.
+            days: how many.
+            back: how many days before each store's today the last of them lies.
+            group_by: no grouping by days, in which a day would be a part of the chain's.
+            compare: as in `report`, counted from each store's own days.
+
+        Raises:
+            InvalidInput: as `report`.
+        """
+        return self._reports.make_recent(scope, kpis=kpis, days=days, back=back, group_by=group_by, compare=compare)
+
     def live(self, scope: Scope, store_id: str) -> LiveView:
         """A store today up to now, beside the same weekday last week up to the same minute of the clock.
 

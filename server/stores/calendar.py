@@ -112,6 +112,21 @@ class StoreCalendar:
                 return day
         raise AssertionError(f"no business day holds {at.isoformat()}")
 
+    def days_of_hour(self, hour: datetime) -> list[date]:
+        """The business days a UTC hour touches, in order.
+
+        Two where one begins within it, and three where a change of `day_starts` leaves a day of a quarter hour.
+
+        Args:
+            hour: its first instant, aware.
+        """
+        at, end = hour, hour + timedelta(hours=1)
+        days: list[date] = []
+        while at < end:
+            days.append(self.day_of(at))
+            at = self.bounds(days[-1])[1]
+        return days
+
     def bounds(self, day: date) -> tuple[datetime, datetime]:
         """First instant of a business day and the first after it (UTC).
 

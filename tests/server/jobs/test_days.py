@@ -5,11 +5,11 @@ from threading import Event
 
 import pytest
 
-from server.jobs.days import Days, DaysFailed, days_of
+from server.jobs.days import Days, DaysFailed
 from server.kpi.service import KpiService
 from server.storage import dirty
 from server.storage.pool import Connection
-from server.stores.calendar import DayRule, StoreCalendar
+from server.stores.calendar import StoreCalendar
 from tests.server.kpi.chain import Chain
 
 MONDAY = date(2026, 11, 16)
@@ -39,13 +39,6 @@ def test_marked_days_are_computed_and_their_marks_end(shops: Chain, days: Days) 
     assert entries(shops) == {("S01", MONDAY): 5, ("S01", date(2026, 11, 17)): 2, ("B01", MONDAY): 4}
     assert shops.marks() == 0
     assert days.dirty(GO_ON) is None
-
-
-def test_an_hour_in_which_a_day_begins_is_of_two_days() -> None:
-    """Kathmandu, 04:00 is 22:15 UTC: the UTC hour from 22:00 has a quarter of the old day and three of the new."""
-    calendar = StoreCalendar([DayRule(date(2000, 1, 1), "Asia/Kathmandu")])
-    assert days_of(calendar, datetime(2026, 11, 16, 22, tzinfo=UTC)) == [MONDAY, date(2026, 11, 17)]
-    assert days_of(calendar, datetime(2026, 11, 16, 21, tzinfo=UTC)) == [MONDAY]
 
 
 def test_a_mark_of_two_days_has_both_computed(shops: Chain, days: Days) -> None:

@@ -205,6 +205,21 @@ def test_hours_of_the_clock_where_the_zone_is_off_the_hour() -> None:
     assert ten.quarters == tuple(utc("2026-06-01 04:15") + i * QUARTER for i in range(4))
 
 
+def test_a_utc_hour_is_of_every_day_it_touches() -> None:
+    """Kathmandu, 04:00 is 22:15 UTC: the UTC hour from 22:00 has a quarter of the old day and three of the new."""
+    store = calendar("Asia/Kathmandu")
+    assert store.days_of_hour(utc("2026-11-16 22:00")) == [date(2026, 11, 16), date(2026, 11, 17)]
+    assert store.days_of_hour(utc("2026-11-16 21:00")) == [date(2026, 11, 16)]
+    # Kolkata, its day moved from 23:45 to midnight: 1 June is the quarter hour between, in the UTC hour from 18:00.
+    moved = StoreCalendar(
+        [
+            DayRule(date(2000, 1, 1), "Asia/Kolkata", time(23, 45)),
+            DayRule(date(2026, 6, 2), "Asia/Kolkata", time(0)),
+        ]
+    )
+    assert moved.days_of_hour(utc("2026-06-01 18:00")) == [date(2026, 5, 31), date(2026, 6, 1), date(2026, 6, 2)]
+
+
 def test_an_hour_lived_twice_gives_two_and_one_left_out_none() -> None:
     store = calendar("Europe/Berlin")
     back = [hour.local.hour for hour in store.hours(date(2026, 10, 24))]
