@@ -1,12 +1,15 @@
 """`doorline store`: add stores, see them, and add their cameras and lines."""
 
-from datetime import time
-from typing import Annotated
+from datetime import datetime, time
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from cli import central
 from cli.main import fail
+
+if TYPE_CHECKING:
+    from server.stores.models import LineKind
 
 app = typer.Typer(no_args_is_help=True, help="Add stores, opening hours, cameras and lines.")
 
@@ -86,19 +89,59 @@ def add_camera(
         list[str] | None, typer.Option(help="A counting line of it, such as S01-L1; may be repeated.")
     ] = None,
     name: Annotated[str, typer.Option(help="Where it hangs.")] = "",
+    installed_at: Annotated[
+        str, typer.Option(help="Coverage is due from then on, such as 2026-11-01T09:00+08:00; now when left out.")
+    ] = "",
 ) -> None:
-    """Register a camera and its lines; coverage is due from it from now on.
+    """Register a camera and its lines, all or nothing; coverage is due from it from now on, or --installed-at.
 
-    Example: doorline store add-camera S01 S01-C1 --line S01-L1 --name "main door"
+    Example: doorline store add-camera S01 S01-C1 --line S01-L1 --name "main door" --installed-at 2026-11-01T09:00+08:00
     """
     from server.stores.service import StoresService
 
+    lines = line or []
+    since = _instant(installed_at, "--installed-at") if installed_at else None
     with central.database() as db:
-        stores, scope = StoresService(db), central.operator()
-        stores.add_camera(scope, store_id, camera_id, name)
-        for line_id in line or []:
-            stores.add_line(scope, camera_id, line_id)
-    typer.echo(f"Added camera {camera_id} with {len(line or [])} line(s) to {store_id}.")
+        StoresService(db).add_camera(central.operator(), store_id, camera_id, name, since, lines)
+    typer.echo(f"Added camera {camera_id} with {len(lines)} line(s) to {store_id}.")
+
+
+@app.command("add-line")
+def add_line(
+    camera: Annotated[str, typer.Argument(metavar="STORE/CAMERA", help="Such as S01/S01-C1.")],
+    lines: Annotated[list[str], typer.Argument(metavar="LINE...", help="Counting lines of it, such as S01-L2.")],
+    kind: Annotated[str, typer.Option(help="What they count: door, street or interior.")] = "door",
+) -> None:
+    """Add counting lines to a camera that is there already, all of them or none.
+
+    Example: doorline store add-line S01/S01-C1 S01-L2 S01-L3 --kind street
+    """
+    from server.stores.service import StoresService
+
+    store_id, slash, camera_id = camera.partition("/")
+    if not slash:
+        fail(f"{camera!r} is not of the form STORE/CAMERA, such as S01/S01-C1")
+    with central.database() as db:
+        added = StoresService(db).add_lines(central.operator(), store_id, camera_id, lines, _kind(kind))
+    typer.echo(f"Added {len(added)} line(s) to camera {camera_id} of {store_id}.")
+
+
+def _kind(text: str) -> "LineKind":
+    from server.stores.models import LineKind
+
+    if text not in get_args(LineKind):
+        fail(f"--kind {text!r} is none of {', '.join(get_args(LineKind))}")
+    return cast("LineKind", text)
+
+
+def _instant(text: str, option: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        fail(f"{option}: {text!r} is no time such as 2026-11-01T09:00+08:00")
+    if at.tzinfo is None:
+        fail(f"{option}: {text!r} has no offset from UTC; add it, as in 2026-11-01T09:00+08:00")
+    return at
 
 
 def _time(text: str, option: str) -> time:

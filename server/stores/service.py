@@ -153,9 +153,20 @@ class StoresService:
     # -- cameras and lines
 
     def add_camera(
-        self, scope: Scope, store_id: str, camera_id: str, name: str = "", installed_at: datetime | None = None
+        self,
+        scope: Scope,
+        store_id: str,
+        camera_id: str,
+        name: str = "",
+        installed_at: datetime | None = None,
+        lines: Sequence[str] = (),
     ) -> Camera:
-        """Register a camera; coverage is due from `installed_at` (aware; now when left out) on."""
+        """Register a camera with its door lines, all of it or nothing.
+
+        Args:
+            installed_at: coverage is due from then on (aware; now when left out).
+            lines: ids.
+        """
         scope.require_role("admin", "hq")
         checks.check_id(camera_id, "camera_id")
         camera = Camera(camera_id, store_id, name.strip() or camera_id, installed_at or self._clock())
@@ -166,6 +177,8 @@ class StoresService:
                 raise Conflict(
                     f"there is a camera {camera_id!r} already", field="camera_id", remedy="choose another id"
                 )
+            for line_id in lines:
+                self._insert_line(conn, camera, line_id)
             self._stale_since(conn, scope, store_id, camera.installed_at, "camera")
         return camera
 
@@ -196,18 +209,28 @@ class StoresService:
     def add_line(self, scope: Scope, camera_id: str, line_id: str, name: str = "", kind: LineKind = "door") -> Line:
         """Add a counting line to a camera."""
         scope.require_role("admin", "hq")
-        checks.check_id(line_id, "line_id")
-        checks.check_choice(kind, get_args(LineKind), "kind")
         with self._db.transaction() as conn:
             camera = repository.camera(conn, scope, camera_id)
             if camera is None:
                 raise NotFound(f"there is no camera {camera_id!r}", field="camera_id")
-            line = Line(line_id, camera_id, camera.store_id, name.strip() or line_id, kind)
-            if not repository.insert_line(conn, line_id, camera, line.name, kind):
-                raise Conflict(f"there is a line {line_id!r} already", field="line_id", remedy="choose another id")
+            line = self._insert_line(conn, camera, line_id, name, kind)
             # A line makes its camera one of a door or of the street, for as long as it has hung there.
             self._stale_since(conn, scope, camera.store_id, camera.installed_at, "line")
         return line
+
+    def add_lines(
+        self, scope: Scope, store_id: str, camera_id: str, line_ids: Sequence[str], kind: LineKind = "door"
+    ) -> list[Line]:
+        """Add counting lines to a camera of a store, all of them or none."""
+        scope.require_role("admin", "hq")
+        with self._db.transaction() as conn:
+            self._own(conn, scope, store_id)
+            camera = repository.camera(conn, scope, camera_id)
+            if camera is None or camera.store_id != store_id:
+                raise NotFound(f"there is no camera {camera_id!r} in store {store_id!r}", field="camera_id")
+            lines = [self._insert_line(conn, camera, line_id, kind=kind) for line_id in line_ids]
+            self._stale_since(conn, scope, store_id, camera.installed_at, "line")
+        return lines
 
     def lines(self, scope: Scope, store_id: str) -> list[Line]:
         """A store's counting lines, by id."""
@@ -297,6 +320,15 @@ class StoresService:
     def _own(self, conn: Connection, scope: Scope, store_id: str) -> None:
         scope.require(store_id)
         _found(repository.store(conn, scope, store_id), store_id)
+
+    @staticmethod
+    def _insert_line(conn: Connection, camera: Camera, line_id: str, name: str = "", kind: LineKind = "door") -> Line:
+        checks.check_id(line_id, "line_id")
+        checks.check_choice(kind, get_args(LineKind), "kind")
+        line = Line(line_id, camera.camera_id, camera.store_id, name.strip() or line_id, kind)
+        if not repository.insert_line(conn, line_id, camera, line.name, kind):
+            raise Conflict(f"there is a line {line_id!r} already", field="line_id", remedy="choose another id")
+        return line
 
     def _stale(self, conn: Connection, scope: Scope, store_id: str, first: date, reason: str) -> None:
         """Mark the days computed from `first` on, and the one before: it ends where `first` begins."""

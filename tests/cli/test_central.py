@@ -5,9 +5,11 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -68,11 +70,33 @@ def test_a_chain_is_set_up_from_the_command_line(environment: dict[str, str], tm
         assert expected in run(environment, "receipts", "import", str(export), "--store", "S01").stdout
 
 
+def test_a_camera_is_added_whole_and_lines_can_follow(environment: dict[str, str]) -> None:
+    assert run(environment, "store", "add", "S01", "--name", "x").exit_code == 0
+    camera = ("store", "add-camera", "S01", "S01-C1", "--installed-at", "2026-11-01T09:00+08:00")
+    failed = run(environment, *camera, "--line", "S01-L1", "--line", "not/a/line")
+    assert failed.exit_code == 2, failed.output
+    assert "line_id 'not/a/line'" in failed.stderr
+    added = run(environment, *camera, "--line", "S01-L1")
+    assert (added.exit_code, added.stdout) == (0, "Added camera S01-C1 with 1 line(s) to S01.\n"), added.output
+    more = run(environment, "store", "add-line", "S01/S01-C1", "S01-L2", "S01-L3", "--kind", "street")
+    assert (more.exit_code, more.stdout) == (0, "Added 2 line(s) to camera S01-C1 of S01.\n"), more.output
+    with psycopg.connect(environment["DOORLINE_DSN"]) as conn:
+        ((at,),) = conn.execute("SELECT installed_at FROM camera").fetchall()
+        lines = conn.execute("SELECT line_id, kind FROM line ORDER BY line_id").fetchall()
+    assert at == datetime(2026, 11, 1, 1, tzinfo=UTC)
+    assert lines == [("S01-L1", "door"), ("S01-L2", "street"), ("S01-L3", "street")]
+
+
 def test_what_is_wrong_is_one_clear_line_and_status_2(environment: dict[str, str], tmp_path: Path) -> None:
     cases = [
         (("store", "add", "S01", "--name", "x", "--timezone", "Mars"), "unknown timezone 'Mars'"),
         (("store", "add", "S01", "--name", "x", "--hours", "ten to six"), "--hours"),
         (("store", "add", "S01", "--name", "x", "--hours", "10:05-22:00"), "is not on a quarter hour"),
+        (("store", "add-camera", "S01", "C1", "--installed-at", "2026-11-01"), "has no offset from UTC"),
+        (("store", "add-camera", "S01", "C1", "--installed-at", "lately"), "is no time such as"),
+        (("store", "add-line", "S01-C1", "L1"), "is not of the form STORE/CAMERA"),
+        (("store", "add-line", "S01/C1", "L1", "--kind", "roof"), "is none of door, street, interior"),
+        (("store", "add-line", "S99/C1", "L1"), "there is no store 'S99'"),
         (("device", "add", "door-1", "--store", "S99"), "there is no store 'S99'"),
         (("user", "add", "x", "--role", "boss", "--password-stdin"), "there is no role 'boss'"),
         (("receipts", "import", str(tmp_path / "none.csv"), "--store", "S01"), "can't read"),

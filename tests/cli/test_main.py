@@ -1,11 +1,14 @@
 """The command line as a whole: it lists everything, imports nothing it does not need, and says what is missing."""
 
+import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from cli.main import COMMANDS
 
@@ -55,6 +58,16 @@ def test_every_command_is_there_with_help_and_an_example(name: str) -> None:
     assert "Usage: doorline " + name in shown.stdout
     if not COMMANDS[name].group:
         assert "Example" in shown.stdout
+
+
+@pytest.mark.parametrize("name", [name for name, entry in COMMANDS.items() if entry.group])
+def test_every_command_of_a_group_has_help_and_an_example(name: str) -> None:
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    group = typer.main.get_group(getattr(importlib.import_module(module), attribute))
+    assert group.commands
+    for command in group.commands.values():
+        told = f"{command.help}\n{command.epilog}"
+        assert re.search(rf"Example: .*doorline {name} {command.name}\b", told), command.name
 
 
 @pytest.mark.parametrize("command", [("count",), ("edge",), ("edge", "run"), ("edge", "check")])

@@ -155,6 +155,25 @@ def test_a_camera_or_line_of_earlier_makes_computed_days_stale(chain: Services) 
     assert stale_days(chain, lambda: add(SYSTEM, "S01", "S01-C2")) == []
 
 
+def test_a_camera_comes_with_its_lines_or_not_at_all(chain: Services) -> None:
+    add = chain.stores.add_camera
+    add(SYSTEM, "S01", "S01-C1", lines=["S01-L1"])
+    with pytest.raises(Conflict):
+        add(SYSTEM, "S02", "S02-C1", lines=["S02-L1", "S01-L1"])
+    with pytest.raises(InvalidInput):
+        add(SYSTEM, "S02", "S02-C1", lines=["S02-L1", "a/b"])
+    assert chain.stores.cameras(SYSTEM, "S02") == []
+    assert chain.stores.lines(SYSTEM, "S02") == []
+    # So the same again, put right, is no conflict.
+    add(SYSTEM, "S02", "S02-C1", lines=["S02-L1", "S02-L2"])
+    assert [line.line_id for line in chain.stores.lines(SYSTEM, "S02")] == ["S02-L1", "S02-L2"]
+    with pytest.raises(Conflict):
+        chain.stores.add_lines(SYSTEM, "S02", "S02-C1", ["S02-L3", "S02-L1"])
+    with pytest.raises(NotFound):
+        chain.stores.add_lines(SYSTEM, "S01", "S02-C1", ["S02-L3"])
+    assert len(chain.stores.lines(SYSTEM, "S02")) == 2
+
+
 def test_a_moved_business_day_makes_the_day_before_stale_which_ends_there(chain: Services) -> None:
     rule = DayRule(date(2026, 11, 11), "Asia/Shanghai", time(6))
     assert stale_days(chain, lambda: chain.stores.set_calendar(SYSTEM, "S01", rule)) == [10, 11, 12]
