@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge.geometry import Segment, anchor_point, default_anchor
 from edge.models import Crossing, Frame, Line, Mounting, Track
+from edge.opencv import prepare_opencv
 from edge.partfile import PartFile
 
 Image = NDArray[np.uint8]
@@ -147,6 +148,7 @@ class VideoFile:
     def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
         self._path, self._frames = path, 0
         self._file = PartFile(path)
+        prepare_opencv()
         self._writer = cv2.VideoWriter(str(self._file.writing), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
         if not self._writer.isOpened():
             self._file.drop()

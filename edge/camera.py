@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import cv2
 
 from edge.live import LiveSource, PacedSource, stream_opener, usb_opener
+from edge.opencv import prepare_opencv
 from edge.sources import (
     CameraError,
     Image,
@@ -22,7 +23,6 @@ from edge.sources import (
     VideoSource,
     as_image,
     believable_fps,
-    prepare_opencv,
     redact,
 )
 

@@ -15,6 +15,7 @@ from typing import Protocol
 import cv2
 
 from edge.models import Frame
+from edge.opencv import prepare_opencv
 from edge.sources import (
     CameraError,
     Image,
@@ -24,7 +25,6 @@ from edge.sources import (
     as_image,
     believable_fps,
     numbered,
-    prepare_opencv,
 )
 
 

@@ -5,10 +5,8 @@ A recording must give every frame in order, or a count can't be repeated; a live
 """
 
 import math
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
-from functools import cache
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self, cast
 from urllib.parse import urlsplit
@@ -25,7 +23,6 @@ SourceState = Literal["ok", "offline", "stalled"]
 #: Taken where a header gives no believable rate (frames a second).
 FALLBACK_FPS: Final = 25.0
 _BELIEVABLE_FPS: Final = (1.0, 240.0)
-_STREAM_OPTIONS: Final = "rtsp_transport;tcp|analyzeduration;500000|flags;low_delay"
 
 
 class CameraError(Exception):
@@ -166,17 +163,3 @@ def redact(address: str) -> str:
         return address
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=f"{parts.username}:***@{host}").geturl()
-
-
-@cache
-def prepare_opencv() -> None:
-    """Settings that OpenCV reads from the environment; must run before the first capture is made.
-
-    Its own and FFmpeg's complaints stay off the terminal: ours say what to do, theirs only alarm. Streams are carried
-    over TCP (UDP loses packets in shops' networks) and recognised in half a second instead of three. The one variable
-    holds for streams and files alike, so it must not have `fflags;nobuffer`, usual for streams: a file then loses its
-    first frames, 18 of 383 on one clip and 80 of 795 on another, with not a word said.
-    """
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", _STREAM_OPTIONS)
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

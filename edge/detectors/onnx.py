@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from edge.detectors.errors import DetectorError
 from edge.detectors.onnxfile import OnnxFile, read_onnx
 from edge.models import Boxes, Detections, Frame
+from edge.opencv import prepare_opencv
 
 Floats = NDArray[np.float32]
 #: Pictures in (1, 3, height, width), the network's first answer out.
@@ -259,8 +260,6 @@ def _onnxruntime(content: bytes, model: Path, threads: int) -> Network:
 
 
 def _opencv(content: bytes, model: Path, threads: int) -> Network:  # noqa: ARG001 - OpenCV's threads are the process's
-    from edge.sources import prepare_opencv
-
     prepare_opencv()
     try:
         net = cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8))

@@ -16,6 +16,7 @@ from server.kpi.models import COVERAGE_BELOW_THRESHOLD, KpiValue, LiveView
 from server.stores.models import NewFact
 from tests.dashboards.conftest import Shop
 from tests.dashboards.seed import ADMIN, TODAY
+from tests.fixtures import loops
 
 FMT = Formats("en")
 
@@ -143,7 +144,7 @@ def test_a_look_that_breaks_does_not_end_the_looking(shop: Shop) -> None:
         async with asyncio.timeout(30), aclosing(LiveHub(look, every_s=0.01).follow("S01", "en")) as views:
             return [await anext(views), await anext(views)]
 
-    trouble, view = asyncio.run(first_two())
+    trouble, view = loops.run(first_two())
     assert trouble is None
     assert view is not None
     assert json.loads(view)["figures"]

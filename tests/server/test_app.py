@@ -1,6 +1,5 @@
 """The application as a whole: health, headers, sizes, ids in the log, and what its description says."""
 
-import asyncio
 from collections.abc import Callable, MutableMapping
 from decimal import Decimal
 from typing import Any
@@ -15,6 +14,7 @@ from server.app import create_app
 from server.errors import InvalidInput
 from server.services import Services, make_services
 from server.settings import Settings
+from tests.fixtures import loops
 from tests.server.conftest import SYSTEM
 
 
@@ -82,7 +82,7 @@ def test_a_strangers_file_is_refused_unread(chain: Services) -> None:
         "client": ("192.0.2.1", 40000),
         "server": ("testserver", 80),
     }
-    asyncio.run(app(request, receive, send))
+    loops.run(app(request, receive, send))
     assert sent[0]["status"] == 401
 
 
