@@ -1,4 +1,9 @@
-"""HQ's page: the chain's branches side by side for a chosen range, against the period before."""
+"""HQ's page: the chain's branches side by side for a chosen range, against the period before.
+
+A range is counted back from each store's own today, so that "yesterday" is over wherever the store stands; a chain that
+spans timezones has two dates in it then, and the page says so. The chart goes by dates and ends with the last one that
+is over at every store.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,17 +85,13 @@ def hq_page(
     choice = CHOICES[chosen]
     if not stores:
         return renderer_of(request).page(request, "hq_empty.html", viewer, stores=stores)
-    first, last = choice.days_from(services.kpi.today(scope, stores[0].store_id))
-    by_store: Report = services.kpi.report(
-        scope,
-        kpis=_KPIS,
-        day_from=first,
-        day_to=last,
-        group_by="store",
-        compare=choice.compare,
+    by_store: Report = services.kpi.recent(
+        scope, kpis=_KPIS, days=choice.days, back=choice.back, group_by="store", compare=choice.compare
     )
-    # A day that is still running would end every line with a fall.
-    chart_to = last if choice.back else last - timedelta(days=1)
+    first, last = by_store.day_from, by_store.day_to
+    earliest = first + timedelta(days=choice.days - 1)
+    # A day that is still running, or has begun at some stores only, would end every line with a fall.
+    chart_to = earliest if choice.back else earliest - timedelta(days=1)
     chart_from = min(first, chart_to - timedelta(days=13))
     by_day: Report = services.kpi.report(
         scope, kpis=["visitors", "conversion"], day_from=chart_from, day_to=chart_to, group_by="day"
@@ -115,6 +116,7 @@ def hq_page(
         choices=[(key, choice.label, "?" + urlencode({"range": key, "sort": sort})) for key, choice in CHOICES.items()],
         chosen=chosen,
         days=fmt.days(first, last),
+        own_days=last > earliest,
         versus=gettext(choice.versus),
         before=_compared(by_store, fmt),
         columns=_headers(chosen, sort),

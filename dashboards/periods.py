@@ -5,7 +5,6 @@ the days just before them. They end yesterday: an unfinished day in them would r
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Final
 
 from dashboards.i18n import N_
@@ -20,7 +19,7 @@ class Choice:
 
     Attributes:
         days: how many.
-        back: how many days before today the last of them lies.
+        back: how many days before a store's own today the last of them lies.
         compare: the report's name for what it is compared with; `versus` says it in words.
     """
 
@@ -29,11 +28,6 @@ class Choice:
     back: int
     compare: Compare
     versus: str
-
-    def days_from(self, today: date) -> tuple[date, date]:
-        """First and last day, both included, seen from a business day."""
-        last = today - timedelta(days=self.back)
-        return last - timedelta(days=self.days - 1), last
 
 
 CHOICES: Final = {

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ FMT = Formats("en")
 NAMES = {"S01": "上海静安旗舰店", "S02": "上海徐汇店", "S03": "北京三里屯店"}
 
 
-def _table(page: str) -> list[tuple[str, list[str]]]:
+def table(page: str) -> list[tuple[str, list[str]]]:
     """The stores' rows: name, and the text of each cell."""
     body = page[page.index('class="table stores"') :]
     body = body[body.index("<tbody>") : body.index("</tfoot>")]
@@ -30,11 +31,11 @@ def _table(page: str) -> list[tuple[str, list[str]]]:
 
 
 def test_figures_are_those_of_the_report(as_user: Callable[[str], httpx.Client], shop: Shop) -> None:
-    first, last = CHOICES["7d"].days_from(TODAY)
+    first, last = TODAY - timedelta(days=7), TODAY - timedelta(days=1)
     report = shop.services.kpi.report(
         ADMIN, kpis=["visitors", "net_sales", "conversion"], day_from=first, day_to=last, group_by="store"
     )
-    rows = dict(_table(as_user("hq").get("/hq").text))
+    rows = dict(table(as_user("hq").get("/hq").text))
     for row in report.rows:
         shown = " ".join(rows[NAMES[row.labels["store"]]])
         assert FMT.number(row.values["visitors"].value) in shown
@@ -44,7 +45,7 @@ def test_figures_are_those_of_the_report(as_user: Callable[[str], httpx.Client],
 
 
 def test_a_store_watched_too_little_has_a_reason_and_no_change(as_user: Callable[[str], httpx.Client]) -> None:
-    rows = dict(_table(as_user("hq").get("/hq").text))
+    rows = dict(table(as_user("hq").get("/hq").text))
     cells = rows[NAMES["S02"]]
     assert "Low coverage" in cells
     assert "coverage" in cells[0], "the change of a half-seen count is not shown"
@@ -54,7 +55,7 @@ def test_a_store_watched_too_little_has_a_reason_and_no_change(as_user: Callable
 @pytest.mark.parametrize("sort", ["visitors", "-visitors", "-net_sales", "store", "-store"])
 def test_rows_are_in_the_order_asked_for(as_user: Callable[[str], httpx.Client], sort: str) -> None:
     page = as_user("hq").get(f"/hq?sort={sort}").text
-    rows = _table(page)[:-1]
+    rows = table(page)[:-1]
     column = {"visitors": 0, "net_sales": 5}.get(sort.removeprefix("-"))
     if column is None:
         keys: list[object] = [next(key for key, name in NAMES.items() if name == row[0]) for row in rows]
@@ -67,7 +68,7 @@ def test_rows_are_in_the_order_asked_for(as_user: Callable[[str], httpx.Client],
 def test_withheld_figures_rank_last_either_way(as_user: Callable[[str], httpx.Client]) -> None:
     client = as_user("hq")
     for sort in ("conversion", "-conversion"):
-        assert _table(client.get(f"/hq?sort={sort}").text)[:-1][-1][0] == NAMES["S02"]
+        assert table(client.get(f"/hq?sort={sort}").text)[:-1][-1][0] == NAMES["S02"]
 
 
 def test_a_trend_has_a_gap_where_nobody_looked(as_user: Callable[[str], httpx.Client]) -> None:

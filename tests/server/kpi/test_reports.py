@@ -1,6 +1,6 @@
 """Reports over stores and days: sums over sums, today on the spot, like beside like, and only one's own stores."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -293,3 +293,45 @@ def test_what_can_not_be_answered_is_refused(shops: Chain, changes: dict[str, ob
 def test_a_store_there_is_not(shops: Chain) -> None:
     with pytest.raises(NotFound):
         shops.kpi.report(SYSTEM, kpis=["visitors"], day_from=MONDAY, day_to=MONDAY, store_ids=["S99"])
+
+
+def test_recent_days_are_each_stores_own(shops: Chain) -> None:
+    """Sunday noon in Shanghai is Saturday evening in New York, so yesterday is Saturday there and Friday here."""
+    shops.now = datetime(2026, 11, 22, 4, tzinfo=UTC)
+    shops.store("S01")
+    shops.store("N01", timezone="America/New_York")
+    shops.store("E01")
+    for store, day, visitors in (
+        *(("S01", 14, 20), ("S01", 21, 40), ("S01", 22, 3)),
+        *(("N01", 13, 9), ("N01", 20, 7), ("N01", 21, 5)),
+    ):
+        shops.watch(store, f"2026-11-{day} 10:00", f"2026-11-{day} 12:00")
+        shops.cross(store, f"2026-11-{day} 10:30", visitors)
+        shops.kpi.recompute(store, date(2026, 11, day))
+    shops.forget_marks()
+    yesterday = shops.kpi.recent(SYSTEM, kpis=["visitors"], days=1, back=1, compare="last_week")
+    assert told(yesterday, "visitors") == {"E01": None, "N01": 7, "S01": 40}
+    compared = {row.key: row.compare["visitors"].value for row in yesterday.rows if row.compare}
+    assert compared == {"E01": None, "N01": 9, "S01": 20}
+    assert (yesterday.day_from, yesterday.day_to) == (date(2026, 11, 20), date(2026, 11, 21))
+    assert (yesterday.compared_from, yesterday.compared_to) == (date(2026, 11, 13), date(2026, 11, 14))
+    assert yesterday.total.values["visitors"].value == 47
+    assert yesterday.total.compare is not None
+    assert yesterday.total.compare["visitors"].value == 29
+    assert yesterday.total.periods == 2
+    today = shops.kpi.recent(SYSTEM, kpis=["visitors"], days=1, back=0, group_by="chain")
+    assert told(today, "visitors") == {"": 8}
+    week = shops.kpi.recent(SYSTEM, kpis=["visitors", "power_hours"], days=8, back=1, group_by="chain")
+    assert told(week, "visitors") == {"": 76}
+    assert "10" in str(week.total.values["power_hours"].detail)
+
+
+def test_a_store_without_a_row_has_a_line_that_says_so(shops: Chain) -> None:
+    two_stores(shops)
+    shops.store("S03")
+    report = both_days(shops, "store", "visitors", "conversion")
+    assert told(report, "visitors") == {"S01": 50, "S02": 120, "S03": None}
+    empty = report.rows[-1]
+    assert {value.withheld for value in empty.values.values()} == {"no_data"}
+    assert (empty.coverage, empty.periods) == (None, 0)
+    assert report.total.values["visitors"].value == 170
