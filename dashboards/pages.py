@@ -22,6 +22,7 @@ from dashboards.render import Renderer
 from dashboards.security import put_headers
 from dashboards.viewer import SignInNeeded, Viewer, maybe_viewer
 from server.errors import DoorlineError, Forbidden
+from server.stores.models import Store
 
 Handler = Callable[[Request], Awaitable[Response]]
 _log = structlog.get_logger(__name__)
@@ -62,11 +63,23 @@ def error_page(request: Request, status: int) -> Response:
         "error.html",
         viewer,
         status=status,
+        stores=_stores_of(request, viewer),
         code=status,
         title=title,
         text=text,
         home=viewer.home if viewer else "/sign-in",
     )
+
+
+def _stores_of(request: Request, viewer: Viewer | None) -> list[Store]:
+    """The viewer's stores, for the names in the navigation; none when the database can't tell."""
+    if viewer is None:
+        return []
+    try:
+        stores: list[Store] = request.app.state.services.stores.stores(viewer.scope)
+    except DoorlineError:
+        return []
+    return stores
 
 
 def _refuse_foreign_forms(request: Request) -> None:

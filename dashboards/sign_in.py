@@ -10,6 +10,7 @@ from dashboards.pages import page_router, renderer_of
 from dashboards.viewer import Viewer, current_viewer, home_of, local_path, maybe_viewer, posting
 from server.access.api import COOKIE, address_of, check_csrf, clear_session_cookie, set_session_cookie
 from server.errors import InvalidInput, NotSignedIn, TooManyRequests
+from server.settings import Settings
 
 router = page_router()
 
@@ -68,7 +69,7 @@ def sign_out(request: Request, viewer: Annotated[Viewer, Depends(posting())]) ->
     answer = RedirectResponse("/sign-in", status_code=303)
     clear_session_cookie(answer, services.settings)
     # The sign-in page stays in the language this person read.
-    answer.set_cookie(LOCALE_COOKIE, viewer.locale, max_age=_YEAR, httponly=True, samesite="lax")
+    _remember(answer, viewer.locale, services.settings)
     return answer
 
 
@@ -88,15 +89,15 @@ def language(
         check_csrf(viewer.session, csrf_token)
         services.access.set_locale(viewer.scope, locale)
     answer = RedirectResponse(local_path(next) or "/", status_code=303)
-    answer.set_cookie(
-        LOCALE_COOKIE,
-        locale,
-        max_age=_YEAR,
-        httponly=True,
-        samesite="lax",
-        secure=services.settings.cookie_secure,
-    )
+    _remember(answer, locale, services.settings)
     return answer
+
+
+def _remember(answer: Response, locale: str, settings: Settings) -> None:
+    """Keep a language in this browser."""
+    answer.set_cookie(
+        LOCALE_COOKIE, locale, max_age=_YEAR, httponly=True, samesite="lax", secure=settings.cookie_secure
+    )
 
 
 def _form(

@@ -34,6 +34,7 @@ def styleguide(request: Request, viewer: Annotated[Viewer, Depends(current_viewe
         request,
         "styleguide.html",
         viewer,
+        stores=request.app.state.services.stores.stores(viewer.scope),
         colours=_COLOURS,
         rising=Delta("up", "+12.3%"),
         falling=Delta("down", "-4.1%"),

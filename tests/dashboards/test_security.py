@@ -109,6 +109,14 @@ def test_what_is_not_yours_is_refused_in_words(
     assert "not yours to open" in answer.text
 
 
+def test_a_page_of_an_error_calls_a_managers_store_by_its_name(as_user: Callable[[str], httpx.Client]) -> None:
+    client = as_user("manager")
+    for path in ("/hq", "/nowhere", "/styleguide"):
+        page = client.get(path).text
+        links = re.findall(r'<a href="/stores/S01"[^>]*>([^<]+)</a>', page)
+        assert links == ["上海静安旗舰店"], path
+
+
 def test_a_store_that_is_not_there_is_missing_for_hq(as_user: Callable[[str], httpx.Client]) -> None:
     assert as_user("hq").get("/stores/NONE").status_code == 404
 

@@ -73,6 +73,18 @@ def test_signing_out_ends_the_session(as_user: Callable[[str], httpx.Client]) ->
     assert client.get("/hq").status_code == 303
 
 
+def test_where_cookies_are_for_tls_only_all_of_them_are(
+    as_user: Callable[[str], httpx.Client], shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = as_user("hq")
+    token = csrf_of(client.get("/hq").text)
+    monkeypatch.setattr(shop.services.settings, "cookie_secure", True)
+    answer = client.post("/sign-out", data={"csrf_token": token})
+    cookies = answer.headers.get_list("set-cookie")
+    assert {cookie.partition("=")[0] for cookie in cookies} == {"doorline_session", "doorline_locale"}
+    assert all("; secure" in cookie.lower() for cookie in cookies), cookies
+
+
 @pytest.mark.parametrize("token", ["", "wrong"])
 def test_signing_out_needs_the_token(as_user: Callable[[str], httpx.Client], token: str) -> None:
     client = as_user("hq")
