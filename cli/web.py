@@ -28,7 +28,8 @@ def web(
     """Serve the pages and the API until told to stop (Ctrl-C or SIGTERM).
 
     The database is set by DOORLINE_DSN and its schema must be up to date (doorline db migrate); members' data is under
-    DOORLINE_SECRET_KEY, without which nothing starts.
+    DOORLINE_SECRET_KEY, without which nothing starts. Behind a proxy, DOORLINE_TRUSTED_PROXIES is its address, and it
+    must pass Host on: forms are refused whose Origin is another.
 
     Example: doorline web --host 0.0.0.0 --port 8080
     """
@@ -42,7 +43,7 @@ def web(
         mount(app, services)
         shown, bound = listening.getsockname()[:2]
         typer.echo(f"Doorline is at http://{f'[{shown}]' if ':' in shown else shown}:{bound}")
-        _serve(app, listening)
+        _serve(app, listening, set_to.trusted_proxies)
 
 
 def _take(host: str, port: int) -> socket.socket:
@@ -63,7 +64,7 @@ def _take(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _serve(app: "FastAPI", listening: socket.socket) -> None:
+def _serve(app: "FastAPI", listening: socket.socket, trusted_proxies: str) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -79,6 +80,9 @@ def _serve(app: "FastAPI", listening: socket.socket) -> None:
         log_level="warning",
         server_header=False,
         lifespan="off",
+        # Said in any case: left out, uvicorn reads an environment variable of its own. A list, since "" trusts no one.
+        proxy_headers=True,
+        forwarded_allow_ips=trusted_proxies.split(",") if trusted_proxies else [],
         timeout_graceful_shutdown=10,
     )
     Server(config).run(sockets=[listening])

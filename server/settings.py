@@ -3,10 +3,11 @@
 An unknown name in the file is refused: a misspelt setting that is silently ignored is found out in production.
 """
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -34,6 +35,11 @@ class Settings(BaseSettings):
     broker_key_file: Path | None = Field(default=None, description="Its private key.")
     web_host: str = Field(default="127.0.0.1", description="Address the web server listens on.")
     web_port: int = Field(default=8080, ge=1, le=65535, description="Port the web server listens on.")
+    trusted_proxies: str = Field(
+        default="127.0.0.1,::1",
+        description="Addresses or networks, by commas, of the proxies in front of us; only these may say in"
+        " X-Forwarded-For who is asking. Everybody behind a proxy left out shares one address, and its lock-out.",
+    )
     cookie_secure: bool = Field(
         default=False,
         description="Send the session cookie over TLS only; set it wherever TLS ends in front of us.",
@@ -52,3 +58,17 @@ class Settings(BaseSettings):
     recompute_seconds: float = Field(
         default=10, gt=0, description="How often the jobs process looks for hours whose facts changed."
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, text: str) -> str:
+        """Each an address or a network. All the world is refused: anybody could then name another's address."""
+        proxies = [each.strip() for each in text.split(",") if each.strip()]
+        for proxy in proxies:
+            try:
+                network = ip_network(proxy)
+            except ValueError as error:
+                raise ValueError(f"{proxy!r} is no address or network, such as 172.30.0.1 or 10.1.0.0/24") from error
+            if network.prefixlen == 0:
+                raise ValueError(f"{proxy!r} trusts everybody; name the proxies' own addresses")
+        return ",".join(proxies)

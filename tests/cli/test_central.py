@@ -14,6 +14,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from tests.fixtures.processes import free_port, is_up, running
+from tests.fixtures.wait import wait_until
 
 SECRET = "c2l4dGVlbiBieXRlcyB0d2ljZSBvdmVyIG9uZSBrZXk="
 
@@ -127,6 +129,36 @@ def test_a_port_in_use_is_a_clear_line(environment: dict[str, str]) -> None:
         result = run(environment, "web", "--port", str(port))
     assert result.exit_code == 2
     assert f"port {port} on 127.0.0.1 is in use" in result.stderr
+
+
+@pytest.mark.parametrize(("trusted", "seen"), [(None, "203.0.113.7"), ("10.1.0.0/24", "127.0.0.1"), ("", "127.0.0.1")])
+def test_who_asks_is_who_a_trusted_proxy_says(
+    environment: dict[str, str], tmp_path: Path, trusted: str | None, seen: str
+) -> None:
+    # What uvicorn would read by itself must not decide.
+    settings = {**environment, "FORWARDED_ALLOW_IPS": "" if trusted is None else "*"}
+    if trusted is not None:
+        settings["DOORLINE_TRUSTED_PROXIES"] = trusted
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with running(settings, tmp_path, "web", "--port", str(port)):
+        wait_until(lambda: is_up(address), 60)
+        answer = httpx.post(
+            f"{address}/api/v1/session",
+            json={"username": "nobody", "password": "a wrong one"},
+            headers={"X-Forwarded-For": "203.0.113.7"},
+            timeout=20,
+        )
+        assert answer.status_code == 401
+    with psycopg.connect(environment["DOORLINE_DSN"]) as conn:
+        assert conn.execute("SELECT address FROM sign_in_failure").fetchall() == [(seen,)]
+
+
+@pytest.mark.parametrize("trusted", ["*", "0.0.0.0/0", "10.0.0.1, proxy"])
+def test_proxies_are_named_by_their_addresses(environment: dict[str, str], trusted: str) -> None:
+    wrong = run({**environment, "DOORLINE_TRUSTED_PROXIES": trusted}, "web", "--port", "0")
+    assert wrong.exit_code == 2
+    assert "DOORLINE_TRUSTED_PROXIES" in wrong.stderr
 
 
 def test_web_serves_pages_and_api_and_ends_in_good_order(
