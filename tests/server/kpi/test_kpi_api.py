@@ -36,8 +36,8 @@ def test_numbers_have_all_their_digits(shops: Chain, sign_in: Callable[[str], Te
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/json"
     report = json.loads(answer.text, parse_float=Decimal)
-    assert [row["labels"] for row in report["rows"]] == [{"store": "S01"}, {"store": "S02"}]
-    first = report["rows"][0]["values"]
+    assert [row["labels"] for row in report["rows"]] == [{"store": "B01"}, {"store": "S01"}, {"store": "S02"}]
+    first = report["rows"][1]["values"]
     assert (first["conversion"]["value"], first["conversion"]["unit"]) == (Decimal("0.375000"), "ratio")
     assert (first["conversion"]["numerator"], first["conversion"]["denominator"]) == (3, 8)
     assert (first["net_sales"]["value"], first["net_sales"]["unit"]) == (Decimal("30.32"), "CNY")
