@@ -8,11 +8,15 @@ from typing import Any, Final
 
 from dashboards.formats import Formats
 from dashboards.i18n import translations
+from dashboards.reasons import reason
 from server.access.models import Locale, Scope
+from server.kpi import models
 from server.kpi.models import Report
 from server.stores.models import Store
 
 _ASKED: Final = 12
+#: Why nothing is known of a store's visitors, where that is no good news.
+_UNSEEN: Final = frozenset({models.NO_DATA, models.NO_CAMERAS})
 
 
 def chain_health(services: Any, scope: Scope, stores: list[Store], report: Report, locale: Locale) -> dict[str, Any]:
@@ -28,6 +32,12 @@ def chain_health(services: Any, scope: Scope, stores: list[Store], report: Repor
         threshold = row.values["conversion"].threshold
         if row.coverage is not None and threshold is not None and row.coverage < threshold:
             low.append({"name": names[row.labels["store"]], "share": fmt.percent(row.coverage)})
+    unseen = [
+        {"name": names[row.labels["store"]], "text": texts.gettext(why.long), "badge": texts.gettext(why.short)}
+        for row in watched
+        if row.coverage is None and row.values["visitors"].withheld in _UNSEEN
+        for why in [reason(row.values["visitors"].withheld)]
+    ]
     troubled = []
     for row in watched[:_ASKED]:
         store_id = row.labels["store"]
@@ -41,10 +51,10 @@ def chain_health(services: Any, scope: Scope, stores: list[Store], report: Repor
             for camera in services.stores.camera_health(scope, store_id)
             if not camera.online
         ]
-    if not low and not troubled:
+    if not (low or unseen or troubled):
         title, kind, icon = texts.gettext("Every store was watched well enough"), "good", "ok"
     else:
-        count = len({each["name"] for each in low} | {each["store"] for each in troubled})
+        count = len({each["name"] for each in low + unseen} | {each["store"] for each in troubled})
         title = texts.ngettext("%(num)d store needs a look", "%(num)d stores need a look", count) % {"num": count}
         kind, icon = "warn", "gap"
-    return {"title": title, "kind": kind, "icon": icon, "low": low, "troubled": troubled}
+    return {"title": title, "kind": kind, "icon": icon, "low": low, "unseen": unseen, "troubled": troubled}

@@ -100,3 +100,10 @@ def test_a_store_of_which_nothing_is_known_has_a_line_that_says_so(hq: TestClien
         assert all("No data" in figure for figure in figures), figures
         assert rows["S01"][0].startswith("41")
         assert rows["Whole chain"][0].startswith("41")
+
+
+def test_a_store_of_which_nothing_is_known_is_no_good_news(hq: TestClient, services: Services) -> None:
+    came(services, "S01", "2026-11-21T12:00+08:00", 41)
+    page = hq.get("/hq", params={"range": "yesterday"}).text
+    assert "Every store was watched well enough" not in page
+    assert "Nothing was recorded for this time." in page.partition("Can these numbers be trusted?")[2]
