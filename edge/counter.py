@@ -18,6 +18,8 @@ from edge.models import Crossing, Direction, Line, Mounting, Point, Track
 
 #: Sightings over which a body that touches the border must keep its extent.
 _STEADY = 4
+#: A step through the very end of a line, or to the very edge of its band, must not be decided by rounding.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,12 +245,12 @@ class Counter:
         depth, before = segment.depth(point), passage.last
         if before is not None:
             meeting = segment.meeting(before[1], point)
-            if meeting is not None and 0.0 <= meeting.along <= 1.0:
+            if meeting is not None and -_ROUNDING <= meeting.along <= 1.0 + _ROUNDING:
                 moment = before[0] + meeting.fraction * (time_s - before[0])
                 way = 1 if depth > 0 else -1
                 passage.cuts.append(_Cut(moment, meeting.along * segment.length, way))
         passage.last = (time_s, point)
-        if abs(depth) <= band:
+        if abs(depth) <= band + _ROUNDING:
             return
         side = 1 if depth > 0 else -1
         if passage.side in (0, side):

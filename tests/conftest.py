@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.fixtures import skips
 
@@ -19,6 +20,12 @@ pytest_plugins = [
 for _name in [name for name in os.environ if name.startswith("DOORLINE_")]:
     if not _name.startswith(("DOORLINE_REQUIRE_", "DOORLINE_FOOTAGE", "DOORLINE_TIMESCALE_")):
         del os.environ[_name]
+
+
+# A search that finds something new belongs to whoever is looking, not to whoever waits for a verdict on a change.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")
