@@ -36,8 +36,9 @@ def run(
     Ctrl-C or SIGTERM ends it within five seconds; what was counted is on disk and goes out at the next start.
     """
     from edge.agent import Agent
-    from edge.config import ConfigError, load
+    from edge.config import load
     from edge.outbox import OutboxError
+    from edge.settings import ConfigError
 
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
@@ -63,7 +64,8 @@ def check(config: ConfigPath) -> None:
     by one program only.
     """
     from edge.check import check as findings
-    from edge.config import ConfigError, load
+    from edge.config import load
+    from edge.settings import ConfigError
 
     try:
         settings = load(config)

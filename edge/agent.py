@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from edge.clock import Clock, SystemClock
-from edge.config import EdgeConfig
 from edge.mqtt import MqttTransport
 from edge.outbox import Outbox
+from edge.settings import EdgeConfig
 from edge.transport import Transport
 from edge.uplink import Backoff, Report, Uplink
 from edge.worker import CameraWorker, OpenSource, open_camera

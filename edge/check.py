@@ -18,12 +18,12 @@ from typing import Final, Literal
 from edge import config as configuration
 from edge.camera import CameraError, open_source, redact
 from edge.clock import FLOOR, is_synchronised
-from edge.config import CameraSettings, ConfigError, EdgeConfig, OutboxSettings
 from edge.detectors import DetectorError, make_detector
 from edge.geometry import LineError
 from edge.models import Frame
 from edge.mqtt import MqttTransport
 from edge.pipeline import make_pipeline
+from edge.settings import CameraSettings, ConfigError, EdgeConfig, OutboxSettings
 from edge.transport import Event, Opened
 
 Verdict = Literal["ok", "warning", "wrong"]

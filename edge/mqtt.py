@@ -19,7 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.config import BrokerSettings
+from edge.settings import BrokerSettings
 from edge.transport import Closed, Opened, Received, Settled, Sink
 from wire import topics
 from wire.topics import Channel

@@ -14,12 +14,12 @@ from typing import Final
 
 from edge.camera import CameraError, VideoSource, open_source, redact
 from edge.clock import Clock
-from edge.config import CameraSettings
 from edge.detectors import DetectorError, make_detector
 from edge.geometry import LineError
 from edge.models import Crossing, Detector, Frame
 from edge.outbox import Outbox
 from edge.pipeline import Pipeline, make_pipeline
+from edge.settings import CameraSettings
 from edge.timeline import CoverageLog, LiveTimeline, RecordedTimeline, Timeline
 from edge.uplink import Backoff
 from wire.messages import CameraState, CameraStatus

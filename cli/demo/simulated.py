@@ -27,10 +27,10 @@ from cli.demo import baskets, repository
 from cli.demo.chain import STORES, TIMEZONE, DemoStore, by_id
 from cli.demo.story import Story
 from edge.clock import Moment, SystemClock, moment
-from edge.config import BrokerSettings
 from edge.models import Crossing
 from edge.mqtt import MqttTransport
 from edge.outbox import Outbox
+from edge.settings import BrokerSettings
 from edge.uplink import Report, Uplink
 from server.errors import Unavailable
 from server.sales.models import ReceiptRow

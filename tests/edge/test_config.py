@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from edge import config
-from edge.config import ConfigError
+from edge.settings import ConfigError
 
 GOOD = dedent(
     """

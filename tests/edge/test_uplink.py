@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from edge.clock import SystemClock, moment
-from edge.config import BrokerSettings
 from edge.models import Crossing
 from edge.mqtt import MqttTransport
 from edge.outbox import Outbox
+from edge.settings import BrokerSettings
 from edge.uplink import Backoff, Uplink
 from server.ingest.broker import SERVER_USER, EmbeddedBroker
 from tests.fixtures.broker import SERVER_PASSWORD
