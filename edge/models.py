@@ -17,6 +17,12 @@ Mounting = Literal["overhead", "oblique"]
 Settle = Literal["immediate", "on_exit"]
 LineKind = Literal["door", "street", "interior"]
 Point = tuple[float, float]
+#: What a detection can be of. Only a person is ever counted; what people push or carry says something about them.
+ObjectClass = Literal["person", "cart", "bag"]
+#: Number of each class, as `Detections.classes` has it.
+PERSON, CART, BAG = 0, 1, 2
+#: Names of the classes, by number.
+CLASS_NAMES: tuple[ObjectClass, ...] = ("person", "cart", "bag")
 #: Boxes as rows of x1, y1, x2, y2 in fractions of the frame; shape (n, 4), float32.
 Boxes = NDArray[np.float32]
 
@@ -49,25 +55,39 @@ def no_boxes() -> Boxes:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """People found in one frame.
+    """What was found in one frame: people, and what they push or carry where a detector knows it.
 
     Attributes:
         boxes: shape (n, 4), fractions of the frame.
         scores: shape (n,), float32, 0 to 1.
+        classes: shape (n,), uint8, numbers of `CLASS_NAMES`; people all of them when left out.
     """
 
     boxes: Boxes = field(default_factory=no_boxes)
     scores: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    classes: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+
+    def __post_init__(self) -> None:
+        """Fill in the class of detectors that know only people."""
+        if len(self.classes) != len(self.boxes):
+            if len(self.classes):
+                raise ValueError(f"{len(self.boxes)} boxes with {len(self.classes)} classes")
+            object.__setattr__(self, "classes", np.full(len(self.boxes), PERSON, np.uint8))
 
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def only(self, wanted: int) -> "Detections":
+        """Those of one class, in the same order."""
+        mine = self.classes == wanted
+        return self if mine.all() else Detections(self.boxes[mine], self.scores[mine], self.classes[mine])
+
 
 class Detector(Protocol):
-    """Finds people in a frame."""
+    """A frame in; boxes, scores and classes out."""
 
     def detect(self, frame: Frame, held: Boxes) -> Detections:
-        """Find people.
+        """Find people, and what they push or carry.
 
         Args:
             frame: the picture.
