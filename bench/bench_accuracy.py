@@ -118,7 +118,7 @@ def run(path: Path, clip: Clip, detector: str, model: Path | None) -> tuple[list
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--detector", default="motion")
+    parser.add_argument("--detector", default="auto")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--only", default="", help="part of a clip's name")
     parser.add_argument("--each", action="store_true", help="print every crossing found")

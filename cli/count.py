@@ -46,6 +46,7 @@ class AnchorOption(StrEnum):
 class DetectorOption(StrEnum):
     """What finds people in a frame."""
 
+    AUTO = "auto"
     MOTION = "motion"
     ONNX = "onnx"
     YOLO = "yolo"
@@ -100,8 +101,12 @@ def count(
         typer.Option("--settle", help="Count each crossing, or let an in and an out of one person cancel (on_exit)."),
     ] = SettleOption.IMMEDIATE,
     detector: Annotated[
-        DetectorOption, typer.Option("--detector", help="What finds people. motion needs no model.")
-    ] = DetectorOption.MOTION,
+        DetectorOption,
+        typer.Option(
+            "--detector",
+            help="What finds people. auto: the model where one is given and the camera looks obliquely, else motion.",
+        ),
+    ] = DetectorOption.AUTO,
     model: Annotated[
         Path | None, typer.Option("--model", metavar="PATH", help="The model of onnx or yolo.", show_default=False)
     ] = None,

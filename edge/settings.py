@@ -156,7 +156,13 @@ class CameraSettings(_Section, frozen=True, kw_only=True):
         Meta(description="rtsp://… address, number of a USB camera, path of a video file, or scene:… (rendered)."),
     ]
     mounting: Annotated[Mounting, Meta(description="overhead (straight down) or oblique.")] = "oblique"
-    detector: Annotated[str, Meta(description="motion, onnx or yolo.")] = "motion"
+    detector: Annotated[
+        str,
+        Meta(
+            description="motion (no weights), onnx, yolo, or auto: the model where one is given and the camera looks "
+            "obliquely, else motion."
+        ),
+    ] = "auto"
     model: Annotated[str, Meta(description="Model file of the onnx and yolo detectors.")] = ""
     target_fps: Annotated[
         float, Meta(ge=0, le=120, description="Frames looked at per second at most; 0 looks at all.")

@@ -14,7 +14,17 @@ from edge.models import Detector, Mounting
 __all__ = ["NAMES", "DetectorError", "make_detector"]
 
 #: What `make_detector` knows.
-NAMES: Final = ("motion", "onnx", "yolo")
+NAMES: Final = ("auto", "motion", "onnx", "yolo")
+
+
+def choose(mounting: Mounting, model: Path | None) -> str:
+    """The detector that `auto` stands for: the one that counts best for a mounting with what is there.
+
+    Straight from above trained detectors see next to nothing, so motion counts there whether a model is given or not.
+    """
+    if mounting == "overhead" or model is None:
+        return "motion"
+    return "yolo" if model.suffix == ".pt" else "onnx"
 
 
 def make_detector(
@@ -23,7 +33,8 @@ def make_detector(
     """Make a detector.
 
     Args:
-        name: `motion` (no weights), `onnx` (YOLOX or YOLO exported to ONNX) or `yolo` (ultralytics, extra `yolo`).
+        name: `auto` (see `choose`), `motion` (no weights), `onnx` (YOLOX or YOLO exported to ONNX) or `yolo`
+            (ultralytics, extra `yolo`).
         mounting: how the camera looks; motion finds people of other shapes from above.
         model: the weights, for `onnx` and `yolo`.
         confidence: the least score a box needs, 0 to 1; each detector has its own default. `motion` takes none.
@@ -31,6 +42,8 @@ def make_detector(
     Raises:
         DetectorError: unknown name, no or bad model, or a package is missing; the text says what to do.
     """
+    if name == "auto":
+        name = choose(mounting, model)
     if name == "motion":
         from edge.detectors.motion import MotionDetector
 
