@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import msgspec
 from bench.footage import footage_folder
 from edge.camera import open_source
 from edge.detectors import make_detector
-from edge.models import Anchor, Crossing, Direction, Line, Mounting, Point
+from edge.models import Anchor, Crossing, Direction, Frame, Line, Mounting, Point
 from edge.pipeline import make_pipeline
 
 
@@ -46,6 +46,7 @@ class Clip(msgspec.Struct, frozen=True):
     size: tuple[int, int]
     mounting: Mounting
     lines: tuple[TrueLine, ...]
+    frames: int = 0
 
 
 class Truth(msgspec.Struct, frozen=True):
@@ -68,6 +69,16 @@ class Score:
     @property
     def invented(self) -> int:
         return self.found - self.matched - self.wrong
+
+    @property
+    def accuracy(self) -> float:
+        """What was right, as a share of what there was and what there was not; who counts twice does not gain by it."""
+        return self.matched / max(1, self.true + self.invented)
+
+    def __add__(self, other: "Score") -> "Score":
+        return Score(
+            self.true + other.true, self.found + other.found, self.matched + other.matched, self.wrong + other.wrong
+        )
 
 
 def compare(truth: Sequence[TrueCrossing], found: Sequence[Crossing]) -> Score:
@@ -95,8 +106,18 @@ def compare(truth: Sequence[TrueCrossing], found: Sequence[Crossing]) -> Score:
     return Score(len(truth), len(found), matched, wrong)
 
 
-def run(path: Path, clip: Clip, detector: str, model: Path | None) -> tuple[list[Crossing], int, float]:
-    """Count one clip; returns crossings, frames and seconds taken."""
+def _as_they_are(frames: Iterable[Frame]) -> Iterable[Frame]:
+    return frames
+
+
+def run(
+    path: Path,
+    clip: Clip,
+    detector: str,
+    model: Path | None,
+    change: Callable[[Iterable[Frame]], Iterable[Frame]] = _as_they_are,
+) -> tuple[list[Crossing], int, float]:
+    """Count one clip, its frames changed on the way; returns crossings, frames and seconds taken."""
     lines = [line.line() for line in clip.lines]
     width, height = clip.size
     began = time.perf_counter()
@@ -109,11 +130,27 @@ def run(path: Path, clip: Clip, detector: str, model: Path | None) -> tuple[list
     crossings: list[Crossing] = []
     frames = 0
     with open_source(str(path)) as source:
-        for frame in source:
+        for frame in change(source):
             crossings += pipeline.step(frame).crossings
             frames += 1
     crossings += pipeline.finish()
     return crossings, frames, time.perf_counter() - began
+
+
+def read_truth(footage: Path) -> Truth | None:
+    """What is known of the clips in a folder; None, and a word on what to do, where there are none."""
+    if not (footage / "truth.json").exists():
+        print(f"No footage at {footage}: set DOORLINE_FOOTAGE to the folder with truth.json.", file=sys.stderr)
+        return None
+    return msgspec.json.decode((footage / "truth.json").read_bytes(), type=Truth)
+
+
+def score(truth: Sequence[TrueLine], crossings: Sequence[Crossing]) -> Score:
+    """One clip's crossings against the truth of all its lines."""
+    return sum(
+        (compare(line.crossings, [c for c in crossings if c.line_id == line.name]) for line in truth),
+        Score(0, 0, 0, 0),
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -124,10 +161,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--each", action="store_true", help="print every crossing found")
     options: Any = parser.parse_args(arguments)
     footage = footage_folder()
-    if not (footage / "truth.json").exists():
-        print(f"No footage at {footage}: set DOORLINE_FOOTAGE to the folder with truth.json.", file=sys.stderr)
+    truth = read_truth(footage)
+    if truth is None:
         return 2
-    truth = msgspec.json.decode((footage / "truth.json").read_bytes(), type=Truth)
     heads = ("true", "found", "right", "missed", "invented", "wrong dir", "frames/s")
     print(f"{'clip':<34}{'line':<8}" + _columns(heads))
     totals = [0] * 6
