@@ -2,8 +2,8 @@
 
 Run `python -m bench.bench_accuracy` from the repository's root. Footage is looked for in ../shared/data, or where
 DOORLINE_FOOTAGE says. A crossing found is *true* if one of the truth's has its line and direction and lies within the
-truth's tolerance (each used once, nearest first); one in the other direction near a missed one is *wrong*; the rest is
-*invented*. Speed is decoding and counting, all in, on this machine.
+truth's tolerance (each used once, see `edge.audit.match`); one in the other direction near a missed one is *wrong*; the
+rest is *invented*. Speed is decoding and counting, all in, on this machine.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from bench.footage import footage_folder
+from edge.audit import match
 from edge.camera import open_source
 from edge.detectors import make_detector
 from edge.models import Anchor, Crossing, Direction, Frame, Line, Mounting, Point
@@ -82,28 +83,9 @@ class Score:
 
 
 def compare(truth: Sequence[TrueCrossing], found: Sequence[Crossing]) -> Score:
-    """Match what was found to the truth, each crossing once, nearest in time first."""
-
-    def match(same: bool, left_true: list[int], left_found: list[int]) -> int:
-        pairs = sorted(
-            (abs(truth[t].frame - found[f].frame), t, f)
-            for t in left_true
-            for f in left_found
-            if (truth[t].direction == found[f].direction) is same
-            and abs(truth[t].frame - found[f].frame) <= truth[t].tolerance
-        )
-        count = 0
-        for _, t, f in pairs:
-            if t in left_true and f in left_found:
-                left_true.remove(t)
-                left_found.remove(f)
-                count += 1
-        return count
-
-    rest_true, rest_found = list(range(len(truth))), list(range(len(found)))
-    matched = match(True, rest_true, rest_found)
-    wrong = match(False, rest_true, rest_found)
-    return Score(len(truth), len(found), matched, wrong)
+    """Match what was found to the truth, each crossing once."""
+    matching = match(truth, found)
+    return Score(len(truth), len(found), len(matching.right), len(matching.wrong))
 
 
 def _as_they_are(frames: Iterable[Frame]) -> Iterable[Frame]:
