@@ -5,111 +5,51 @@ person crossed when, and refuses bad input before work begins: an hour of counti
 """
 
 import math
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.counted import Counted, as_json, show
 from cli.main import fail
+from cli.options import (
+    AnchorChoice,
+    DetectorChoice,
+    DetectorOption,
+    InsideOption,
+    LineOption,
+    ModelOption,
+    MountingChoice,
+    MountingOption,
+    NameOption,
+    SettleChoice,
+    SettleOption,
+    check_outputs,
+    parse_lines,
+    progress,
+)
 
 if TYPE_CHECKING:
     from edge.models import Crossing, Line, Mounting
 
-_Item = TypeVar("_Item")
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _WHOLE = 0.9  # of the frames a header promises; some count those a camera dropped, one clip known to us 4% of all
-
-
-class MountingOption(StrEnum):
-    """How the camera hangs."""
-
-    OVERHEAD = "overhead"
-    OBLIQUE = "oblique"
-
-
-class AnchorOption(StrEnum):
-    """The point of a body that crosses."""
-
-    FEET = "feet"
-    CENTRE = "centre"
-    HEAD = "head"
-
-
-class DetectorOption(StrEnum):
-    """What finds people in a frame."""
-
-    AUTO = "auto"
-    MOTION = "motion"
-    ONNX = "onnx"
-    YOLO = "yolo"
-
-
-class SettleOption(StrEnum):
-    """When a crossing counts."""
-
-    IMMEDIATE = "immediate"
-    ON_EXIT = "on_exit"
 
 
 def count(
     video: Annotated[
         str | None, typer.Argument(metavar="VIDEO", help="The recording. Left out with --boxes.", show_default=False)
     ] = None,
-    line: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--line",
-            metavar="X1,Y1,X2,Y2",
-            help="The line's two ends, in fractions of the frame (0,0 is the upper left). May be given again.",
-            show_default=False,
-        ),
-    ] = None,
-    inside: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--inside",
-            metavar="X,Y",
-            help="Any point on the inside of the line; one for each --line, in the same order.",
-            show_default=False,
-        ),
-    ] = None,
-    name: Annotated[
-        list[str] | None,
-        typer.Option("--name", metavar="NAME", help="A name for each --line, in the same order.", show_default=False),
-    ] = None,
-    mounting: Annotated[
-        MountingOption, typer.Option("--mounting", help="How the camera hangs: straight above, or looking along.")
-    ] = MountingOption.OBLIQUE,
-    anchor: Annotated[
-        AnchorOption | None,
-        typer.Option(
-            "--anchor",
-            help="The point of a body that has to cross. Default: feet if oblique, centre if overhead.",
-            show_default=False,
-        ),
-    ] = None,
-    settle: Annotated[
-        SettleOption,
-        typer.Option("--settle", help="Count each crossing, or let an in and an out of one person cancel (on_exit)."),
-    ] = SettleOption.IMMEDIATE,
-    detector: Annotated[
-        DetectorOption,
-        typer.Option(
-            "--detector",
-            help="What finds people. auto: the model where one is given and the camera looks obliquely, else motion.",
-        ),
-    ] = DetectorOption.AUTO,
-    model: Annotated[
-        Path | None, typer.Option("--model", metavar="PATH", help="The model of onnx or yolo.", show_default=False)
-    ] = None,
+    line: LineOption = None,
+    inside: InsideOption = None,
+    name: NameOption = None,
+    mounting: MountingChoice = MountingOption.OBLIQUE,
+    anchor: AnchorChoice = None,
+    settle: SettleChoice = SettleOption.IMMEDIATE,
+    detector: DetectorChoice = DetectorOption.AUTO,
+    model: ModelOption = None,
     json_out: Annotated[
         Path | None,
         typer.Option("--json", metavar="OUT", help="Write totals and every crossing to this file.", show_default=False),
@@ -159,8 +99,8 @@ def count(
     from edge.geometry import LineError
     from edge.partfile import UnwritableError
 
-    lines = _lines(line or [], inside or [], name or [], anchor, settle)
-    _check_outputs(json_out, annotate, source=boxes or Path(video or ""))
+    lines = parse_lines(line or [], inside or [], name or [], anchor, settle)
+    check_outputs(json_out, annotate, source=boxes or Path(video or ""))
     try:
         with _report(json_out) as write:
             if boxes is not None:
@@ -208,7 +148,7 @@ def _count_video(
         out = stack.enter_context(VideoFile(annotate, source.fps, annotator.size)) if annotate else None
         found: list[Crossing] = []
         frames = 0
-        for frame in _progress(source, source.frame_count, Path(video).name):
+        for frame in progress(source, source.frame_count, Path(video).name):
             step = pipeline.step(frame)
             found += step.crossings
             frames += 1
@@ -236,58 +176,11 @@ def _count_boxes(path: Path, size: tuple[int, int], fps: float, lines: "list[Lin
     by_frame = read_boxes(path, size)
     frames = max(by_frame) + 1
     found: list[Crossing] = []
-    for index in _progress(range(frames), frames, path.name):
+    for index in progress(range(frames), frames, path.name):
         time_s = index / fps
         tracks = tracker.update(by_frame.get(index, Detections()), time_s)
         found += counter.update(tracks, index, time_s)
     return Counted(frames, fps, found + counter.finish())
-
-
-def _lines(
-    ends: list[str],
-    insides: list[str],
-    names: list[str],
-    anchor: AnchorOption | None,
-    settle: SettleOption,
-) -> "list[Line]":
-    """The lines asked for; a wrong one ends the command."""
-    from edge.models import Line
-
-    if not ends:
-        fail("give at least one --line x1,y1,x2,y2 with its --inside x,y")
-    if len(ends) != len(insides):
-        fail(f"{len(ends)} --line and {len(insides)} --inside were given; each line needs its own inside point")
-    if names and len(names) != len(ends):
-        fail(f"{len(names)} --name were given for {len(ends)} --line; name all of them or none")
-    names = names or [f"line {number}" if len(ends) > 1 else "line" for number in range(1, len(ends) + 1)]
-    for name in names:
-        if names.count(name) > 1:
-            fail(f"two lines are named '{name}'; give each its own --name")
-    lines = []
-    for end, point, name in zip(ends, insides, names, strict=True):
-        x1, y1, x2, y2 = _numbers(end, 4, f"line '{name}': --line", "x1,y1,x2,y2")
-        inside = _numbers(point, 2, f"line '{name}': --inside", "x,y")
-        lines.append(
-            Line(
-                name,
-                (x1, y1),
-                (x2, y2),
-                (inside[0], inside[1]),
-                anchor=anchor.value if anchor else None,
-                settle=settle.value,
-            )
-        )
-    return lines
-
-
-def _numbers(text: str, due: int, what: str, shape: str) -> list[float]:
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) != due:
-        fail(f"{what} is '{text}'; it has to be {due} numbers, {shape}, as fractions of the frame")
-    return values
 
 
 def _size(text: str | None) -> tuple[int, int]:
@@ -307,21 +200,6 @@ def _rate(fps: float | None) -> float:
     return fps
 
 
-def _check_outputs(*outputs: Path | None, source: Path) -> None:
-    """End the command now if a file could not be written later, or would be written over what is read."""
-    places = [out for out in outputs if out is not None]
-    for path in places:
-        parent = path.absolute().parent
-        if path.is_dir():
-            fail(f"{path} is a directory; give the name of a file to write")
-        if not parent.is_dir():
-            fail(f"{path} can't be written: there is no directory {parent}")
-        if path.exists() and source.exists() and path.samefile(source):
-            fail(f"{path} is what is to be counted; give another name to write to")
-    if len({path.absolute() for path in places}) < len(places):
-        fail(f"--json and --annotate both name {places[0]}; give each its own file")
-
-
 @contextmanager
 def _report(path: Path | None) -> "Iterator[Callable[[str], None]]":
     """Takes the text of a report, if one is wanted, and lets the file appear once all went well."""
@@ -339,19 +217,3 @@ def _report(path: Path | None) -> "Iterator[Callable[[str], None]]":
                 raise UnwritableError(path, error) from error
 
         yield write
-
-
-def _progress(items: Iterable[_Item], total: int | None, title: str) -> Iterator[_Item]:
-    """The same items, with a bar on standard error when a person is looking."""
-    if not sys.stderr.isatty():
-        yield from items
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("frames"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield from progress.track(items, total=total, description=escape(title))
