@@ -127,7 +127,11 @@ def _once(seen: dict[str, str], name: str, key: str) -> None:
 
 
 def _check_line(line: LineSettings, key: str) -> None:
-    (x1, y1), (x2, y2), (px, py) = line.start, line.end, line.inside
+    for end, point in (("start", line.start), ("end", line.end)):
+        if point is None and not line.points:
+            raise ConfigError(f"{key}.{end}", "is missing", "Give start and end, or points")
+    drawn = line.line()
+    (x1, y1), (x2, y2), (px, py) = drawn.start, drawn.end, drawn.inside
     length = float(((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5)
     if length < SHORTEST_LINE:
         raise ConfigError(

@@ -16,6 +16,8 @@ Anchor = Literal["feet", "centre", "head"]
 Mounting = Literal["overhead", "oblique"]
 Settle = Literal["immediate", "on_exit"]
 LineKind = Literal["door", "street", "interior"]
+ZoneKind = Literal["count", "staff", "ignore"]
+Tag = Literal["staff", "child", "cart"]
 Point = tuple[float, float]
 #: What a detection can be of. Only a person is ever counted; what people push or carry says something about them.
 ObjectClass = Literal["person", "cart", "bag"]
@@ -134,14 +136,15 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A counting line: a segment, and the side that is inside.
+    """A counting line: straight or bent, and the side that is inside.
 
     Attributes:
         line_id: as the server knows it, or any name for an offline count.
-        start, end: the segment's ends.
+        start, end: the line's ends.
         inside: any point on the inner side.
         anchor: the point of a body that crosses; None takes the mounting's default.
         settle: `immediate` counts each crossing; `on_exit` cancels an in and an out of the same track.
+        bends: where the line bends between its ends, in order from the start.
     """
 
     line_id: str
@@ -151,6 +154,84 @@ class Line:
     kind: LineKind = "door"
     anchor: Anchor | None = None
     settle: Settle = "immediate"
+    bends: tuple[Point, ...] = ()
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """All its points, from the start to the end."""
+        return (self.start, *self.bends, self.end)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it ends where it began, as a zone's border does."""
+        return bool(self.bends) and self.start == self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A part of the floor, or of the picture.
+
+    Attributes:
+        zone_id: as the server knows it where it counts, otherwise any name.
+        points: the corners of a polygon, in order round it; the last need not repeat the first.
+        kind: `count` counts who comes in and goes out under the zone's id; `staff` tags who stays `stay_s` in it;
+            `ignore` leaves out what is found there: a screen, a mirror, the street.
+        anchor: the point of a body that must lie in it; None takes the mounting's default.
+        settle: of a zone that counts, as a line's.
+        stay_s: seconds in a staff zone, taken together, that make someone staff.
+    """
+
+    zone_id: str
+    points: tuple[Point, ...]
+    kind: ZoneKind = "count"
+    anchor: Anchor | None = None
+    settle: Settle = "immediate"
+    stay_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class StaffRule:
+    """What makes someone staff, beside staying in a staff zone; everything that is given must hold.
+
+    Attributes:
+        crossings_at_least: so many crossings of one line within `within_s`; 0 asks for none.
+        within_s: seconds.
+        line_id: the line that is meant; None takes any one.
+        began_in: id of a zone in which they were first seen: a staff door, the floor behind a counter.
+    """
+
+    crossings_at_least: int = 0
+    within_s: float = 600.0
+    line_id: str | None = None
+    began_in: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdultSize:
+    """How high an adult stands in the picture.
+
+    Attributes:
+        adult: two or more (y of the feet, height of the box), fractions of the frame; linear in between and beyond.
+        child_below: who is less than this share of an adult's height is a child.
+    """
+
+    adult: tuple[tuple[float, float], ...]
+    child_below: float = 0.72
+
+
+@dataclass(frozen=True, slots=True)
+class Tagging:
+    """How people are told apart.
+
+    Attributes:
+        rules: what makes someone staff; any one will do.
+        size: heights of adults; None tags no children.
+        wait_s: seconds that a crossing waits for tags its person may still earn, before it is given out.
+    """
+
+    rules: tuple[StaffRule, ...] = ()
+    size: AdultSize | None = None
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +242,7 @@ class Crossing:
         frame: index of the frame in which the line was crossed.
         time_s: of that frame on the stream's clock.
         group: track id of whoever opened the buying group; equal to `track_id` when this crossing opens one.
+        tags: what was known of the person when the crossing was given out, in the order of the alphabet.
     """
 
     line_id: str
@@ -170,4 +252,4 @@ class Crossing:
     time_s: float
     confidence: float
     group: int
-    tags: tuple[str, ...] = ()
+    tags: tuple[Tag, ...] = ()

@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from edge import config
+from edge import config, settings
 from edge.settings import ConfigError
 
 GOOD = dedent(
@@ -136,9 +136,13 @@ def test_the_example_is_valid_and_names_every_key(repository_root: Path) -> None
         config.OutboxSettings,
         config.CameraSettings,
         config.LineSettings,
+        settings.ZoneSettings,
+        settings.TagSettings,
+        settings.SizeSettings,
+        settings.CountingSettings,
     ):
         for name in section.__struct_fields__:
-            assert f"{name} = " in text or f"[[camera.{name}]]" in text or name == "password", f"{name} is not shown"
+            assert f"{name} = " in text or f"[camera.{name}]" in text or name == "password", f"{name} is not shown"
 
 
 def test_every_key_is_described() -> None:
