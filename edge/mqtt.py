@@ -8,9 +8,7 @@ kills its network thread while `is_connected()` stays true. Here a thread that e
 import contextlib
 import logging
 import socket
-import ssl
 import threading
-from pathlib import Path
 from typing import Any, Final
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -19,6 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge import identity
 from edge.settings import BrokerSettings
 from edge.transport import Closed, Opened, Received, Settled, Sink
 from wire import topics
@@ -56,6 +55,13 @@ class MqttTransport:
         self._answer_s = answer_s
         self._unanswered = 0
         self._link: _Link | None = None
+        self._certificate = ""
+        self._installed = identity.stamp(broker.cert_file)
+
+    @property
+    def certificate(self) -> str:
+        """See `Transport.certificate`."""
+        return self._certificate
 
     def open(self, connection: int, sink: Sink, will: bytes | None) -> None:
         """See `Transport.open`."""
@@ -67,6 +73,10 @@ class MqttTransport:
         """See `Transport.send`."""
         if self._link is None:
             raise ConnectionError("not connected")
+        if self._broker.cert_file and identity.stamp(self._broker.cert_file) not in (self._installed, None):
+            # Said good-bye, so that no will is published of a box that is well.
+            self.close()
+            raise ConnectionError("a new certificate was installed; connecting anew with it")
         return self._link.send(channel, payload, retain=retain, expires_s=expires_s)
 
     def close(self) -> None:
@@ -99,7 +109,10 @@ class MqttTransport:
         client.connect_timeout = _CONNECT_TIMEOUT_S
         client.username_pw_set(broker.username or self._device, broker.secret() or None)
         if broker.encrypted:
-            client.tls_set_context(tls_context(broker))
+            # Before it is read: a certificate that changes just then is noticed at the next send.
+            self._installed = identity.stamp(broker.cert_file)
+            context, self._certificate = identity.tls_context(broker)
+            client.tls_set_context(context)
         return client
 
     def connect(self, client: Client) -> None:
@@ -170,7 +183,7 @@ class _Link:
                 impatience.start()
                 code = client.loop_forever()
                 impatience.cancel()
-                self._reason = self._reason or _ended(code)
+                self._reason = self._reason or self._how_it_ended(code)
         except OSError as error:
             self._reason = f"can't reach the broker: {error}"
         except Exception as error:
@@ -206,6 +219,15 @@ class _Link:
     def abort(self) -> None:
         self._given_up.set()
         self._hang_up()
+
+    def _how_it_ended(self, code: MQTTErrorCode) -> str:
+        if self._answer is None and self._owner.certificate:
+            # Under TLS 1.3 a broker that does not want our certificate just hangs up, after we think we are in.
+            return (
+                "the broker hung up before it answered: it may not take this box's certificate (revoked, expired, or "
+                "of another authority)"
+            )
+        return _ended(code)
 
     def _unanswered(self) -> None:
         if self._answer is None:
@@ -259,24 +281,9 @@ class _Link:
     def _on_disconnect(
         self, _client: Client, _data: Any, flags: DisconnectFlags, code: ReasonCode, _props: Properties | None
     ) -> None:
-        if not self._reason:
+        if not self._reason and self._answer is not None:
             side = "the broker ended the connection" if flags.is_disconnect_packet_from_server else "connection lost"
             self._reason = f"{side}: {code}" if code.is_failure else side
-
-
-def tls_context(broker: BrokerSettings) -> ssl.SSLContext:
-    """TLS as configured: the given authority or the system's, and our certificate where there is one.
-
-    Raises:
-        OSError: when a file can't be read (`ssl.SSLError` when it is not what it should be).
-    """
-    for path in (broker.ca_file, broker.cert_file, broker.key_file):
-        if path and not Path(path).is_file():
-            raise FileNotFoundError(f"{path} is not there; see [broker] in the configuration")
-    context = ssl.create_default_context(cafile=broker.ca_file or None)
-    if broker.cert_file:
-        context.load_cert_chain(broker.cert_file, broker.key_file)
-    return context
 
 
 def _name(version: MQTTProtocolVersion) -> str:

@@ -53,6 +53,11 @@ Sink = Callable[[Event], None]
 class Transport(Protocol):
     """A way to the server. Only the uplink's thread calls it; none of its methods waits for the network."""
 
+    @property
+    def certificate(self) -> str:
+        """SHA-256 fingerprint of the certificate the present connection was opened with; empty for none."""
+        ...
+
     def open(self, connection: int, sink: Sink, will: bytes | None) -> None:
         """Begin to connect; `Opened` or `Closed` follows.
 

@@ -409,13 +409,15 @@ class Uplink:
             pending=self._outbox.pending,
             lost=self._outbox.lost,
             problem="; ".join(each for each in problems if each),
+            certificate=self._transport.certificate,
             cameras=report.cameras,
         )
 
     def _say_status(self, now: float) -> None:
         """When something changed that a person would want to know, and every minute."""
         status = self._status(online=True)
-        changed = (status.epoch, status.lost, status.problem, [(c.camera, c.state, c.message) for c in status.cameras])
+        cameras = [(each.camera, each.state, each.message) for each in status.cameras]
+        changed = (status.epoch, status.lost, status.problem, status.certificate, cameras)
         if changed == self._said and now < self._status_at:
             return
         if self._say(Channel.STATUS, messages.encode(status), retain=True) is not None:

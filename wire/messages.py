@@ -216,6 +216,8 @@ class Status(_Message, frozen=True, kw_only=True):
         pending: records not yet acknowledged.
         lost: records lost for good since the outbox was made, in numbers (disk full, corrupt file).
         problem: what is wrong, for a person; empty when nothing is.
+        certificate: SHA-256 fingerprint of the client certificate this connection was opened with, so that the server
+            knows when a new one has arrived; empty where there is none.
     """
 
     v: Literal[1] = VERSION
@@ -228,6 +230,7 @@ class Status(_Message, frozen=True, kw_only=True):
     pending: Count = 0
     lost: Count = 0
     problem: str = ""
+    certificate: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
     cameras: tuple[CameraStatus, ...] = ()
 
 
