@@ -12,12 +12,17 @@ from typing import Annotated
 
 import typer
 
+from cli import dead
+
 db = typer.Typer(no_args_is_help=True, help="Bring the database's schema up to date.")
+ingest = typer.Typer()
+ingest.add_typer(dead.app, name="dead")
 
 _URL_HELP = "Connection string; DOORLINE_DSN when left out."
 
 
-def ingest() -> None:
+@ingest.callback(invoke_without_command=True)
+def take(context: typer.Context) -> None:
     """Take the boxes' batches from the broker into the database, exactly once.
 
     Any number may run side by side on a broker with shared subscriptions (MQTT 5). Broker and database are set by
@@ -26,6 +31,8 @@ def ingest() -> None:
 
     Example: DOORLINE_BROKER_HOST=mqtt.example.com doorline ingest
     """
+    if context.invoked_subcommand is not None:
+        return
     from cli import central
     from server.ingest.link import BrokerAddress
     from server.ingest.service import IngestService

@@ -54,7 +54,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "count": Entry("cli.count:count", _EDGE, _TRY, "Count who crosses a line in a video, with no server."),
     "edge": Entry("cli.edge:app", _EDGE, _STORE, "Run the box that counts: cameras in, crossings out.", True),
     "web": Entry("cli.web:web", _SERVER, _CENTRE, "Serve the pages and the API."),
-    "ingest": Entry("cli.ingest:ingest", _SERVER, _CENTRE, "Take the boxes' batches from the broker."),
+    "ingest": Entry("cli.ingest:ingest", _SERVER, _CENTRE, "Take the boxes' batches from the broker.", True),
     "jobs": Entry("cli.jobs:jobs", _SERVER, _CENTRE, "Keep the joined facts up to date, by the clock."),
     "kpi": Entry("cli.jobs:kpi", _SERVER, _CENTRE, "Print KPIs of stores in the terminal."),
     "broker": Entry("cli.ingest:broker", _SERVER, _CENTRE, "Run a small MQTT broker, for trying things out."),

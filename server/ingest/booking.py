@@ -5,9 +5,12 @@ watched are capped sums of whole tenths, a state is the maximum of a rank. What 
 seconds spread over its minutes) is spread the same way each time.
 """
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
+
+import msgspec
 
 from server.ingest.models import (
     CoverageKey,
@@ -24,13 +27,17 @@ from server.ingest.models import (
     worse,
 )
 from server.ingest.reading import Numbered, Unreadable, printable
-from wire.messages import Bounds, Coverage, CoverageSum, Crossing, CrossingSum, Tally, encode
+from wire.messages import Bounds, Coverage, CoverageSum, Crossing, CrossingSum, Record, Tally, encode
 
 #: A record dated further ahead of the server than this is put aside.
 FUTURE: Final = timedelta(minutes=5)
 #: Doorline did not exist before; a box that says so has not found out the time and should have sent bounds.
 PAST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _QUARTER: Final = 900
+#: Beyond it a time is kept as it was sent, and nowhere else: what the database holds must be readable again.
+_LAST_YEAR: Final = 2100
+
+T = TypeVar("T", CrossingSum, CoverageSum)
 
 
 class BadRecord(Exception):
@@ -76,6 +83,7 @@ class Booking:
                 printable(reason),
                 numbered.raw.decode("utf-8", "backslashreplace").replace("\0", "\\0"),
                 origin.received_at,
+                *_told_time(numbered.record),
             )
         )
 
@@ -92,7 +100,7 @@ class Booking:
             case Coverage() as coverage:
                 self._coverage(coverage, origin)
             case Tally() as tally:
-                self._tally(tally, origin)
+                self._tally(numbered, tally, origin)
 
     def _crossing(self, crossing: Crossing, origin: Origin) -> None:
         self._check_line(crossing.line, origin.store_id)
@@ -146,25 +154,30 @@ class Booking:
         )
         self._add_watched(origin.store_id, coverage.camera, minute, [tenths], coverage.state)
 
-    def _tally(self, tally: Tally, origin: Origin) -> None:
-        # Everything is checked before anything is added: a tally is taken whole or not at all.
-        crossings = [(self._check_crossings(part, origin), part) for part in tally.crossings]
-        coverage = [(self._check_coverage(part, origin), part) for part in tally.coverage]
-        self.tallies.append(
-            (
-                origin.received_at,
-                origin.store_id,
-                origin.device_id,
-                origin.epoch,
-                tally.from_seq,
-                tally.seq,
-                encode(tally).decode(),
-            )
+    def _tally(self, numbered: Numbered, tally: Tally, origin: Origin) -> None:
+        """Book the sums that can be booked; the others together are one dead letter, which stands for all its numbers.
+
+        A box folds all its lines into one tally: one line that nobody registered must not cost the others.
+        """
+        crossings, crossings_left, why = _sorted_out(tally.crossings, lambda part: self._check_crossings(part, origin))
+        coverage, coverage_left, also = _sorted_out(tally.coverage, lambda part: self._check_coverage(part, origin))
+        reasons = [*why, *also]
+        if reasons:
+            left = msgspec.structs.replace(tally, crossings=crossings_left, coverage=coverage_left)
+            rest = Numbered(numbered.first, numbered.last, left, encode(left))
+            more = f" (and {len(reasons) - 1} more sums)" if len(reasons) > 1 else ""
+            self.put_aside(rest, origin, reasons[0].code, f"{reasons[0]}{more}")
+            if not crossings and not coverage:
+                return
+        booked = msgspec.structs.replace(
+            tally, crossings=tuple(part for part, _ in crossings), coverage=tuple(part for part, _ in coverage)
         )
-        for start, sums in crossings:
+        number = (origin.device_id, origin.epoch, tally.from_seq, tally.seq)
+        self.tallies.append((origin.received_at, origin.store_id, *number, encode(booked).decode()))
+        for sums, start in crossings:
             key = (origin.store_id, quarter_of(start), sums.line, sums.direction, class_of(sums.tags))
             self._add_traffic(key, sums.count, sums.groups)
-        for start, seconds in coverage:
+        for seconds, start in coverage:
             spread = _spread(round(seconds.seconds * 10), seconds.span // 60)
             self._add_watched(origin.store_id, seconds.camera, start, spread, seconds.state)
 
@@ -203,6 +216,39 @@ class Booking:
         for minute, more in enumerate(tenths, start=first):
             watched.tenths[minute] = min(600, watched.tenths[minute] + more)
         watched.state = worse(watched.state, state)
+
+
+def _sorted_out(
+    parts: Sequence[T], check: Callable[[T], datetime]
+) -> tuple[list[tuple[T, datetime]], tuple[T, ...], list[BadRecord]]:
+    """The parts that can be booked, each with its start, those that can't, and why not."""
+    good: list[tuple[T, datetime]] = []
+    left: list[T] = []
+    reasons: list[BadRecord] = []
+    for part in parts:
+        try:
+            good.append((part, check(part)))
+        except BadRecord as bad:
+            left.append(part)
+            reasons.append(bad)
+    return good, tuple(left), reasons
+
+
+def _told_time(record: Record | Unreadable) -> tuple[datetime | None, datetime | None]:
+    """From when to when (UTC) a record speaks, however wrong it is; None where that can't be told, or kept."""
+    spans: list[tuple[datetime, timedelta]] = []
+    match record:
+        case Crossing(bounds=Bounds() as bounds) | Coverage(bounds=Bounds() as bounds):
+            spans = [(bounds.earliest, timedelta(0)), (bounds.latest, timedelta(0))]
+        case Crossing(at=at) | Coverage(minute=at):
+            spans = [(at, timedelta(0))]
+        case Tally(crossings=crossings, coverage=coverage):
+            spans = [(sums.start, timedelta(seconds=sums.span)) for sums in crossings]
+            spans += [(seconds.start, timedelta(seconds=seconds.span)) for seconds in coverage]
+    told = [(at.astimezone(UTC), span) for at, span in spans if PAST.year < at.year < _LAST_YEAR]
+    if not told:
+        return None, None
+    return min(at for at, _ in told), max(at + span for at, span in told)
 
 
 def _check_owner(what: str, name: str, owner: str | None, store_id: str) -> None:

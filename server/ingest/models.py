@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 from wire import topics
 from wire.messages import Ack, Refusal, Reply, Rewind
@@ -89,8 +89,8 @@ class Origin:
 CrossingRow = tuple[datetime, str, str, str, str, str, bool, int, float, list[str], bool, str, str, int, datetime]
 CoverageRow = tuple[datetime, str, str, Decimal, int, str, bool, str, str, int, datetime]
 TallyRow = tuple[datetime, str, str, str, int, int, str]
-#: device, epoch, seq, store, code, reason, payload, received
-DeadLetterRow = tuple[str, str, int | None, str, str, str, str, datetime]
+#: device, epoch, seq, store, code, reason, payload, received, and the time it speaks of (start, end) where it tells
+DeadLetterRow = tuple[str, str, int | None, str, str, str, str, datetime, datetime | None, datetime | None]
 #: device, epoch, store, from, to, noticed
 LostRow = tuple[str, str, str, int, int, datetime]
 #: store, quarter, line, direction, class
@@ -113,6 +113,55 @@ class Watched:
 
     tenths: list[int] = field(default_factory=lambda: [0] * 15)
     state: str = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record put aside, with what was sent.
+
+    Attributes:
+        seq: its (last) number within the epoch.
+        code, reason: why it was not booked, as of the last try.
+        starts_at, ends_at: the time it speaks of (UTC); None where it no longer tells.
+        tries: how often somebody tried to book it.
+        settled_by: who booked or dropped it; empty while it is open.
+    """
+
+    dead_letter_id: int
+    device_id: str
+    epoch: str
+    seq: int | None
+    store_id: str
+    code: str
+    reason: str
+    payload: str
+    received_at: datetime
+    starts_at: datetime | None
+    ends_at: datetime | None
+    tries: int
+    retried_at: datetime | None
+    dropped_at: datetime | None
+    settled_by: str
+    drop_reason: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was neither booked nor dropped."""
+        return self.retried_at is None and self.dropped_at is None
+
+
+#: booked: all of it; in_part: some of a tally, the rest is a new letter; still_bad: nothing, `reason` says why;
+#: settled: somebody booked or dropped it before.
+RetryOutcome = Literal["booked", "in_part", "still_bad", "settled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What became of a letter that was tried again."""
+
+    dead_letter_id: int
+    outcome: RetryOutcome
+    reason: str = ""
 
 
 def class_of(tags: tuple[str, ...]) -> str:

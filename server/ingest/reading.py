@@ -51,20 +51,25 @@ class Batch:
 
     def names(self) -> tuple[set[str], set[str]]:
         """The lines and the cameras its records speak of."""
-        lines: set[str] = set()
-        cameras: set[str] = set()
-        for numbered in self.records:
-            match numbered.record:
-                case Crossing(line=line, camera=camera):
-                    lines.add(line)
-                    cameras.add(camera)
-                case Coverage(camera=camera):
-                    cameras.add(camera)
-                case Tally(crossings=crossings, coverage=coverage):
-                    lines.update(part.line for part in crossings)
-                    cameras.update(part.camera for part in crossings)
-                    cameras.update(part.camera for part in coverage)
-        return lines, cameras
+        return names_of(self.records)
+
+
+def names_of(records: Sequence[Numbered]) -> tuple[set[str], set[str]]:
+    """The lines and the cameras that records speak of."""
+    lines: set[str] = set()
+    cameras: set[str] = set()
+    for numbered in records:
+        match numbered.record:
+            case Crossing(line=line, camera=camera):
+                lines.add(line)
+                cameras.add(camera)
+            case Coverage(camera=camera):
+                cameras.add(camera)
+            case Tally(crossings=crossings, coverage=coverage):
+                lines.update(part.line for part in crossings)
+                cameras.update(part.camera for part in crossings)
+                cameras.update(part.camera for part in coverage)
+    return lines, cameras
 
 
 class _Peek(msgspec.Struct):

@@ -144,6 +144,21 @@ def insert_tallies(connection: Connection, rows: Sequence[TallyRow]) -> None:
         )
 
 
+def merge_tallies(connection: Connection, rows: Sequence[TallyRow]) -> None:
+    """Add each tally's sums to the row of its numbers where there is one: a number stands in one row only."""
+    for row in rows:
+        _, _, device_id, epoch, _, seq, payload = row
+        merged = connection.execute(
+            "UPDATE tally SET payload = tally.payload || jsonb_build_object("
+            " 'crossings', coalesce(tally.payload->'crossings', '[]') || coalesce(more.sums->'crossings', '[]'),"
+            " 'coverage', coalesce(tally.payload->'coverage', '[]') || coalesce(more.sums->'coverage', '[]'))"
+            " FROM (SELECT %s::jsonb AS sums) AS more WHERE device_id = %s AND epoch = %s AND seq = %s",
+            (payload, device_id, epoch, seq),
+        ).rowcount
+        if not merged:
+            insert_tallies(connection, [row])
+
+
 def add_traffic(connection: Connection, traffic: dict[TrafficKey, Traffic]) -> None:
     """Add to the roll-up of crossings, in key order."""
     if not traffic:
@@ -194,8 +209,9 @@ def insert_dead_letters(connection: Connection, rows: Sequence[DeadLetterRow]) -
     """Put bad records aside, with what was sent."""
     if rows:
         connection.cursor().executemany(
-            "INSERT INTO dead_letter (device_id, epoch, seq, store_id, code, reason, payload, received_at)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            "INSERT INTO dead_letter"
+            " (device_id, epoch, seq, store_id, code, reason, payload, received_at, starts_at, ends_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             rows,
         )
 

@@ -15,12 +15,11 @@ import structlog
 
 from server.clock import Clock, utc_now
 from server.errors import Unavailable
-from server.ingest import reading, repository
+from server.ingest import reading, repository, writing
 from server.ingest.booking import PAST, Booking
 from server.ingest.models import Answer, Cursor, Device, Incoming, LostRow, Origin, Registry
 from server.ingest.reading import Batch, printable
 from server.ingest.registry import RegistryCache
-from server.storage import dirty
 from server.storage.pool import Connection, Database
 from wire.messages import Ack, Refusal, Reply, Rewind, Status, decode
 
@@ -192,14 +191,8 @@ class _Transaction:
             self._skews[device.device_id] = skew
 
     def _write(self, booking: Booking) -> None:
-        repository.copy_crossings(self._connection, booking.crossings)
-        repository.copy_coverage(self._connection, booking.coverage)
-        repository.insert_tallies(self._connection, booking.tallies)
-        repository.insert_dead_letters(self._connection, booking.dead_letters)
         repository.insert_lost(self._connection, self._lost)
-        repository.add_traffic(self._connection, booking.traffic)
-        repository.add_coverage(self._connection, booking.watched)
-        dirty.mark_all(self._connection, booking.touched(), "ingest")
+        writing.write(self._connection, booking, "ingest")
         repository.set_skews(self._connection, self._skews)
         repository.move_cursors(self._connection, list(self._moved.values()), self._now)
 
