@@ -11,34 +11,30 @@ from types import TracebackType
 from typing import Self
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
-from edge.geometry import Segment, anchor_point, default_anchor
-from edge.models import Crossing, Frame, Line, Mounting, Track
+from edge.drawing import (
+    HUES,
+    INK,
+    PAPER,
+    Image,
+    draw_line,
+    draw_zone,
+    enlarged,
+    ink_on,
+    label,
+    label_size,
+    pixel,
+    readable_size,
+    shown,
+    stroke,
+    thickness,
+)
+from edge.geometry import anchor_point, default_anchor
+from edge.models import Crossing, Frame, Line, Mounting, Track, Zone
 from edge.opencv import prepare_opencv
 from edge.partfile import PartFile
 
-Image = NDArray[np.uint8]
-Colour = tuple[int, int, int]
-
-_LINE: Colour = (60, 200, 255)
-_INWARD: Colour = (90, 220, 90)
-_PAPER: Colour = (32, 32, 32)
-_INK: Colour = (245, 245, 245)
-#: Distinct hues (BGR) that repeat; blue-green-red order.
-_HUES: tuple[Colour, ...] = (
-    (230, 159, 86),
-    (115, 158, 0),
-    (66, 228, 240),
-    (178, 114, 0),
-    (0, 94, 213),
-    (167, 121, 204),
-    (0, 159, 230),
-)
 _PATH = 40
-#: A picture lower than this is enlarged by a whole factor to about this height: words on it could not be read.
-_HEIGHT = 600
 
 
 class AnnotateError(Exception):
@@ -46,25 +42,29 @@ class AnnotateError(Exception):
 
 
 class Annotator:
-    """Draws tracks, lines and running totals.
+    """Draws tracks, lines, zones and running totals.
 
     Args:
         lines: the lines, in fractions of the frame.
         mounting: gives the anchor of lines that name none.
         size: of the frames, width and height in pixels.
+        zones: parts of the picture; those that count have totals like a line.
 
     Attributes:
         size: of the pictures drawn, width and height in pixels.
     """
 
-    def __init__(self, lines: Sequence[Line], mounting: Mounting, size: tuple[int, int]) -> None:
-        factor = max(1, round(_HEIGHT / size[1]))
-        self.size = (size[0] * factor, size[1] * factor)
-        self._lines = list(lines)
+    def __init__(
+        self, lines: Sequence[Line], mounting: Mounting, size: tuple[int, int], zones: Sequence[Zone] = ()
+    ) -> None:
+        self.size = readable_size(size)
+        self._lines, self._zones = list(lines), list(zones)
         anchors = {line.anchor or default_anchor(mounting) for line in lines}
         self._anchor = anchors.pop() if len(anchors) == 1 else default_anchor(mounting)
         self._paths: dict[int, deque[tuple[float, float]]] = {}
-        self._totals = {line.line_id: {"in": 0, "out": 0} for line in lines}
+        counted = [line.line_id for line in lines] + [zone.zone_id for zone in zones if zone.kind == "count"]
+        self._names = {name: shown(name, number) for number, name in enumerate(counted, 1)}
+        self._totals = {name: {"in": 0, "out": 0} for name in counted}
         self._flashes: dict[str, float] = {}
 
     def draw(self, frame: Frame, tracks: Sequence[Track], crossings: Sequence[Crossing]) -> Image:
@@ -75,61 +75,56 @@ class Annotator:
             tracks: everyone followed; unconfirmed ones are drawn thin and grey.
             crossings: those that became certain with this frame.
         """
-        image: Image = np.array(cv2.resize(frame.image, self.size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        image = enlarged(frame.image)
         for crossing in crossings:
             self._totals[crossing.line_id][crossing.direction] += 1
             self._flashes[crossing.line_id] = frame.time_s + 0.5
+        for number, zone in enumerate(self._zones, 1):
+            draw_zone(image, zone, name=shown(zone.zone_id, number, "zone"))
         for line in self._lines:
-            self._draw_line(image, line, lit=frame.time_s <= self._flashes.get(line.line_id, -1.0))
+            name = self._names[line.line_id] if len(self._names) > 1 else ""
+            draw_line(image, line, name=name, lit=frame.time_s <= self._flashes.get(line.line_id, -1.0))
         for track in tracks:
             self._draw_track(image, track)
         here = {track.track_id for track in tracks}
         self._paths = {key: path for key, path in self._paths.items() if key in here}
         self._draw_totals(image)
+        moment = f"frame {frame.index}   {clock(frame.time_s)}"
+        label(image, moment, (image.shape[1] - label_size(image, moment)[0], 0), PAPER, INK)
         return image
 
-    def _draw_line(self, image: Image, line: Line, *, lit: bool) -> None:
-        height, width = image.shape[:2]
-        start, end = _pixels(line.start, image), _pixels(line.end, image)
-        thickness = _thickness(image) + (2 if lit else 0)
-        cv2.line(image, start, end, _INWARD if lit else _LINE, thickness, cv2.LINE_AA)
-        segment = Segment.of(line, width / height)
-        middle = ((start[0] + end[0]) // 2, (start[1] + end[1]) // 2)
-        reach = 0.07 * height
-        tip = (round(middle[0] + segment.inward[0] * reach), round(middle[1] + segment.inward[1] * reach))
-        cv2.arrowedLine(image, middle, tip, _INWARD, thickness, cv2.LINE_AA, tipLength=0.4)
-        beyond = (middle[0] + 1.6 * segment.inward[0] * reach, middle[1] + 1.6 * segment.inward[1] * reach)
-        half = 0.025 * height  # of the label, so that it is centred there
-        _label(image, "in", (round(beyond[0] - half), round(beyond[1] + half)), _PAPER, _INWARD)
-        if len(self._lines) > 1:
-            at = (round(0.9 * start[0] + 0.1 * end[0]), round(0.9 * start[1] + 0.1 * end[1]))
-            _label(image, self._name(line), at, _PAPER, _LINE)
-
     def _draw_track(self, image: Image, track: Track) -> None:
-        top_left = _pixels((track.box[0], track.box[1]), image)
-        bottom_right = _pixels((track.box[2], track.box[3]), image)
+        top_left = pixel((track.box[0], track.box[1]), image)
+        bottom_right = pixel((track.box[2], track.box[3]), image)
         if not track.confirmed:
             cv2.rectangle(image, top_left, bottom_right, (150, 150, 150), 1)
             return
-        colour = _HUES[track.track_id % len(_HUES)]
+        colour = HUES[track.track_id % len(HUES)]
         path = self._paths.setdefault(track.track_id, deque(maxlen=_PATH))
         if track.seen:
             path.append(anchor_point(track.box, self._anchor))
-        points = np.asarray([_pixels(point, image) for point in path], np.int32).reshape(-1, 1, 2)
-        thickness = _thickness(image)
-        cv2.polylines(image, [points], isClosed=False, color=colour, thickness=thickness, lineType=cv2.LINE_AA)
-        cv2.rectangle(image, top_left, bottom_right, colour, thickness if track.seen else 1)
-        _label(image, str(track.track_id), top_left, colour, (0, 0, 0))
+        thick = thickness(image)
+        if len(path) > 1:
+            stroke(image, [pixel(point, image) for point in path], colour, thick)
+        if path:
+            cv2.circle(image, pixel(path[-1], image), thick + 2, colour, cv2.FILLED, cv2.LINE_AA)
+        cv2.rectangle(image, top_left, bottom_right, colour, thick if track.seen else 1)
+        label(image, str(track.track_id), top_left, colour, ink_on(colour))
 
     def _draw_totals(self, image: Image) -> None:
         row = 0  # a label is as high as any other
-        for number, line in enumerate(self._lines, 1):
-            total = self._totals[line.line_id]
-            text = f"{self._name(line)}   in {total['in']}   out {total['out']}"
-            row = _label(image, text, (0, row * number), _PAPER, _INK)
+        for number, (name, total) in enumerate(self._totals.items(), 1):
+            text = f"{self._names[name]}   in {total['in']}   out {total['out']}"
+            row = label(image, text, (0, row * number), PAPER, INK)
 
-    def _name(self, line: Line) -> str:
-        return line.line_id if line.line_id.isascii() else f"line {self._lines.index(line) + 1}"
+
+def clock(time_s: float) -> str:
+    """Seconds as a player shows them, with tenths: 1:02.5, or 1:00:02.5 from an hour on."""
+    tenths = round(time_s * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{rest // 10:02d}.{rest % 10}"
+    return f"{hours}:{minutes:02d}:{seconds}" if hours else f"{minutes}:{seconds}"
 
 
 class VideoFile:
@@ -182,25 +177,3 @@ class VideoFile:
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
         capture.release()
         return round(count) == self._frames
-
-
-def _pixels(point: tuple[float, float], image: Image) -> tuple[int, int]:
-    height, width = image.shape[:2]
-    return (round(point[0] * (width - 1)), round(point[1] * (height - 1)))
-
-
-def _thickness(image: Image) -> int:
-    return max(2, round(float(image.shape[0]) / 300))
-
-
-def _label(image: Image, text: str, at: tuple[int, int], paper: Colour, ink: Colour) -> int:
-    """Text on a filled box whose lower left corner is `at`, moved into the picture; returns the box's height."""
-    scale = max(0.5, image.shape[0] / 900)
-    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    pad = round(6 * scale)
-    wide, high = width + 2 * pad, int(height + below + 2 * pad)
-    left = min(max(at[0], 0), max(image.shape[1] - wide, 0))
-    foot = max(at[1], high)
-    cv2.rectangle(image, (left, foot - high), (left + wide, foot), paper, cv2.FILLED)
-    cv2.putText(image, text, (left + pad, foot - pad - below), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, 1, cv2.LINE_AA)
-    return high
