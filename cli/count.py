@@ -130,7 +130,7 @@ def _count_video(
     from edge.annotate import Annotator, VideoFile
     from edge.camera import SCENE_PREFIX, open_source
     from edge.detectors import make_detector
-    from edge.geometry import check_line
+    from edge.layout import check_line
     from edge.pipeline import make_pipeline
 
     with ExitStack() as stack:

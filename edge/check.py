@@ -22,7 +22,7 @@ from edge.detectors import DetectorError, make_detector
 from edge.geometry import LineError
 from edge.models import Frame
 from edge.mqtt import MqttTransport
-from edge.pipeline import make_pipeline
+from edge.pipeline import camera_pipeline
 from edge.settings import CameraSettings, ConfigError, EdgeConfig, OutboxSettings
 from edge.transport import Event, Opened
 
@@ -122,8 +122,7 @@ def check_camera(camera: CameraSettings) -> Finding:
         frame = _first_frame(camera)
         model = Path(camera.model) if camera.model else None
         detector = make_detector(camera.detector, mounting=camera.mounting, model=model)
-        lines = [line.line() for line in camera.line]
-        make_pipeline(detector, lines, mounting=camera.mounting, aspect=frame.aspect).step(frame)
+        camera_pipeline(detector, camera, frame.aspect).step(frame)
     except CameraError as error:
         return Finding("wrong", f"{name}: {redact(str(error))}", "Check its address, its password and its cable")
     except DetectorError as error:

@@ -8,25 +8,31 @@ what the box alone can know is kept here; once it is enrolled its lines and sett
 import difflib
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from edge.layout import check_line, check_rule, check_size, check_zone
+from edge.geometry import LineError
 from edge.settings import (
     BrokerSettings,
     CameraSettings,
     ConfigError,
+    CountingSettings,
     DeviceSettings,
     EdgeConfig,
     LineSettings,
     OutboxSettings,
+    SizeSettings,
+    TagSettings,
+    ZoneSettings,
 )
 
-#: A line shorter than this (fractions of the frame) is a slip of the hand, not a door.
-SHORTEST_LINE: Final = 0.01
-#: `inside` must lie at least this far off the line, or which side it names is a matter of rounding.
-LEAST_DEPTH: Final = 0.005
+#: Width over height taken for a picture nobody has seen yet.
+_USUAL_ASPECT: Final = 16 / 9
 
 
 def load(path: Path) -> EdgeConfig:
@@ -113,37 +119,59 @@ def _check_cameras(cameras: tuple[CameraSettings, ...]) -> None:
             raise ConfigError(
                 f"{key}.loop", "can't be true with starts_at", "A recording with a known start is read once"
             )
-        if not camera.line:
-            raise ConfigError(f"{key}.line", "no line is given", "Add a [[camera.line]] section")
         for place, line in enumerate(camera.line):
             _once(seen, line.id, f"{key}.line[{place}].id")
-            _check_line(line, f"{key}.line[{place}]")
+        for place, zone in enumerate(camera.zone):
+            _once(seen, zone.id, f"{key}.zone[{place}].id")
+        _check_drawing(camera, key)
 
 
 def _once(seen: dict[str, str], name: str, key: str) -> None:
     if name in seen:
-        raise ConfigError(key, f"{name!r} is already the id of {seen[name]}", "Every camera and line needs its own id")
+        raise ConfigError(
+            key, f"{name!r} is already the id of {seen[name]}", "Every camera, line and zone needs its own id"
+        )
     seen[name] = key.removesuffix(".id")
 
 
-def _check_line(line: LineSettings, key: str) -> None:
+def _check_drawing(camera: CameraSettings, key: str) -> None:
+    """Refuse lines, zones and rules that could not count. The picture's shape is not known yet; this one is usual."""
+    if not camera.line and not any(zone.kind == "count" for zone in camera.zone):
+        raise ConfigError(f"{key}.line", "no line is given", "Add a [[camera.line]], or a zone of kind count")
+    for place, line in enumerate(camera.line):
+        _check_ends(line, f"{key}.line[{place}]")
+        with _at(f"{key}.line[{place}]"):
+            check_line(line.line(), _USUAL_ASPECT)
+    for place, zone in enumerate(camera.zone):
+        with _at(f"{key}.zone[{place}]"):
+            check_zone(zone.zone(), _USUAL_ASPECT)
+    lines, zones = [line.line() for line in camera.line], [zone.zone() for zone in camera.zone]
+    for place, rule in enumerate(camera.tag):
+        with _at(f"{key}.tag[{place}]"):
+            check_rule(rule.rule(), lines, zones)
+    if camera.size is not None:
+        with _at(f"{key}.size"):
+            check_size(camera.size.size())
+
+
+def _check_ends(line: LineSettings, key: str) -> None:
     for end, point in (("start", line.start), ("end", line.end)):
         if point is None and not line.points:
             raise ConfigError(f"{key}.{end}", "is missing", "Give start and end, or points")
-    drawn = line.line()
-    (x1, y1), (x2, y2), (px, py) = drawn.start, drawn.end, drawn.inside
-    length = float(((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5)
-    if length < SHORTEST_LINE:
-        raise ConfigError(
-            f"{key}.end",
-            f"lies {length:.3f} of the frame from start",
-            f"A line must be at least {SHORTEST_LINE} long; draw it across the whole door",
-        )
-    depth = abs((x2 - x1) * (py - y1) - (y2 - y1) * (px - x1)) / length
-    if depth < LEAST_DEPTH:
-        raise ConfigError(
-            f"{key}.inside", "lies on the line itself", "Move it well into the shop, so that the inner side is clear"
-        )
+        if point is not None and line.points:
+            raise ConfigError(f"{key}.{end}", "is given together with points", "Keep start and end, or points")
+    if len(line.points) == 1:
+        raise ConfigError(f"{key}.points", "has one point", "A line needs two or more")
+
+
+@contextmanager
+def _at(key: str) -> Iterator[None]:
+    """What is wrong in a drawing, as wrong at a key of the file."""
+    try:
+        yield
+    except LineError as error:
+        remedy = error.remedy[:1].upper() + error.remedy[1:]
+        raise ConfigError(f"{key}.{error.key}", error.reason, remedy) from error
 
 
 def _resolve(config: EdgeConfig, base: Path) -> EdgeConfig:
@@ -205,6 +233,10 @@ def _fields_at(key: str) -> tuple[str, ...]:
         "outbox": OutboxSettings,
         "camera": CameraSettings,
         "line": LineSettings,
+        "zone": ZoneSettings,
+        "tag": TagSettings,
+        "size": SizeSettings,
+        "counting": CountingSettings,
     }
     for name in names:
         kind = sections.get(name, kind)

@@ -5,11 +5,13 @@ detector that learns the background under someone who stands still loses them an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge.counter import Counter, CounterParams
-from edge.models import Crossing, Detections, Detector, Frame, Line, Mounting, Track
+from edge.models import CART, PERSON, Crossing, Detections, Detector, Frame, Line, Mounting, Tagging, Track, Zone
+from edge.settings import CameraSettings
 from edge.tracker import Tracker, TrackerParams
+from edge.zones import Ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +29,70 @@ class Step:
     crossings: list[Crossing]
 
 
+class Follower:
+    """Detections in, crossings out: what one camera's counting does behind its detector.
+
+    Args:
+        lines: the lines, in fractions of the frame.
+        mounting: overhead or oblique.
+        aspect: the frame's width over its height.
+        zones: counted, staff's, or left out.
+        tagging: rules and heights that tag people.
+        tracker_params, counter_params: instead of the defaults.
+
+    Raises:
+        LineError: a line, zone or rule that cannot be used.
+    """
+
+    def __init__(
+        self,
+        lines: Sequence[Line],
+        *,
+        mounting: Mounting,
+        aspect: float,
+        zones: Sequence[Zone] = (),
+        tagging: Tagging | None = None,
+        tracker_params: TrackerParams | None = None,
+        counter_params: CounterParams | None = None,
+    ) -> None:
+        self._ignored = Ignored(zones, mounting)
+        self.tracker = Tracker(aspect=aspect, mounting=mounting, params=tracker_params)
+        self._counter = Counter(
+            lines, mounting=mounting, aspect=aspect, params=counter_params, zones=zones, tagging=tagging
+        )
+
+    def follow(self, detections: Detections, index: int, time_s: float) -> Step:
+        """Take the detections of one frame; frames come in order of time.
+
+        Args:
+            detections: in fractions of the frame; only people are followed, carts say something about them.
+            index: the frame's number.
+            time_s: its time in seconds on the stream's clock.
+        """
+        detections = self._ignored.without(detections)
+        carts: list[tuple[float, float, float, float]] = []
+        people = detections.only(PERSON)
+        if people is not detections:
+            carts = [(x1, y1, x2, y2) for x1, y1, x2, y2 in detections.only(CART).boxes.tolist()]
+        tracks = self.tracker.update(people, time_s)
+        return Step(detections, tracks, self._counter.update(tracks, index, time_s, carts))
+
+    def finish(self) -> list[Crossing]:
+        """The stream is over: the crossings that remained to be decided."""
+        return self._counter.finish()
+
+
 class Pipeline:
     """One camera's counting.
 
     Args:
         detector: finds people in a frame.
-        tracker: follows them.
-        counter: counts them over lines.
+        follower: follows and counts them.
     """
 
-    def __init__(self, detector: Detector, tracker: Tracker, counter: Counter) -> None:
+    def __init__(self, detector: Detector, follower: Follower) -> None:
         self._detector = detector
-        self._tracker = tracker
-        self._counter = counter
+        self._follower = follower
 
     def step(self, frame: Frame) -> Step:
         """Take one frame through; frames come in order of time.
@@ -47,14 +100,12 @@ class Pipeline:
         Returns:
             Detections, tracks and the crossings that became certain.
         """
-        held = self._tracker.predicted(frame.time_s)
-        detections = self._detector.detect(frame, held)
-        tracks = self._tracker.update(detections, frame.time_s)
-        return Step(detections, tracks, self._counter.update(tracks, frame.index, frame.time_s))
+        held = self._follower.tracker.predicted(frame.time_s)
+        return self._follower.follow(self._detector.detect(frame, held), frame.index, frame.time_s)
 
     def finish(self) -> list[Crossing]:
         """The stream is over: the crossings that remained to be decided."""
-        return self._counter.finish()
+        return self._follower.finish()
 
 
 def make_pipeline(
@@ -63,6 +114,8 @@ def make_pipeline(
     *,
     mounting: Mounting,
     aspect: float,
+    zones: Sequence[Zone] = (),
+    tagging: Tagging | None = None,
     tracker_params: TrackerParams | None = None,
     counter_params: CounterParams | None = None,
 ) -> Pipeline:
@@ -73,10 +126,48 @@ def make_pipeline(
         lines: the lines, in fractions of the frame.
         mounting: overhead or oblique.
         aspect: the frame's width over its height.
+        zones: counted, staff's, or left out.
+        tagging: rules and heights that tag people.
         tracker_params, counter_params: instead of the defaults.
 
     Raises:
-        LineError: a line that cannot be used.
+        LineError: a line, zone or rule that cannot be used.
     """
-    tracker = Tracker(aspect=aspect, mounting=mounting, params=tracker_params)
-    return Pipeline(detector, tracker, Counter(lines, mounting=mounting, aspect=aspect, params=counter_params))
+    follower = Follower(
+        lines,
+        mounting=mounting,
+        aspect=aspect,
+        zones=zones,
+        tagging=tagging,
+        tracker_params=tracker_params,
+        counter_params=counter_params,
+    )
+    return Pipeline(detector, follower)
+
+
+def camera_pipeline(detector: Detector, camera: CameraSettings, aspect: float) -> Pipeline:
+    """The pipeline that a camera's settings ask for.
+
+    Args:
+        detector: finds people in a frame.
+        camera: its lines, zones, rules and limits.
+        aspect: its frames' width over their height.
+
+    Raises:
+        LineError: a line, zone or rule that cannot be used.
+    """
+    counting = camera.counting
+    return make_pipeline(
+        detector,
+        [line.line() for line in camera.line],
+        mounting=camera.mounting,
+        aspect=aspect,
+        zones=[zone.zone() for zone in camera.zone],
+        tagging=camera.tagging,
+        counter_params=replace(
+            CounterParams(),
+            group_s=counting.group_s,
+            group_span_s=counting.group_span_s,
+            group_distance=counting.group_distance,
+        ),
+    )

@@ -18,7 +18,7 @@ from edge.detectors import DetectorError, make_detector
 from edge.geometry import LineError
 from edge.models import Crossing, Detector, Frame
 from edge.outbox import Outbox
-from edge.pipeline import Pipeline, make_pipeline
+from edge.pipeline import Pipeline, camera_pipeline
 from edge.settings import CameraSettings
 from edge.timeline import CoverageLog, LiveTimeline, RecordedTimeline, Timeline
 from edge.uplink import Backoff
@@ -179,9 +179,8 @@ class CameraWorker:
             # A camera whose picture changed its shape sees other distances: what was followed ends here.
             self._settle()
             assert self._detector is not None  # noqa: S101 - for the type checker
-            lines = [line.line() for line in self._settings.line]
             self._shape = frame.aspect
-            self._pipeline = make_pipeline(self._detector, lines, mounting=self._settings.mounting, aspect=frame.aspect)
+            self._pipeline = camera_pipeline(self._detector, self._settings, frame.aspect)
             log.info("%s: watching", self._settings.id)
         self._keep(self._pipeline.step(frame).crossings)
         if self._coverage is not None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from edge.borders import Border
 from edge.counter import Counter, CounterParams
-from edge.geometry import LineError, Segment
+from edge.geometry import LineError
 from edge.models import Crossing, Line, Point
 from tests.edge.walks import FPS, Walk, count, path, totals
 
@@ -277,9 +278,9 @@ class TestGroups:
         (replace(DOOR, end=DOOR.start), ["'door'", "no length", "two different ends"]),
         (replace(DOOR, inside=(0.5, 0.5)), ["'door'", "lies on the line", "well within"]),
         (replace(DOOR, inside=(0.9, 0.5)), ["'door'", "lies on the line"]),
-        (replace(DOOR, start=(320.0, 0.5)), ["'door'", "start's x is 320", "0 to 1"]),
-        (replace(DOOR, end=(0.5, -0.1)), ["'door'", "end's y is -0.1"]),
-        (replace(DOOR, inside=(0.5, float("nan"))), ["'door'", "inside point's y is nan"]),
+        (replace(DOOR, start=(320.0, 0.5)), ["'door'", "start has x = 320", "0 to 1"]),
+        (replace(DOOR, end=(0.5, -0.1)), ["'door'", "end has y = -0.1"]),
+        (replace(DOOR, inside=(0.5, float("nan"))), ["'door'", "inside has y = nan"]),
     ],
 )
 def test_bad_line_is_refused_by_name_with_what_to_do(line: Line, words: list[str]) -> None:
@@ -346,7 +347,7 @@ def test_the_other_inside_swaps_in_and_out(corners: list[Point], step: float, li
 @unhurried
 @given(points, steps, any_line)
 def test_a_path_and_its_reverse_cancel(corners: list[Point], step: float, line: Line) -> None:
-    segment = Segment.of(line, 1.0)
+    segment = Border.of(line, 1.0)
     assume(all(abs(segment.depth(end)) > 0.04 for end in (corners[0], corners[-1])))
     seen = [corners[0], *path(*corners, step=step), corners[-1]]
     entered, left = totals(count([Walk(1, seen)], [line]))

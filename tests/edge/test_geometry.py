@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from edge.geometry import LineError, Segment, anchor_point, check_line, default_anchor, in_heights
+from edge.borders import Border
+from edge.geometry import LineError, anchor_point, default_anchor, in_heights
+from edge.layout import check_line
 from edge.models import Anchor, Line, Point
 
 LINE = Line("sill", (0.25, 0.5), (0.75, 0.5), (0.5, 0.2))
@@ -18,8 +19,8 @@ point = st.tuples(fraction, fraction)
 
 
 def test_distances_are_frame_heights_on_both_axes() -> None:
-    across = Segment.of(LINE, 2.0)
-    upright = Segment.of(Line("jamb", (0.5, 0.25), (0.5, 0.75), (0.9, 0.5)), 2.0)
+    across = Border.of(LINE, 2.0)
+    upright = Border.of(Line("jamb", (0.5, 0.25), (0.5, 0.75), (0.9, 0.5)), 2.0)
     assert across.length == pytest.approx(1.0)
     assert upright.length == pytest.approx(0.5)
     assert across.depth(in_heights((0.5, 0.4), 2.0)) == pytest.approx(0.1)
@@ -28,36 +29,27 @@ def test_distances_are_frame_heights_on_both_axes() -> None:
 
 @pytest.mark.parametrize("line", [LINE, replace(LINE, start=LINE.end, end=LINE.start)])
 def test_inside_is_positive_whichever_end_comes_first(line: Line) -> None:
-    segment = Segment.of(line, 1.5)
+    segment = Border.of(line, 1.5)
     assert segment.depth(in_heights(line.inside, 1.5)) > 0
     assert segment.depth(in_heights((0.5, 0.8), 1.5)) < 0
 
 
-def test_meeting_says_where_on_the_step_and_where_on_the_line() -> None:
-    meeting = Segment.of(LINE, 1.0).meeting((0.375, 0.6), (0.375, 0.2))
-    assert meeting is not None
-    assert meeting.fraction == pytest.approx(0.25)
-    assert meeting.along == pytest.approx(0.25)
+def test_a_hit_says_where_on_the_step_and_where_on_the_line() -> None:
+    (hit,) = Border.of(LINE, 1.0).hits((0.375, 0.6), (0.375, 0.2))
+    assert hit.fraction == pytest.approx(0.25)
+    assert hit.at == pytest.approx(0.125)
+    assert hit.way == 1
 
 
-def test_meeting_beyond_an_end_is_told_as_such() -> None:
-    meeting = Segment.of(LINE, 1.0).meeting((0.9, 0.6), (0.9, 0.4))
-    assert meeting is not None
-    assert meeting.along > 1
+def test_a_step_beyond_an_end_hits_nothing() -> None:
+    assert Border.of(LINE, 1.0).hits((0.9, 0.6), (0.9, 0.4)) == []
 
 
 def test_distance_counts_the_ends() -> None:
-    segment = Segment.of(LINE, 1.0)
+    segment = Border.of(LINE, 1.0)
     assert segment.distance((0.5, 0.6)) == pytest.approx(0.1)
     assert segment.distance((0.85, 0.5)) == pytest.approx(0.1)
     assert segment.distance((0.78, 0.46)) == pytest.approx(math.hypot(0.03, 0.04))
-
-
-def test_a_walk_that_touches_the_line_and_goes_on_meets_it_once() -> None:
-    segment = Segment.of(LINE, 1.0)
-    walk = [(0.5, 0.7), (0.5, 0.5), (0.5, 0.3)]
-    meetings = [segment.meeting(a, b) for a, b in pairwise(walk)]
-    assert sum(meeting is not None for meeting in meetings) == 1
 
 
 @pytest.mark.parametrize(("anchor", "due"), [("feet", (0.3, 0.8)), ("centre", (0.3, 0.5)), ("head", (0.3, 0.2))])
@@ -90,17 +82,18 @@ def usable(line: Line, aspect: float) -> bool:
 
 
 @given(point, point, point, point, point, st.floats(0.5, 2.5))
-def test_a_step_meets_the_line_exactly_if_its_ends_lie_on_different_sides(
+def test_a_step_hits_the_line_where_it_lies_between_the_ends(
     start: Point, end: Point, inside: Point, before: Point, after: Point, aspect: float
 ) -> None:
     line = Line("any", start, end, inside)
     assume(usable(line, aspect))
-    segment = Segment.of(line, aspect)
+    border = Border.of(line, aspect)
     a, b = in_heights(before, aspect), in_heights(after, aspect)
-    meeting = segment.meeting(a, b)
-    assert (meeting is not None) == ((segment.depth(a) > 0) != (segment.depth(b) > 0))
-    if meeting is not None:
-        assert 0 <= meeting.fraction <= 1
-        back = segment.meeting(b, a)
-        assert back is not None
-        assert back.along == pytest.approx(meeting.along, abs=1e-6)
+    assume(min(abs(border.depth(a)), abs(border.depth(b))) > 1e-6)
+    hits = border.hits(a, b)
+    assert not hits or (border.depth(a) > 0) != (border.depth(b) > 0)
+    for hit, back in zip(hits, border.hits(b, a), strict=True):
+        assert 0 <= hit.fraction <= 1
+        assert -1e-6 <= hit.at <= border.length + 1e-6
+        assert hit.at == pytest.approx(back.at, abs=1e-6)
+        assert hit.way == -back.way

@@ -1,0 +1,131 @@
+"""People as the counter knows them, under however many numbers the tracker gave them.
+
+A tracker loses people where they hide each other, and doors are where they do. So someone lost near a line is kept for
+a moment, and whoever appears there, of about the same size, goes on with their path instead of beginning a new one.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edge.borders import Border
+from edge.counterparams import CounterParams
+from edge.geometry import Box, anchor_point, in_heights
+from edge.models import Point
+from edge.passages import Passage
+from edge.tags import Marks
+
+#: Sightings over which a body that touches the border must keep its extent.
+_STEADY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One sighting of one person: when (seconds), the box in fractions of the frame, and the detection's score."""
+
+    time_s: float
+    box: Box
+    score: float
+
+
+@dataclass(slots=True)
+class Walker:
+    """One person.
+
+    Attributes:
+        person: the first number the tracker gave them.
+        passages: what they did so far at each border.
+        seen: their newest sightings, oldest first.
+        reported_at: when the tracker last spoke of them.
+        marks: what is known of them.
+        fullest: the greatest width and height of their box so far.
+        stitched: whether their path was put together from several tracks.
+    """
+
+    person: int
+    passages: list[Passage]
+    seen: deque[Seen]
+    reported_at: float
+    marks: Marks
+    fullest: Point = (0.0, 0.0)
+    stitched: bool = False
+
+    def saw(self, seen: Seen) -> None:
+        """Add a sighting."""
+        self.seen.append(seen)
+        width, height = seen.box[2] - seen.box[0], seen.box[3] - seen.box[1]
+        self.fullest = (max(self.fullest[0], width), max(self.fullest[1], height))
+
+    def cut_off(self, horizontal: bool, params: CounterParams) -> bool:
+        """Whether the picture cuts this body off so that its anchor says nothing about crossing a line.
+
+        What matters are the borders that someone walking along the line comes to. A body may touch one all the way
+        (a narrow passage seen from above); it is cut off only if it shows less than it did or will.
+
+        Args:
+            horizontal: whether the line runs more across the picture than up and down.
+            params: what touches a border, and how much must show.
+        """
+        axis = 0 if horizontal else 1
+        box = self.seen[-1].box
+        if box[axis] > params.border and box[axis + 2] < 1 - params.border:
+            return False
+        if len(self.seen) < _STEADY:
+            return True
+        extents = [self.seen[i].box[axis + 2] - self.seen[i].box[axis] for i in range(-_STEADY, 0)]
+        share = params.whole_height if axis else params.whole_width
+        return min(extents) < share * max(self.fullest[axis], *extents)
+
+    def mean_score(self) -> float:
+        """Of the newest sightings."""
+        return sum(seen.score for seen in self.seen) / len(self.seen)
+
+    def velocity(self, aspect: float) -> Point:
+        """Mean velocity over the newest sightings, frame heights per second."""
+        first, last = self.seen[0], self.seen[-1]
+        span = last.time_s - first.time_s
+        if span <= 0:
+            return (0.0, 0.0)
+        a, b = centre(first.box, aspect), centre(last.box, aspect)
+        return ((b[0] - a[0]) / span, (b[1] - a[1]) / span)
+
+
+def lost_near(
+    walkers: Iterable[tuple[int, Walker]], first: Seen, borders: list[Border], params: CounterParams, aspect: float
+) -> int | None:
+    """Number of the one, lost near a border a moment ago, who has turned up again at a sighting; None if nobody has."""
+    best, best_id = params.stitch_reach, None
+    begin = centre(first.box, aspect)
+    for track_id, walker in walkers:
+        last = walker.seen[-1]
+        gap = first.time_s - last.time_s
+        if not 0 < gap <= params.stitch_s or not _alike(last.box, first.box):
+            continue
+        if not any(
+            passage.last is not None and border.distance(passage.last[1]) <= params.stitch_near
+            for border, passage in zip(borders, walker.passages, strict=True)
+        ):
+            continue
+        here, speed = centre(last.box, aspect), walker.velocity(aspect)
+        ahead = (here[0] + speed[0] * gap, here[1] + speed[1] * gap)
+        off = min(math.dist(begin, here), math.dist(begin, ahead))
+        if off < best:
+            best, best_id = off, track_id
+    return best_id
+
+
+def centre(box: Box, aspect: float) -> Point:
+    """Middle of a box, in frame heights."""
+    return in_heights(anchor_point(box, "centre"), aspect)
+
+
+def _alike(first: Box, second: Box) -> bool:
+    """Whether two boxes could be the same body: neither side more than two and a half times the other's."""
+    return all(
+        0.4 <= max(a, 1e-6) / max(b, 1e-6) <= 2.5
+        for a, b in (
+            (first[2] - first[0], second[2] - second[0]),
+            (first[3] - first[1], second[3] - second[1]),
+        )
+    )
