@@ -11,6 +11,10 @@ from typing import Final
 
 ROOT: Final = "doorline/v1"
 SHARED_GROUP: Final = "ingest"
+#: Users and sessions of the centre begin with this; no device's name may.
+CENTRAL_PREFIX: Final = "doorline-"
+#: The server's own broker user: reads and writes every topic.
+SERVER_USER: Final = "doorline-server"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 

@@ -26,7 +26,7 @@ Kind = Literal["auto", "mosquitto", "amqtt"]
 
 HOST: Final = "127.0.0.1"
 #: The server's own user: reads and writes every topic.
-SERVER_USER: Final = "doorline-server"
+SERVER_USER: Final = topics.SERVER_USER
 _START_SECONDS: Final = 20.0
 #: An MQTT 3.1.1 CONNECT of nobody, which any broker of ours refuses, and how long its answer may take (seconds).
 _CONNECT_OF_NOBODY: Final = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x0a\x00\x05probe"

@@ -12,7 +12,7 @@ from typing import Final
 from server.errors import InvalidInput
 from server.stores.calendar import OpeningSpan
 from server.stores.models import EVER, NewStore
-from wire.topics import TopicError, check_name
+from wire.topics import CENTRAL_PREFIX, TopicError, check_name
 
 _STORE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
@@ -45,6 +45,17 @@ def check_id(value: str, field: str) -> None:
             field=field,
             remedy="use 1-64 letters, digits, '.', '_' or '-', beginning with a letter or digit",
         ) from error
+
+
+def check_device_name(name: str) -> None:
+    """The name of a box: it is its broker user name, so it can't be one of the centre's."""
+    check_id(name, "name")
+    if name.lower().startswith(CENTRAL_PREFIX):
+        raise InvalidInput(
+            f"name {name!r} is kept for the server's own",
+            field="name",
+            remedy=f"don't begin it with {CENTRAL_PREFIX!r}",
+        )
 
 
 def check_choice(value: str, choices: Sequence[str], field: str) -> None:

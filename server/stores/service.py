@@ -257,7 +257,7 @@ class StoresService:
             name: its broker user name, unique in the chain.
         """
         scope.require_role("admin")
-        checks.check_id(name, "name")
+        checks.check_device_name(name)
         password = token_urlsafe(32)
         now = self._clock()
         with self._db.transaction() as conn:

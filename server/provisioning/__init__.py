@@ -1,0 +1,1 @@
+"""How a box comes to be known: its certificate, the file that carries it there, and its end."""

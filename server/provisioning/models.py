@@ -1,0 +1,73 @@
+"""What passes between the rules of provisioning, their SQL and whoever asks."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+EndReason = Literal["revoked", "superseded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where boxes find the broker: a name or address its certificate has, and the TLS port."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCertificate:
+    """A certificate a box was given; times in UTC.
+
+    Attributes:
+        fingerprint: SHA-256 of its DER form.
+        authority: key identifier of the CA that signed it.
+        serial: hexadecimal.
+        first_seen_at, last_seen_at: when its box was known to sign in with it.
+        overlaps_until: set when a newer one was issued: it is taken until that one was seen, and no longer than this.
+        ended_at: since when it is no longer taken.
+    """
+
+    fingerprint: str
+    device_id: str
+    authority: str
+    serial: str
+    issued_at: datetime
+    not_after: datetime
+    first_seen_at: datetime | None
+    last_seen_at: datetime | None
+    overlaps_until: datetime | None
+    ended_at: datetime | None
+    end_reason: EndReason | None
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledDevice:
+    """A box as the list of boxes shows it.
+
+    Attributes:
+        online: what it last said of itself.
+        status_at: when that was (UTC).
+        has_password: whether it may sign in with a password (at a broker that takes those).
+        certificates: those that are taken now, newest first; more than one while one overlaps another.
+    """
+
+    device_id: str
+    store_id: str
+    revoked_at: datetime | None
+    online: bool
+    status_at: datetime | None
+    has_password: bool
+    certificates: tuple[DeviceCertificate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What was issued for a box; its key is in the file that was handed over and nowhere else."""
+
+    device_id: str
+    store_id: str
+    fingerprint: str
+    not_after: datetime
+    #: Certificates issued before it, taken until it was seen and no longer than this; None where there are none.
+    overlaps_until: datetime | None = None
