@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.counted import Counted, as_json, show
+from cli.layout import CameraOption, ConfigOption, Layout, ZoneOption, from_config, from_options
 from cli.main import fail
 from cli.options import (
     AnchorChoice,
@@ -27,12 +28,11 @@ from cli.options import (
     SettleChoice,
     SettleOption,
     check_outputs,
-    parse_lines,
     progress,
 )
 
 if TYPE_CHECKING:
-    from edge.models import Crossing, Line, Mounting
+    from edge.models import Crossing
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _WHOLE = 0.9  # of the frames a header promises; some count those a camera dropped, one clip known to us 4% of all
@@ -45,6 +45,9 @@ def count(
     line: LineOption = None,
     inside: InsideOption = None,
     name: NameOption = None,
+    zone: ZoneOption = None,
+    config: ConfigOption = None,
+    camera: CameraOption = None,
     mounting: MountingChoice = MountingOption.OBLIQUE,
     anchor: AnchorChoice = None,
     settle: SettleChoice = SettleOption.IMMEDIATE,
@@ -90,6 +93,8 @@ def count(
 
     doorline count above.mp4 --mounting overhead --line 0,0.5,1,0.5 --inside 0.5,0.9 --annotate seen.mp4
 
+    doorline count shop.mp4 --config /etc/doorline/edge.toml --camera S01-C1
+
     doorline count --boxes boxes.csv.gz --size 1920x1080 --fps 25 --line 0.5,0,0.5,1 --inside 0.9,0.5
     """
     from edge.annotate import AnnotateError
@@ -99,7 +104,15 @@ def count(
     from edge.geometry import LineError
     from edge.partfile import UnwritableError
 
-    lines = parse_lines(line or [], inside or [], name or [], anchor, settle)
+    if config is not None:
+        if line or inside or name or zone or anchor or model:
+            fail("--config says what is counted; leave out --line, --inside, --name, --zone, --anchor and --model")
+        layout = from_config(config, camera)
+    else:
+        if camera is not None:
+            fail("--camera goes with --config")
+        given = (line or [], inside or [], name or [])
+        layout = from_options(given, zone or [], anchor, settle, mounting.value, detector.value, model)
     check_outputs(json_out, annotate, source=boxes or Path(video or ""))
     try:
         with _report(json_out) as write:
@@ -108,30 +121,27 @@ def count(
                     fail("give a VIDEO or --boxes, not both")
                 if annotate is not None:
                     fail("--annotate needs a VIDEO to draw on; --boxes has none")
-                counted = _count_boxes(boxes, _size(size), _rate(fps), lines, mounting.value)
+                counted = _count_boxes(boxes, _size(size), _rate(fps), layout)
             elif video is not None:
                 if size is not None or fps is not None:
                     fail("--size and --fps go with --boxes; a video knows its own")
-                counted = _count_video(video, lines, mounting.value, detector.value, model, annotate)
+                counted = _count_video(video, layout, annotate)
             else:
                 fail("give the VIDEO to count, or --boxes with a file of detections")
-            write(as_json(str(boxes or video), lines, counted))
+            write(as_json(str(boxes or video), layout.counted, counted))
     except (AnnotateError, BoxFileError, CameraError, DetectorError, LineError, UnwritableError) as error:
         fail(str(error))
     except KeyboardInterrupt:
         typer.echo("doorline: stopped before the end; nothing was written", err=True)
         raise typer.Exit(_INTERRUPTED) from None
-    show(lines, counted)
+    show(layout.counted, counted)
 
 
-def _count_video(
-    video: str, lines: "list[Line]", mounting: "Mounting", detector: str, model: Path | None, annotate: Path | None
-) -> Counted:
+def _count_video(video: str, layout: Layout, annotate: Path | None) -> Counted:
     from edge.annotate import Annotator, VideoFile
     from edge.camera import SCENE_PREFIX, open_source
     from edge.detectors import make_detector
-    from edge.layout import check_line
-    from edge.pipeline import make_pipeline
+    from edge.pipeline import Pipeline
 
     with ExitStack() as stack:
         source = stack.enter_context(open_source(video))
@@ -140,11 +150,10 @@ def _count_video(
         if source.frame_count is None and video.startswith(SCENE_PREFIX):
             fail(f"{video} never ends; say for how long, for example {video}{'&' if '?' in video else '?'}seconds=60")
         aspect = source.size[0] / source.size[1]
-        for line in lines:
-            check_line(line, aspect)
-        finder = make_detector(detector, mounting=mounting, model=model)
-        pipeline = make_pipeline(finder, lines, mounting=mounting, aspect=aspect)
-        annotator = Annotator(lines, mounting, source.size)
+        layout.check(aspect)
+        finder = make_detector(layout.detector, mounting=layout.mounting, model=layout.model)
+        pipeline = Pipeline(finder, layout.follower(aspect))
+        annotator = Annotator(layout.lines, layout.mounting, source.size, layout.zones)
         out = stack.enter_context(VideoFile(annotate, source.fps, annotator.size)) if annotate else None
         found: list[Crossing] = []
         frames = 0
@@ -164,23 +173,17 @@ def _count_video(
     return Counted(frames, source.fps, found)
 
 
-def _count_boxes(path: Path, size: tuple[int, int], fps: float, lines: "list[Line]", mounting: "Mounting") -> Counted:
+def _count_boxes(path: Path, size: tuple[int, int], fps: float, layout: Layout) -> Counted:
     from edge.boxfile import read_boxes
-    from edge.counter import Counter
     from edge.models import Detections
-    from edge.tracker import Tracker
 
-    aspect = size[0] / size[1]
-    counter = Counter(lines, mounting=mounting, aspect=aspect)
-    tracker = Tracker(aspect=aspect, mounting=mounting)
+    follower = layout.follower(size[0] / size[1])
     by_frame = read_boxes(path, size)
     frames = max(by_frame) + 1
     found: list[Crossing] = []
     for index in progress(range(frames), frames, path.name):
-        time_s = index / fps
-        tracks = tracker.update(by_frame.get(index, Detections()), time_s)
-        found += counter.update(tracks, index, time_s)
-    return Counted(frames, fps, found + counter.finish())
+        found += follower.follow(by_frame.get(index, Detections()), index, index / fps).crossings
+    return Counted(frames, fps, found + follower.finish())
 
 
 def _size(text: str | None) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from edge.models import Crossing, Line
+    from edge.models import Crossing
 
 _SHOWN_CROSSINGS = 60
 
@@ -22,24 +22,22 @@ class Counted:
     fps: float
     crossings: "list[Crossing]"
 
-    def total(self, line: "Line", direction: str) -> int:
-        """Crossings of a line in a direction."""
-        return sum(c.line_id == line.line_id and c.direction == direction for c in self.crossings)
+    def total(self, line: str, direction: str) -> int:
+        """Crossings of a line, by its name, in a direction."""
+        return sum(c.line_id == line and c.direction == direction for c in self.crossings)
 
     def in_order(self) -> "list[Crossing]":
         """Crossings in the order of their frames."""
         return sorted(self.crossings, key=lambda crossing: (crossing.frame, crossing.line_id, crossing.track_id))
 
 
-def as_json(video: str, lines: "list[Line]", counted: Counted) -> str:
+def as_json(video: str, lines: list[str], counted: Counted) -> str:
     """Totals and every crossing."""
     document = {
         "video": video,
         "frames": counted.frames,
         "fps": counted.fps,
-        "lines": [
-            {"name": line.line_id, "in": counted.total(line, "in"), "out": counted.total(line, "out")} for line in lines
-        ],
+        "lines": [{"name": line, "in": counted.total(line, "in"), "out": counted.total(line, "out")} for line in lines],
         "crossings": [
             {
                 "frame": crossing.frame,
@@ -47,6 +45,7 @@ def as_json(video: str, lines: "list[Line]", counted: Counted) -> str:
                 "line": crossing.line_id,
                 "direction": crossing.direction,
                 "track": crossing.track_id,
+                **({"tags": list(crossing.tags)} if crossing.tags else {}),
             }
             for crossing in counted.in_order()
         ],
@@ -54,7 +53,7 @@ def as_json(video: str, lines: "list[Line]", counted: Counted) -> str:
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
-def show(lines: "list[Line]", counted: Counted) -> None:
+def show(lines: list[str], counted: Counted) -> None:
     """Print totals, and the first crossings."""
     console = Console()
     table = Table(title=f"{counted.frames} frames, {counted.frames / counted.fps:.1f} s", title_justify="left")
@@ -62,7 +61,7 @@ def show(lines: "list[Line]", counted: Counted) -> None:
     table.add_column("in", justify="right")
     table.add_column("out", justify="right")
     for line in lines:
-        table.add_row(escape(line.line_id), str(counted.total(line, "in")), str(counted.total(line, "out")))
+        table.add_row(escape(line), str(counted.total(line, "in")), str(counted.total(line, "out")))
     console.print(table)
     if not counted.crossings:
         console.print("No crossings.")
@@ -73,6 +72,9 @@ def show(lines: "list[Line]", counted: Counted) -> None:
     details.add_column("line")
     details.add_column("direction")
     details.add_column("track", justify="right")
+    tagged = any(crossing.tags for crossing in counted.crossings)
+    if tagged:
+        details.add_column("tags")
     for crossing in counted.in_order()[:_SHOWN_CROSSINGS]:
         details.add_row(
             str(crossing.frame),
@@ -80,6 +82,7 @@ def show(lines: "list[Line]", counted: Counted) -> None:
             escape(crossing.line_id),
             crossing.direction,
             str(crossing.track_id),
+            *([", ".join(crossing.tags)] if tagged else []),
         )
     console.print(details)
     if len(counted.crossings) > _SHOWN_CROSSINGS:

@@ -59,7 +59,8 @@ LineOption = Annotated[
     typer.Option(
         "--line",
         metavar="X1,Y1,X2,Y2",
-        help="The line's two ends, in fractions of the frame (0,0 is the upper left). May be given again.",
+        help="The line's two ends, in fractions of the frame (0,0 is the upper left); more points make a bent line. "
+        "May be given again.",
         show_default=False,
     ),
 ]
@@ -132,19 +133,27 @@ def parse_lines(
             fail(f"two lines are named '{name}'; give each its own --name")
     lines = []
     for end, point, name in zip(ends, insides, names, strict=True):
-        x1, y1, x2, y2 = numbers(end, 4, f"line '{name}': --line", "x1,y1,x2,y2")
+        first, *bends, last = _points(end, f"line '{name}': --line")
         inside = numbers(point, 2, f"line '{name}': --inside", "x,y")
         lines.append(
             Line(
                 name,
-                (x1, y1),
-                (x2, y2),
+                first,
+                last,
                 (inside[0], inside[1]),
                 anchor=anchor.value if anchor else None,
                 settle=settle.value,
+                bends=tuple(bends),
             )
         )
     return lines
+
+
+def _points(text: str, what: str) -> list[tuple[float, float]]:
+    """Two points or more from a text such as 0.2,0.6,0.8,0.6; anything else ends the command."""
+    more = text.count(",") >= 5 and text.count(",") % 2
+    values = numbers(text, text.count(",") + 1 if more else 4, what, "x1,y1,x2,y2")
+    return list(zip(values[::2], values[1::2], strict=True))
 
 
 def numbers(text: str, due: int, what: str, shape: str) -> list[float]:

@@ -5,7 +5,7 @@ detector that learns the background under someone who stands still loses them an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edge.counter import Counter, CounterParams
 from edge.models import CART, PERSON, Crossing, Detections, Detector, Frame, Line, Mounting, Tagging, Track, Zone
@@ -156,7 +156,6 @@ def camera_pipeline(detector: Detector, camera: CameraSettings, aspect: float) -
     Raises:
         LineError: a line, zone or rule that cannot be used.
     """
-    counting = camera.counting
     return make_pipeline(
         detector,
         [line.line() for line in camera.line],
@@ -164,10 +163,13 @@ def camera_pipeline(detector: Detector, camera: CameraSettings, aspect: float) -
         aspect=aspect,
         zones=[zone.zone() for zone in camera.zone],
         tagging=camera.tagging,
-        counter_params=replace(
-            CounterParams(),
-            group_s=counting.group_s,
-            group_span_s=counting.group_span_s,
-            group_distance=counting.group_distance,
-        ),
+        counter_params=counter_params(camera),
+    )
+
+
+def counter_params(camera: CameraSettings) -> CounterParams:
+    """The counter's constants with what a camera's settings say of groups."""
+    counting = camera.counting
+    return CounterParams(
+        group_s=counting.group_s, group_span_s=counting.group_span_s, group_distance=counting.group_distance
     )

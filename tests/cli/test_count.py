@@ -21,6 +21,30 @@ app = typer.Typer()
 app.command()(count)
 
 DOOR = ["--line", "0.1,0.5,0.9,0.5", "--inside", "0.5,0.9"]
+#: Someone who begins in the upper part is staff.
+CONFIG = """
+[device]
+name = "door-1"
+[broker]
+host = "localhost"
+[outbox]
+path = "outbox.sqlite"
+[[camera]]
+id = "C1"
+source = "rtsp://192.0.2.1/s"
+mounting = "overhead"
+  [[camera.line]]
+  id = "L1"
+  points = [[0.1, 0.6], [0.5, 0.5], [0.9, 0.6]]
+  inside = [0.5, 0.9]
+  [[camera.zone]]
+  id = "till"
+  points = [[0.0, 0.0], [1.0, 0.0], [1.0, 0.3], [0.0, 0.3]]
+  kind = "staff"
+  [[camera.tag]]
+  tag = "staff"
+  began_in = "till"
+"""
 FULL = Path("/dev/full")
 BOXES = ["--size", "200x200", "--fps", "10"]
 
@@ -124,6 +148,41 @@ class TestBoxes:
         assert "No crossings." not in run(*wanted).stdout
         assert "No crossings." in run(*wanted, "--settle", "on_exit").stdout
 
+    def test_a_bent_line_and_a_zone_are_counted(self, boxes: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out.json"
+        drawn = ["--line", "0.1,0.7,0.5,0.5,0.9,0.7", "--inside", "0.5,0.9", "--name", "bay"]
+        drawn += ["--zone", "aisle:count:0.3,0.3,0.7,0.3,0.7,0.8,0.3,0.8"]
+        result = run("--boxes", boxes, *BOXES, *drawn, "--mounting", "overhead", "--json", out)
+        assert result.exit_code == 0, result.output
+        assert json.loads(out.read_text())["lines"] == [
+            {"name": "bay", "in": 1, "out": 0},
+            {"name": "aisle", "in": 1, "out": 1},
+        ]
+
+    def test_a_zone_alone_will_do_and_another_leaves_people_out(self, boxes: Path) -> None:
+        aisle = ["--zone", "aisle:count:0.3,0.3,0.7,0.3,0.7,0.8,0.3,0.8", "--anchor", "centre"]
+        assert "No crossings." not in run("--boxes", boxes, *BOXES, *aisle).stdout
+        mirror = ["--zone", "mirror:ignore:0,0,1,0,1,1,0,1"]
+        assert "No crossings." in run("--boxes", boxes, *BOXES, *aisle, *mirror).stdout
+
+    def test_a_box_s_own_configuration_is_counted_by(self, boxes: Path, tmp_path: Path) -> None:
+        config, out = tmp_path / "edge.toml", tmp_path / "out.json"
+        config.write_text(CONFIG)
+        result = run("--boxes", boxes, *BOXES, "--config", config, "--json", out)
+        assert result.exit_code == 0, result.output
+        (crossing,) = json.loads(out.read_text())["crossings"]
+        assert (crossing["line"], crossing["direction"], crossing["tags"]) == ("L1", "in", ["staff"])
+        assert "staff" in result.stdout
+
+    def test_a_configuration_is_not_mixed_with_lines(self, boxes: Path, tmp_path: Path) -> None:
+        config = tmp_path / "edge.toml"
+        config.write_text(CONFIG)
+        assert "leave out --line" in refused("--boxes", boxes, *BOXES, "--config", config, *DOOR)
+        assert "no camera 'C9'; it has C1" in refused("--boxes", boxes, *BOXES, "--config", config, "--camera", "C9")
+        assert "goes with --config" in refused("--boxes", boxes, *BOXES, *DOOR, "--camera", "C1")
+        config.write_text(CONFIG.replace("mounting", "mountng"))
+        assert "Did you mean 'mounting'" in refused("--boxes", boxes, *BOXES, "--config", config)
+
     @pytest.mark.parametrize(
         ("row", "words"),
         [
@@ -177,6 +236,12 @@ class TestLines:
             (["--line", "0,0.5,1,0.5", "--inside", "0.5,0.5"], "lies on the line"),
             (["--line", "0,0.5,640,0.5", "--inside", "0.5,0.9"], "outside the picture"),
             ([*DOOR, "--name", "a", "--name", "b"], "2 --name"),
+            (["--line", "0,0.5,0.5,0.5,0.2,0.7,0.3,0.3", "--inside", "0.5,0.9"], "cross itself"),
+            (["--line", "0,0.5,0.5,0.5,0.2", "--inside", "0.5,0.9"], "4 numbers, x1,y1,x2,y2"),
+            ([*DOOR, "--zone", "a:count:0,0,1,1"], "three corners or more"),
+            ([*DOOR, "--zone", "a:shop:0,0,1,1,0,1"], "KIND count, ignore, staff"),
+            ([*DOOR, "--zone", "a:count:0,0,0.5,0.5,1,1"], "fold back"),
+            ([*DOOR, "--zone", "line:count:0,0,0.5,0.5,0,1"], "used twice"),
             ([*DOOR, *DOOR, "--name", "a", "--name", "a"], "two lines are named 'a'"),
         ],
     )

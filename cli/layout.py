@@ -1,0 +1,160 @@
+"""What `doorline count` is to count: lines and zones from its options, or all that a box's own `edge.toml` says.
+
+With `--config` a recording is counted exactly as the box counts its camera, so that a rule can be tried on last
+Saturday before it is trusted; mixing that with lines from the command line would be neither one nor the other.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.main import fail
+from cli.options import AnchorOption, SettleOption, parse_lines
+
+if TYPE_CHECKING:
+    from edge.counterparams import CounterParams
+    from edge.models import Anchor, Line, Mounting, Tagging, Zone, ZoneKind
+    from edge.pipeline import Follower
+
+ZoneOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--zone",
+        metavar="NAME:KIND:X,Y,X,Y,X,Y...",
+        help="A zone by its corners. KIND is count (in and out under its name), ignore (what is found there is left "
+        "out) or staff (who stays 30 s is tagged). May be given again.",
+        show_default=False,
+    ),
+]
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="EDGE.TOML",
+        help="Count as a box would: lines, zones, tags and detector of its camera, instead of --line and the rest.",
+        show_default=False,
+    ),
+]
+
+CameraOption = Annotated[
+    str | None,
+    typer.Option("--camera", metavar="ID", help="With --config: which of its cameras.", show_default=False),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Everything drawn on one picture, and how it is looked at."""
+
+    lines: "list[Line]"
+    zones: "list[Zone]"
+    mounting: "Mounting"
+    detector: str
+    model: Path | None
+    tagging: "Tagging | None" = None
+    params: "CounterParams | None" = None
+
+    @property
+    def counted(self) -> list[str]:
+        """Names under which crossings are counted, in order."""
+        return [line.line_id for line in self.lines] + [zone.zone_id for zone in self.zones if zone.kind == "count"]
+
+    def check(self, aspect: float) -> None:
+        """Refuse what could not count on a picture of this aspect, before any work is done.
+
+        Raises:
+            LineError: what is wrong and what to do.
+        """
+        from edge.layout import check_drawing
+
+        rules, size = (self.tagging.rules, self.tagging.size) if self.tagging else ((), None)
+        check_drawing(self.lines, self.zones, rules, size, aspect)
+
+    def follower(self, aspect: float) -> "Follower":
+        """What follows and counts detections on a picture of this aspect."""
+        from edge.pipeline import Follower
+
+        return Follower(
+            self.lines,
+            mounting=self.mounting,
+            aspect=aspect,
+            zones=self.zones,
+            tagging=self.tagging,
+            counter_params=self.params,
+        )
+
+
+def from_options(
+    lines: tuple[list[str], list[str], list[str]],
+    zones: list[str],
+    anchor: AnchorOption | None,
+    settle: SettleOption,
+    mounting: "Mounting",
+    detector: str,
+    model: Path | None,
+) -> Layout:
+    """What the options ask for; a wrong one ends the command.
+
+    Args:
+        lines: values of --line, --inside and --name.
+        zones: values of --zone.
+        anchor, settle: of every line and zone.
+        mounting, detector, model: how it is looked at.
+    """
+    drawn = [_zone(text, anchor.value if anchor else None, settle) for text in zones]
+    ends, insides, names = lines
+    if not ends and any(zone.kind == "count" for zone in drawn) and not insides and not names:
+        return Layout([], drawn, mounting, detector, model)
+    return Layout(parse_lines(ends, insides, names, anchor, settle), drawn, mounting, detector, model)
+
+
+def from_config(path: Path, camera: str | None) -> Layout:
+    """What a box's configuration says of one camera; a wrong one ends the command."""
+    from edge.config import load
+    from edge.pipeline import counter_params
+    from edge.settings import ConfigError
+
+    try:
+        cameras = load(path).camera
+    except ConfigError as error:
+        fail(f"{path}: {error}")
+    ids = ", ".join(each.id for each in cameras)
+    if camera is None and len(cameras) > 1:
+        fail(f"{path} has several cameras; choose one with --camera: {ids}")
+    found = next((each for each in cameras if camera in (None, each.id)), None)
+    if found is None:
+        fail(f"{path} has no camera '{camera}'; it has {ids}")
+    return Layout(
+        [line.line() for line in found.line],
+        [zone.zone() for zone in found.zone],
+        found.mounting,
+        found.detector,
+        Path(found.model) if found.model else None,
+        found.tagging,
+        counter_params(found),
+    )
+
+
+def _zone(text: str, anchor: "Anchor | None", settle: SettleOption) -> "Zone":
+    from edge.models import Zone
+
+    name, _, rest = text.partition(":")
+    word, _, corners = rest.partition(":")
+    try:
+        values = [float(part) for part in corners.split(",")]
+    except ValueError:
+        values = []
+    kind = _kinds().get(word)
+    if not name or kind is None or len(values) < 6 or len(values) % 2:
+        fail(
+            f"--zone is '{text}'; it has to be NAME:KIND:x,y,x,y,x,y with KIND {', '.join(_kinds())} and three "
+            "corners or more, as fractions of the frame"
+        )
+    return Zone(name, tuple(zip(values[::2], values[1::2], strict=True)), kind, anchor, settle.value)
+
+
+def _kinds() -> "dict[str, ZoneKind]":
+    return {"count": "count", "ignore": "ignore", "staff": "staff"}
