@@ -7,6 +7,7 @@ place of the picture are left out, fragments of one person are joined, and a blo
 
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
 from edge.detectors.background import Background, BackgroundParams
@@ -34,6 +35,10 @@ class MotionDetector:
     Args:
         mounting: from above people are seen as compact shapes of any direction, obliquely as upright ones.
         params: None takes the defaults.
+
+    Attributes:
+        foreground: what did not belong to the empty scene in the last frame, 255 or 0, shape (h, w) of the picture
+            made small.
     """
 
     def __init__(self, *, mounting: Mounting, params: MotionParams | None = None) -> None:
@@ -43,6 +48,7 @@ class MotionDetector:
         self._background: Background | None = None
         self._shape: tuple[int, ...] = ()
         self._learnt_s = 0.0
+        self.foreground: Mask = np.zeros((1, 1), np.uint8)
 
     def detect(self, frame: Frame, held: Boxes) -> Detections:
         """Find people; the first frame finds none, for it is taken as the empty scene.
@@ -56,9 +62,10 @@ class MotionDetector:
             self._background = Background(small, self._params.background)
             self._shape, self._learnt_s = small.shape, frame.time_s
             self._ghosts.reset()
+            self.foreground = np.zeros(small.shape[:2], np.uint8)
             return Detections()
-        mask = self._background.foreground(small, frame.time_s)
-        blobs = self._reader.read(mask, self._background.strength())
+        mask = self.foreground = self._background.foreground(small, frame.time_s)
+        blobs = self._reader.read(mask, self._background.strength()) if cv2.countNonZero(mask) else []
         elapsed = frame.time_s - self._learnt_s
         if elapsed >= self._params.learn_every_s:
             self._learnt_s = frame.time_s
