@@ -60,7 +60,8 @@ COMMANDS: Final[dict[str, Entry]] = {
     "broker": Entry("cli.ingest:broker", _SERVER, _CENTRE, "Run a small MQTT broker, for trying things out."),
     "db": Entry("cli.ingest:db", _SERVER, _SETUP, "Bring the database's schema up to date.", True),
     "store": Entry("cli.store:app", _SERVER, _SETUP, "Add stores, opening hours, cameras and lines.", True),
-    "device": Entry("cli.device:app", _SERVER, _SETUP, "Enrol a box and give it its password.", True),
+    "pki": Entry("cli.pki:app", _SERVER, _SETUP, "Keep the certificate authority of broker and boxes.", True),
+    "device": Entry("cli.device:app", _SERVER, _SETUP, "Make boxes and what they sign in with, and end them.", True),
     "user": Entry("cli.user:app", _SERVER, _SETUP, "Add people who sign in.", True),
     "receipts": Entry("cli.receipts:app", _SERVER, _SETUP, "Bring in receipts from a till's export.", True),
 }

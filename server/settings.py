@@ -33,6 +33,17 @@ class Settings(BaseSettings):
         default=None, description="The server's own certificate, where the broker asks for one."
     )
     broker_key_file: Path | None = Field(default=None, description="Its private key.")
+    broker_reload: str = Field(
+        default="",
+        description="Command that makes the broker read its certificates and its revocation list anew, such as"
+        " `systemctl reload mosquitto`; where it is empty somebody has to do it by hand.",
+    )
+    pki_dir: Path = Field(
+        default=Path("pki"), description="Folder of the certificate authority; only whoever issues certificates has it."
+    )
+    pki_passphrase_file: Path | None = Field(
+        default=None, description="File with the passphrase of the authority's key; it is asked for when left out."
+    )
     web_host: str = Field(default="127.0.0.1", description="Address the web server listens on.")
     web_port: int = Field(default=8080, ge=1, le=65535, description="Port the web server listens on.")
     trusted_proxies: str = Field(

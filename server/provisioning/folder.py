@@ -91,7 +91,10 @@ class PkiFolder:
             PkiError: the files can't be written.
         """
         if self.exists:
-            raise Conflict(f"there is an authority in {self.path} already", remedy="use it, or give another --dir")
+            raise Conflict(
+                f"there is an authority in {self.path} already",
+                remedy="use it, or name another folder in DOORLINE_PKI_DIR",
+            )
         if len(passphrase) < SHORTEST_PASSPHRASE:
             raise InvalidInput(
                 f"the passphrase has fewer than {SHORTEST_PASSPHRASE} characters",
@@ -121,7 +124,7 @@ class PkiFolder:
             NotFound: there is none here.
             PkiError: a wrong passphrase, a damaged file, or a key that others may read.
         """
-        self._require()
+        self.require()
         key = self.path / "ca" / "ca.key"
         with _explained():
             if os.name == "posix" and key.stat().st_mode & 0o077:
@@ -131,7 +134,7 @@ class PkiFolder:
     @property
     def endpoint(self) -> Endpoint:
         """Where boxes find the broker."""
-        self._require()
+        self.require()
         with _explained():
             return msgspec.json.decode((self.path / "ca" / "endpoint.json").read_bytes(), type=Endpoint)
 
@@ -200,7 +203,7 @@ class PkiFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Alone with the folder: two lists made at once would each lack what the other ends."""
-        self._require()
+        self.require()
         with _explained():
             file = (self.path / "ca" / "lock").open("ab")
         with file:
@@ -210,7 +213,12 @@ class PkiFolder:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _require(self) -> None:
+    def require(self) -> None:
+        """Nothing, where there is an authority.
+
+        Raises:
+            NotFound: there is none; the remedy says how to make one.
+        """
         if not self.exists:
             raise NotFound(
                 f"there is no certificate authority in {self.path}",

@@ -8,7 +8,7 @@ nobody has; a commit that fails takes the file back.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from server.access import audit
 from server.access.models import Scope
@@ -27,16 +27,8 @@ OVERLAP: Final = timedelta(days=30)
 LONGEST_LIFE: Final = timedelta(days=20 * 365)
 
 
-class HandOver(Protocol):
-    """Takes an enrolment file's content to where it is carried from, and can take it back."""
-
-    def __call__(self, content: bytes) -> Callable[[], None]:
-        """Put it there, durably; returns what takes it away again.
-
-        Raises:
-            DoorlineError: when it can't be put there.
-        """
-        ...
+#: Puts an enrolment file's content, durably, where it is carried from; returns what takes it away again.
+HandOver = Callable[[bytes], Callable[[], None]]
 
 
 class ProvisioningService:

@@ -44,7 +44,7 @@ def test_a_chain_is_set_up_from_the_command_line(environment: dict[str, str], tm
     assert "静安店" in run(environment, "store", "list").stdout
     camera = run(environment, "store", "add-camera", "S01", "S01-C1", "--line", "S01-L1")
     assert camera.exit_code == 0, camera.output
-    box = run(environment, "device", "add", "door-1", "--store", "S01")
+    box = run(environment, "device", "add-with-password", "door-1", "--store", "S01")
     assert (box.exit_code, len(box.stdout.strip())) == (0, 43), box.output
     user = run(
         environment,
@@ -99,7 +99,9 @@ def test_what_is_wrong_is_one_clear_line_and_status_2(environment: dict[str, str
         (("store", "add-line", "S01-C1", "L1"), "is not of the form STORE/CAMERA"),
         (("store", "add-line", "S01/C1", "L1", "--kind", "roof"), "is none of door, street, interior"),
         (("store", "add-line", "S99/C1", "L1"), "there is no store 'S99'"),
-        (("device", "add", "door-1", "--store", "S99"), "there is no store 'S99'"),
+        (("device", "add-with-password", "door-1", "--store", "S99"), "there is no store 'S99'"),
+        (("device", "add-with-password", "doorline-server", "--store", "S01"), "is kept for the server's own"),
+        (("device", "add", "--store", "S01", "--name", "door-1"), "there is no certificate authority in pki"),
         (("user", "add", "x", "--role", "boss", "--password-stdin"), "there is no role 'boss'"),
         (("receipts", "import", str(tmp_path / "none.csv"), "--store", "S01"), "can't read"),
         (("receipts", "import", str(tmp_path), "--store", "S01", "--column", "x"), "is not OURS=THEIRS"),
