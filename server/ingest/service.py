@@ -20,6 +20,7 @@ from server.ingest.booking import PAST, Booking
 from server.ingest.models import Answer, Cursor, Device, Incoming, LostRow, Origin, Registry
 from server.ingest.reading import Batch, printable
 from server.ingest.registry import RegistryCache
+from server.provisioning import repository as provisioning
 from server.storage.pool import Connection, Database
 from wire.messages import Ack, Refusal, Reply, Rewind, Status, decode
 
@@ -90,6 +91,8 @@ class IngestService:
         at = max(PAST, min(status.at, received_at)) if retained and status.at else received_at
         with self._db.transaction() as connection:
             repository.set_status(connection, status, at)
+            if status.certificate:
+                provisioning.note_seen(connection, device, status.certificate, at)
 
     def _take(self, incoming: Sequence[Incoming]) -> list[Answer]:
         read = [reading.read(one) for one in incoming]
