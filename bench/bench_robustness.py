@@ -145,7 +145,9 @@ def _line_mirrored_other_side(line: TrueLine) -> TrueLine:
         TrueCrossing(crossing.frame, "out" if crossing.direction == "in" else "in", crossing.tolerance)
         for crossing in line.crossings
     )
-    return msgspec.structs.replace(line, inside=(2 * foot[0] - x, 2 * foot[1] - y), crossings=turned)
+    # As far beyond the line, unless that is outside the picture; just beyond it does as well.
+    inside = (min(max(2 * foot[0] - x, 0.0), 1.0), min(max(2 * foot[1] - y, 0.0), 1.0))
+    return msgspec.structs.replace(line, inside=inside, crossings=turned)
 
 
 def _set_right(image: Image, _: float) -> Image:

@@ -164,9 +164,10 @@ def trimmed(blob: Blob, strength: Mask, share: float, top_share: float) -> Blob:
 
 def _core(profile: NDArray[Any], before: float, after: float) -> tuple[int, int]:
     """Begin and end of what is left of a profile when these shares of it are taken off."""
-    total = np.cumsum(profile, dtype=np.int64)
-    first = int(np.searchsorted(total, before * total[-1], side="right"))
-    last = int(np.searchsorted(total, (1 - after) * total[-1], side="left")) + 1
+    total = profile.cumsum(dtype=np.int64)
+    whole = float(total[-1])
+    first = int(total.searchsorted(before * whole, side="right"))
+    last = int(total.searchsorted((1 - after) * whole, side="left")) + 1
     return min(first, len(profile) - 1), max(last, first + 1)
 
 

@@ -70,9 +70,19 @@ def at_least(values: NDArray[np.float32], level: float) -> Mask:
     return _bytes(cv2.compare(values, cast("Any", level), cv2.CMP_GE))  # a plain number, which the stubs do not know
 
 
-def exceeds(values: Mask, levels: Mask) -> Mask:
-    """255 where the value is greater than the level of the same pixel."""
-    return _bytes(cv2.compare(values, levels, cv2.CMP_GT))
+def not_between(image: Image, low: Image, high: Image) -> Mask:
+    """255 where any colour is below `low` or above `high` of the same pixel: one pass, where `outside` takes six."""
+    return _bytes(cv2.bitwise_not(cv2.inRange(image, low, high)))
+
+
+def sampled(image: NDArray[np.uint8], every: int) -> NDArray[np.uint8]:
+    """Each so many-th pixel of each so many-th row; a strided copy of numpy's takes five times as long."""
+    height, width = image.shape[:2]
+    size = ((width + every - 1) // every, (height + every - 1) // every)
+    rows, columns = size[1] * every, size[0] * every
+    if (rows, columns) == (height, width):
+        return _bytes(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST))
+    return np.ascontiguousarray(image[::every, ::every])
 
 
 def grey(image: Image) -> Mask:

@@ -29,14 +29,13 @@ class SizeModel:
         self._shares: deque[float] = deque(maxlen=_REMEMBERED)
         self._longer: deque[float] = deque(maxlen=_REMEMBERED)
         self._areas: deque[float] = deque(maxlen=_REMEMBERED)
-        self._medians: dict[int, float] = {}
+        self._medians: dict[int, tuple[int, float]] = {}
         self._line: tuple[float, float] | None = None
         self._samples = 0
 
     def learn(self, blobs: list[Blob], shape: tuple[int, ...]) -> None:
         """Take in what is surely one whole person: alone in its columns, away from the borders, well proportioned."""
         height, width = shape
-        self._medians.clear()
         for blob in blobs:
             inside = blob.x > 2 and blob.y > 2 and blob.x + blob.w < width - 2 and blob.y + blob.h < height - 2
             if not inside:
@@ -101,11 +100,11 @@ class SizeModel:
         return 1.25 * self._median(self._longer)
 
     def _median(self, values: deque[float]) -> float:
-        """The median; asked for with each blob, worked out once a picture."""
+        """The median; asked for with each blob, worked out now and then, for it hardly changes."""
         known = self._medians.get(id(values))
-        if known is None:
-            known = self._medians[id(values)] = float(np.median(values))
-        return known
+        if known is None or self._samples >= known[0] + max(1, self._samples // 20):
+            known = self._medians[id(values)] = (self._samples, float(np.median(values)))
+        return known[1]
 
     def expected(self, blob: Blob) -> tuple[float, float] | None:
         """Width and height of one person whose feet are where the blob ends; None where nothing can be said."""

@@ -1,0 +1,149 @@
+"""Two people for one: real clips in which everyone has a companion, beside them or behind, overlapping or not.
+
+Motion finds shapes, and two people who touch make one shape; recordings that show this with a hand count are few. So
+they are made from recordings of people alone: the same people at the same moment some pixels to the side, or as they
+were some moments before, pasted over the picture wherever they differ from the empty scene. Everyone's crossings then
+are there twice, the companion's where and when his path says.
+
+Run `python -m bench.bench_pairs` from the repository's root. `right` counts a crossing found at its time and direction;
+a line that the companion's path meets at another place (to the side of a slanted or short line) is left out.
+"""
+
+import argparse
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.bench_accuracy import Clip, Score, TrueCrossing, TrueLine, read_truth, run, score
+from bench.footage import footage_folder
+from edge.camera import open_source
+from edge.models import Frame
+
+Image = NDArray[np.uint8]
+_SAMPLES: Final = 41
+_DIFFERS: Final = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Where everyone's companion is.
+
+    Attributes:
+        clip, line: of whom.
+        aside: pixels to the right of them.
+        behind: frames later.
+    """
+
+    clip: str
+    line: str
+    aside: int = 0
+    behind: int = 0
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+        return f"{self.clip[:16]} {self.line} {self.aside} px aside, {self.behind} frames behind"
+
+
+#: A person of `one-by-one` is about 170 pixels wide, one of the shop front 22, one of the corridor 45, one from above
+#: 120: each pair overlaps by half and by less, or follows at arm's length.
+COMPANY: Final = (
+    Company("one-by-one.mp4", "table", aside=80),
+    Company("one-by-one.mp4", "table", aside=-110),
+    Company("one-by-one.mp4", "table", aside=170),
+    Company("one-by-one.mp4", "right", behind=8),
+    Company("one-by-one.mp4", "table", behind=10),
+    Company("OneLeaveShopReenter1front.mpg", "door", aside=18),
+    Company("OneLeaveShopReenter1front.mpg", "door", aside=30),
+    Company("OneLeaveShopReenter1front.mpg", "door", behind=14),
+    Company("TwoLeaveShop2cor.mpg", "door", behind=20),
+    Company("overhead-bus.avi", "middle", aside=140),
+    Company("overhead-bus.avi", "middle", behind=12),
+)
+
+
+def empty_scene(path: str) -> Image:
+    """The scene without people: the median over the whole clip, in which nobody stays for half of it."""
+    kept: list[Image] = []
+    with open_source(path) as source:
+        every = max(1, (source.frame_count or 800) // _SAMPLES)
+        kept.extend(frame.image.copy() for frame in source if frame.index % every == 0)
+    return np.median(np.stack(kept), axis=0).astype(np.uint8)
+
+
+def with_company(frames: Iterable[Frame], empty: Image, company: Company) -> Iterator[Frame]:
+    """Each frame with everyone's companion in front of them."""
+    past: deque[Image] = deque(maxlen=company.behind + 1)
+    for frame in frames:
+        past.append(frame.image.copy())
+        if len(past) <= company.behind:
+            yield frame
+            continue
+        other = past[0]
+        apart = cv2.absdiff(other, empty).max(axis=2)
+        mask = (cv2.medianBlur(apart, 5) > _DIFFERS).astype(np.uint8) * 255
+        mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
+        move = np.array([[1, 0, company.aside], [0, 1, 0]], np.float32)
+        size = (mask.shape[1], mask.shape[0])
+        mask = cv2.warpAffine(mask, move, size)
+        image = frame.image.copy()
+        cv2.copyTo(cv2.warpAffine(other, move, size), mask, image)
+        yield Frame(frame.index, frame.time_s, image)
+
+
+def truth_of(line: TrueLine, company: Company) -> TrueLine:
+    """Everyone's crossings and their companions'."""
+    twice = [
+        *line.crossings,
+        *(TrueCrossing(c.frame + company.behind, c.direction, c.tolerance) for c in line.crossings),
+    ]
+    return msgspec.structs.replace(line, crossings=tuple(sorted(twice, key=lambda c: c.frame)))
+
+
+def measure(clip: Clip, company: Company) -> Score:
+    """Count one clip with company."""
+    path = footage_folder() / "video" / company.clip
+    empty = empty_scene(str(path))
+    lines = tuple(truth_of(line, company) for line in clip.lines if line.name == company.line)
+    crossings, _, _ = run(
+        path,
+        msgspec.structs.replace(clip, lines=lines),
+        "motion",
+        None,
+        lambda frames: with_company(frames, empty, company),
+    )
+    return score(lines, crossings)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", default="", help="part of a row's name")
+    options: Any = parser.parse_args(arguments)
+    truth = read_truth(footage_folder())
+    if truth is None:
+        return 2
+    print(f"{'pair':<58}{'true':>6}{'right':>6}{'missed':>7}{'invented':>9}{'wrong dir':>10}")
+    whole = Score(0, 0, 0, 0)
+    for company in COMPANY:
+        if options.only in company.name:
+            one = measure(truth.clips[company.clip], company)
+            whole += one
+            print(f"{company.name:<58}{_figures(one)}", flush=True)
+    print(f"{'all':<58}{_figures(whole)}")
+    return 0
+
+
+def _figures(one: Score) -> str:
+    return f"{one.true:>6}{one.matched:>6}{one.missed:>7}{one.invented:>9}{one.wrong:>10}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
