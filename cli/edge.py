@@ -5,6 +5,7 @@ imported when it is used, so that `--help` answers at once.
 """
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -83,3 +84,60 @@ def check(config: ConfigPath) -> None:
         typer.echo(f"{wrong} to mend.")
         raise typer.Exit(1)
     typer.echo("This box can count and send.")
+
+
+@app.command(epilog="Example: doorline edge enrol door-1.enrol")
+def enrol(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="As `doorline device add` or `rotate` wrote it.")],
+    config: Annotated[Path, typer.Option(help="The box's edge.toml; made when it is not there.")] = Path(
+        "/etc/doorline/edge.toml"
+    ),
+    replace: Annotated[bool, typer.Option("--replace", help="Also when the box has an identity already.")] = False,
+    rename: Annotated[bool, typer.Option("--rename", help="Also when the box has another name already.")] = False,
+    owner: Annotated[
+        str, typer.Option(help="User the agent runs as; root gives the key to `doorline` where there is one.")
+    ] = "",
+) -> None:
+    """Make this box the one that FILE is for: install its key and certificate and name the broker in edge.toml.
+
+    All of it or nothing is installed, and never over an identity that is there unless told to.
+    """
+    from edge.enrol import EnrolError
+    from edge.enrol import enrol as install
+
+    try:
+        done = install(file, config, replace=replace, rename=rename, owner=_owner(owner))
+    except EnrolError as error:
+        fail(f"{error.reason}\n{error.remedy}")
+    if not done.new:
+        typer.echo(f"This box is {done.identity.name} already, with just this certificate.")
+    else:
+        typer.echo(
+            f"This box is {done.identity.name} now; its certificate is good until {done.identity.not_after:%Y-%m-%d}."
+        )
+    if done.replaced:
+        typer.echo(f"It was {done.replaced}.")
+    if done.config_made:
+        typer.echo(f"Made {done.config}. Add its cameras there.")
+    elif done.config_changed:
+        typer.echo(f"Changed {done.config}. An agent that runs has to be started anew: systemctl restart doorline-edge")
+    elif done.new:
+        typer.echo("An agent that runs takes it up within a minute.")
+    typer.echo(f"Delete {file}: it holds the box's key. Then try it all: doorline edge check {done.config}")
+
+
+def _owner(name: str) -> tuple[int, int] | None:
+    """Whom the identity is given to: installed by root, it is of no use to an agent that is not."""
+    if sys.platform == "win32" or os.geteuid() != 0:
+        if name:
+            fail("--owner: only root can give files to somebody else")
+        return None
+    import pwd
+
+    try:
+        user = pwd.getpwnam(name or "doorline")
+    except KeyError:
+        if name:
+            fail(f"--owner: there is no user {name!r}")
+        return None
+    return user.pw_uid, user.pw_gid

@@ -78,12 +78,20 @@ def fingerprint_of(certificate: Path) -> str:
     Raises:
         OSError: when it can't be read (`ssl.SSLError` when it holds none).
     """
+    return fingerprint_in(certificate.read_text(encoding="utf-8", errors="replace"))
+
+
+def fingerprint_in(pem: str) -> str:
+    """Fingerprint of the first certificate in a text.
+
+    Raises:
+        ssl.SSLError: when it holds none.
+    """
     try:
-        text = certificate.read_text(encoding="ascii")
-        begins, ends = text.index(ssl.PEM_HEADER), text.index(ssl.PEM_FOOTER) + len(ssl.PEM_FOOTER)
-        return fingerprint(ssl.PEM_cert_to_DER_cert(text[begins:ends]))
+        begins, ends = pem.index(ssl.PEM_HEADER), pem.index(ssl.PEM_FOOTER) + len(ssl.PEM_FOOTER)
+        return fingerprint(ssl.PEM_cert_to_DER_cert(pem[begins:ends]))
     except ValueError as error:
-        raise ssl.SSLError(f"{certificate} holds no certificate") from error
+        raise ssl.SSLError("there is no certificate in it") from error
 
 
 def tls_context(broker: BrokerSettings) -> tuple[ssl.SSLContext, str]:
