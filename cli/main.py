@@ -57,6 +57,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "ingest": Entry("cli.ingest:ingest", _SERVER, _CENTRE, "Take the boxes' batches from the broker.", True),
     "jobs": Entry("cli.jobs:jobs", _SERVER, _CENTRE, "Keep the joined facts up to date, by the clock."),
     "kpi": Entry("cli.jobs:kpi", _SERVER, _CENTRE, "Print KPIs of stores in the terminal."),
+    "gaps": Entry("cli.gaps:gaps", _SERVER, _CENTRE, "Print what was not measured, and why."),
     "broker": Entry("cli.ingest:broker", _SERVER, _CENTRE, "Run a small MQTT broker, for trying things out."),
     "db": Entry("cli.ingest:db", _SERVER, _SETUP, "Bring the database's schema up to date.", True),
     "store": Entry("cli.store:app", _SERVER, _SETUP, "Add stores, opening hours, cameras and lines.", True),

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from server.access import api as access_api
 from server.errors import DoorlineError, TooManyRequests, Unavailable
+from server.ingest import api as ingest_api
 from server.kpi import api as kpi_api
 from server.membership import api as membership_api
 from server.middleware import ApiHeaders, BodyLimit, RequestLog
@@ -34,6 +35,7 @@ _TAGS: Final = [
     {"name": "stores", "description": "Stores, opening hours, cameras, lines, boxes, promotions and weather."},
     {"name": "receipts", "description": "What the tills sold: by batch or by file, each receipt once."},
     {"name": "members", "description": "VIPs: enrolled once per phone number, encrypted at rest."},
+    {"name": "ingest", "description": "What the boxes send, and what was measured, late or missing of it."},
     {"name": "kpi", "description": "Traffic, conversion and sales, each with its coverage."},
     {"name": "health", "description": "Is this process well?"},
 ]
@@ -90,7 +92,7 @@ def create_app(services: Services) -> FastAPI:
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
     )
     app.state.services = services
-    for package in (access_api, stores_api, sales_api, membership_api, kpi_api):
+    for package in (access_api, stores_api, sales_api, membership_api, ingest_api, kpi_api):
         app.include_router(package.router)
     _add_health(app, services)
     app.add_exception_handler(DoorlineError, _on_domain_error)

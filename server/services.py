@@ -10,6 +10,7 @@ from typing import Self
 
 from server.access.service import AccessService
 from server.clock import Clock, utc_now
+from server.ingest.ledger import GapLedger
 from server.ingest.service import IngestService
 from server.kpi.service import KpiService
 from server.membership.crypto import MemberKeys
@@ -30,6 +31,7 @@ class Services:
     access: AccessService
     stores: StoresService
     ingest: IngestService
+    gaps: GapLedger
     sales: SalesService
     membership: MembershipService
     kpi: KpiService
@@ -64,6 +66,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         access=AccessService(db, settings, clock),
         stores=stores,
         ingest=IngestService(db, clock),
+        gaps=GapLedger(db, stores, clock),
         sales=SalesService(db, stores, membership, clock),
         membership=membership,
         kpi=KpiService(db, stores, clock),

@@ -33,7 +33,12 @@ from wire.messages import Bounds, Coverage, CoverageSum, Crossing, CrossingSum, 
 FUTURE: Final = timedelta(minutes=5)
 #: Doorline did not exist before; a box that says so has not found out the time and should have sent bounds.
 PAST: Final = datetime(2020, 1, 1, tzinfo=UTC)
+#: What comes later than this after its minute, comes late: numbers of its quarter hour were shown without it.
+LATE_AFTER: Final = timedelta(minutes=15)
+_MINUTE: Final = timedelta(minutes=1)
 _QUARTER: Final = 900
+#: Tenths of a second in a quarter hour.
+_MOST_LATE: Final = 9000
 #: Beyond it a time is kept as it was sent, and nowhere else: what the database holds must be readable again.
 _LAST_YEAR: Final = 2100
 
@@ -83,7 +88,7 @@ class Booking:
                 printable(reason),
                 numbered.raw.decode("utf-8", "backslashreplace").replace("\0", "\\0"),
                 origin.received_at,
-                *_told_time(numbered.record),
+                *told_time(numbered.record),
             )
         )
 
@@ -152,7 +157,8 @@ class Booking:
                 origin.received_at,
             )
         )
-        self._add_watched(origin.store_id, coverage.camera, minute, [tenths], coverage.state)
+        late = coverage.bounds is not None or _is_late(minute + _MINUTE, origin)
+        self._add_watched(origin.store_id, coverage.camera, minute, [tenths], coverage.state, late=late)
 
     def _tally(self, numbered: Numbered, tally: Tally, origin: Origin) -> None:
         """Book the sums that can be booked; the others together are one dead letter, which stands for all its numbers.
@@ -179,7 +185,8 @@ class Booking:
             self._add_traffic(key, sums.count, sums.groups)
         for seconds, start in coverage:
             spread = _spread(round(seconds.seconds * 10), seconds.span // 60)
-            self._add_watched(origin.store_id, seconds.camera, start, spread, seconds.state)
+            late = _is_late(start + timedelta(seconds=seconds.span), origin)
+            self._add_watched(origin.store_id, seconds.camera, start, spread, seconds.state, late=late)
 
     def _check_crossings(self, sums: CrossingSum, origin: Origin) -> datetime:
         self._check_line(sums.line, origin.store_id)
@@ -209,10 +216,14 @@ class Booking:
         traffic.count += count
         traffic.groups += groups
 
-    def _add_watched(self, store_id: str, camera: str, start: datetime, tenths: list[int], state: str) -> None:
+    def _add_watched(
+        self, store_id: str, camera: str, start: datetime, tenths: list[int], state: str, *, late: bool
+    ) -> None:
         quarter = quarter_of(start)
         watched = self.watched.setdefault((store_id, quarter, camera), Watched())
-        first = (start - quarter) // timedelta(minutes=1)
+        if late:
+            watched.late = min(_MOST_LATE, watched.late + sum(tenths))
+        first = (start - quarter) // _MINUTE
         for minute, more in enumerate(tenths, start=first):
             watched.tenths[minute] = min(600, watched.tenths[minute] + more)
         watched.state = worse(watched.state, state)
@@ -234,7 +245,11 @@ def _sorted_out(
     return good, tuple(left), reasons
 
 
-def _told_time(record: Record | Unreadable) -> tuple[datetime | None, datetime | None]:
+def _is_late(end: datetime, origin: Origin) -> bool:
+    return origin.received_at - end > LATE_AFTER
+
+
+def told_time(record: Record | Unreadable) -> tuple[datetime | None, datetime | None]:
     """From when to when (UTC) a record speaks, however wrong it is; None where that can't be told, or kept."""
     spans: list[tuple[datetime, timedelta]] = []
     match record:

@@ -60,12 +60,13 @@ class Device:
 
 @dataclass(slots=True)
 class Cursor:
-    """How far an epoch is committed; locked while it is held."""
+    """How far an epoch is committed, and the time of the last record that told one; locked while it is held."""
 
     device_id: str
     epoch: str
     store_id: str
     seq: int
+    last_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,8 @@ CoverageRow = tuple[datetime, str, str, Decimal, int, str, bool, str, str, int, 
 TallyRow = tuple[datetime, str, str, str, int, int, str]
 #: device, epoch, seq, store, code, reason, payload, received, and the time it speaks of (start, end) where it tells
 DeadLetterRow = tuple[str, str, int | None, str, str, str, str, datetime, datetime | None, datetime | None]
-#: device, epoch, store, from, to, noticed
-LostRow = tuple[str, str, str, int, int, datetime]
+#: device, epoch, store, from, to, noticed, and between when they lay (earliest None where nothing came before)
+LostRow = tuple[str, str, str, int, int, datetime, datetime | None, datetime]
 #: store, quarter, line, direction, class
 TrafficKey = tuple[str, datetime, str, str, str]
 #: store, quarter, camera
@@ -109,10 +110,11 @@ class Traffic:
 
 @dataclass(slots=True)
 class Watched:
-    """What is added to one camera's quarter hour: tenths of a second in each of its minutes."""
+    """What is added to one camera's quarter hour: tenths of a second in each of its minutes, and how many came late."""
 
     tenths: list[int] = field(default_factory=lambda: [0] * 15)
     state: str = "ok"
+    late: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from server.ingest.models import (
     TrafficKey,
     Watched,
 )
+from server.ingest.outages import DeviceEvent, Heard
 from server.storage.pool import Connection
 from wire.messages import Status
 
@@ -77,7 +78,7 @@ def lock_cursors(connection: Connection, wanted: Iterable[tuple[str, str, str]])
     )
     with connection.cursor(row_factory=class_row(Cursor)) as cursor:
         cursor.execute(
-            "SELECT held.device_id, held.epoch, held.store_id, held.seq FROM ingest_cursor AS held"
+            "SELECT held.device_id, held.epoch, held.store_id, held.seq, held.last_at FROM ingest_cursor AS held"
             " JOIN unnest(%s::text[], %s::text[]) AS wanted (device_id, epoch) USING (device_id, epoch)"
             " ORDER BY held.device_id, held.epoch FOR UPDATE OF held",
             keys,
@@ -90,14 +91,16 @@ def move_cursors(connection: Connection, cursors: Collection[Cursor], now: datet
     if not cursors:
         return
     connection.execute(
-        "UPDATE ingest_cursor AS held SET seq = moved.seq, updated_at = %s"
-        " FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS moved (device_id, epoch, seq)"
+        "UPDATE ingest_cursor AS held SET seq = moved.seq, last_at = moved.last_at, updated_at = %s"
+        " FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::timestamptz[])"
+        " AS moved (device_id, epoch, seq, last_at)"
         " WHERE held.device_id = moved.device_id AND held.epoch = moved.epoch",
         (
             now,
             [cursor.device_id for cursor in cursors],
             [cursor.epoch for cursor in cursors],
             [cursor.seq for cursor in cursors],
+            [cursor.last_at for cursor in cursors],
         ),
     )
 
@@ -185,21 +188,23 @@ def add_coverage(connection: Connection, watched: dict[CoverageKey, Watched]) ->
         return
     keys = sorted(watched)
     connection.execute(
-        "INSERT INTO coverage_15m AS held (store_id, quarter, camera_id, minute_seconds, seconds, state)"
-        " SELECT store_id, quarter, camera_id, minutes::numeric(4, 1)[], seconds, state"
-        " FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::numeric[], %s::text[])"
-        " AS added (store_id, quarter, camera_id, minutes, seconds, state)"
+        "INSERT INTO coverage_15m AS held (store_id, quarter, camera_id, minute_seconds, seconds, state, late_seconds)"
+        " SELECT store_id, quarter, camera_id, minutes::numeric(4, 1)[], seconds, state, late"
+        " FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::numeric[], %s::text[], %s::numeric[])"
+        " AS added (store_id, quarter, camera_id, minutes, seconds, state, late)"
         " ORDER BY store_id, quarter, camera_id"
         " ON CONFLICT (store_id, quarter, camera_id) DO UPDATE SET (minute_seconds, seconds) = ("
         "   SELECT array_agg(LEAST(60, before + more) ORDER BY minute), sum(LEAST(60, before + more))"
         "   FROM unnest(held.minute_seconds, EXCLUDED.minute_seconds) WITH ORDINALITY AS sums (before, more, minute)),"
         " state = (%s::text[])[GREATEST(array_position(%s::text[], held.state),"
-        " array_position(%s::text[], EXCLUDED.state))]",
+        " array_position(%s::text[], EXCLUDED.state))],"
+        " late_seconds = LEAST(900, held.late_seconds + EXCLUDED.late_seconds)",
         (
             *([key[column] for key in keys] for column in range(3)),
             ["{" + ",".join(str(Decimal(tenths) / 10) for tenths in watched[key].tenths) + "}" for key in keys],
             [Decimal(sum(watched[key].tenths)) / 10 for key in keys],
             [watched[key].state for key in keys],
+            [Decimal(watched[key].late) / 10 for key in keys],
             *([list(STATES)] * 3),
         ),
     )
@@ -220,8 +225,9 @@ def insert_lost(connection: Connection, rows: Sequence[LostRow]) -> None:
     """Book sequence numbers that exist nowhere any more."""
     if rows:
         connection.cursor().executemany(
-            "INSERT INTO lost_range (device_id, epoch, store_id, from_seq, to_seq, noticed_at)"
-            " VALUES (%s, %s, %s, %s, %s, %s)",
+            "INSERT INTO lost_range"
+            " (device_id, epoch, store_id, from_seq, to_seq, noticed_at, starts_at, ends_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
             rows,
         )
 
@@ -239,10 +245,42 @@ def set_skews(connection: Connection, skews: dict[str, int]) -> None:
     )
 
 
+def last_taken(connection: Connection, device_id: str, before: datetime) -> datetime | None:
+    """The time of the last record taken of a device in any epoch up to `before`; if none, when it was registered."""
+    row = connection.execute(
+        "SELECT coalesce("
+        " (SELECT max(last_at) FROM ingest_cursor WHERE device_id = %(device)s AND last_at <= %(before)s),"
+        " (SELECT created_at FROM device WHERE device_id = %(device)s AND created_at <= %(before)s))",
+        {"device": device_id, "before": before},
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def lock_heard(connection: Connection, device_id: str) -> Heard | None:
+    """What is known of a box before its next status, held until the transaction's end; None for one we don't know."""
+    with connection.cursor(row_factory=class_row(Heard)) as cursor:
+        return cursor.execute(
+            "SELECT device.device_id, device.store_id, device.status_at, last.online, last.lost FROM device"
+            " LEFT JOIN LATERAL (SELECT online, lost FROM device_event"
+            "   WHERE device_event.device_id = device.device_id"
+            "   ORDER BY at DESC, event_id DESC LIMIT 1) AS last ON true"
+            " WHERE device.device_id = %s FOR NO KEY UPDATE OF device",
+            (device_id,),
+        ).fetchone()
+
+
 def set_status(connection: Connection, status: Status, at: datetime) -> None:
-    """Keep a device's word about itself, unless the one known is later or there is no such device."""
+    """Keep a device's word about itself."""
     connection.execute(
-        "UPDATE device SET status = %s::jsonb, status_at = %s"
-        " WHERE device_id = %s AND (status_at IS NULL OR status_at <= %s)",
-        (msgspec.json.encode(status).decode(), at, status.device, at),
+        "UPDATE device SET status = %s::jsonb, status_at = %s WHERE device_id = %s",
+        (msgspec.json.encode(status).decode(), at, status.device),
     )
+
+
+def insert_events(connection: Connection, events: Sequence[DeviceEvent]) -> None:
+    """Add to boxes' histories."""
+    for event in events:
+        connection.execute(
+            "INSERT INTO device_event (device_id, store_id, at, online, lost) VALUES (%s, %s, %s, %s, %s)",
+            (event.device_id, event.store_id, event.at, event.online, event.lost),
+        )

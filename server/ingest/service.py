@@ -15,8 +15,8 @@ import structlog
 
 from server.clock import Clock, utc_now
 from server.errors import Unavailable
-from server.ingest import reading, repository, writing
-from server.ingest.booking import PAST, Booking
+from server.ingest import outages, reading, repository, writing
+from server.ingest.booking import FUTURE, PAST, Booking, told_time
 from server.ingest.models import Answer, Cursor, Device, Incoming, LostRow, Origin, Registry
 from server.ingest.reading import Batch, printable
 from server.ingest.registry import RegistryCache
@@ -90,7 +90,10 @@ class IngestService:
         )
         at = max(PAST, min(status.at, received_at)) if retained and status.at else received_at
         with self._db.transaction() as connection:
-            repository.set_status(connection, status, at)
+            heard = repository.lock_heard(connection, device)
+            if heard is not None and (heard.status_at is None or heard.status_at <= at):
+                repository.insert_events(connection, outages.events(heard, status, at))
+                repository.set_status(connection, status, at)
             if status.certificate:
                 provisioning.note_seen(connection, device, status.certificate, at)
 
@@ -166,7 +169,7 @@ class _Transaction:
             return Ack(epoch=cursor.epoch, seq=cursor.seq)
         if envelope.oldest > cursor.seq + 1:
             # Nobody has them any more; said in numbers, and passed, or nothing would ever be taken again.
-            self._lose(cursor, envelope.oldest - 1)
+            self._lose(cursor, envelope.oldest - 1, batch)
         if envelope.first_seq > cursor.seq + 1:
             return Rewind(epoch=cursor.epoch, seq=cursor.seq + 1)
         origin = Origin(cursor.store_id, cursor.device_id, cursor.epoch, batch.incoming.received_at)
@@ -178,12 +181,19 @@ class _Transaction:
             else:
                 booking.book(numbered, origin)
             cursor.seq = numbered.last
+        cursor.last_at = _last_told(batch) or cursor.last_at
         self._moved[cursor.device_id, cursor.epoch] = cursor
         return Ack(epoch=cursor.epoch, seq=cursor.seq)
 
-    def _lose(self, cursor: Cursor, last: int) -> None:
+    def _lose(self, cursor: Cursor, last: int, batch: Batch) -> None:
+        """Book what exists nowhere any more, and between when and when it must have lain."""
         _log.warning("records are lost", device=cursor.device_id, epoch=cursor.epoch, first=cursor.seq + 1, last=last)
-        self._lost.append((cursor.device_id, cursor.epoch, cursor.store_id, cursor.seq + 1, last, self._now))
+        times = (told_time(numbered.record)[0] for numbered in batch.records)
+        received_at = batch.incoming.received_at
+        before = min(next((at for at in times if at is not None), received_at), received_at)
+        after = cursor.last_at or repository.last_taken(self._connection, cursor.device_id, before)
+        bounds = (None if after is None else min(after, before), before)
+        self._lost.append((cursor.device_id, cursor.epoch, cursor.store_id, cursor.seq + 1, last, self._now, *bounds))
         cursor.seq = last
         self._moved[cursor.device_id, cursor.epoch] = cursor
 
@@ -198,6 +208,15 @@ class _Transaction:
         writing.write(self._connection, booking, "ingest")
         repository.set_skews(self._connection, self._skews)
         repository.move_cursors(self._connection, list(self._moved.values()), self._now)
+
+
+def _last_told(batch: Batch) -> datetime | None:
+    """The latest time its last dated record tells, unless that lies ahead of us."""
+    for numbered in reversed(batch.records):
+        at = told_time(numbered.record)[1]
+        if at is not None and at <= batch.incoming.received_at + FUTURE:
+            return at
+    return None
 
 
 def _unknown(batch: Batch, device: Device | None) -> Refusal:

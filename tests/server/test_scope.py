@@ -28,7 +28,10 @@ EXEMPT = {
     "jobs.delete_marks": "deletes marks by the ids that were read under a scope",
     **{
         f"ingest.{name}": "a device is no user: what it may write follows from its registration"
-        for name in ("devices", "registry", "lock_cursors", "move_cursors", "set_skews", "set_status", "merge_tallies")
+        for name in (
+            *("devices", "registry", "lock_cursors", "move_cursors", "set_skews", "set_status", "merge_tallies"),
+            *("last_taken", "lock_heard"),
+        )
     },
     **{
         f"ingest.{name}": "ends a letter by the id that was locked under a scope"
