@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from edge.clock import Clock, SystemClock
+from edge.fairness import FairGate
 from edge.mqtt import MqttTransport
 from edge.outbox import Outbox
 from edge.settings import EdgeConfig
+from edge.sources import FALLBACK_FPS
 from edge.transport import Transport
 from edge.uplink import Backoff, Report, Uplink
 from edge.worker import CameraWorker, OpenSource, open_camera
@@ -72,8 +74,17 @@ class Agent:
             report=self._report,
             backoff=backoff,
         )
+        gate = FairGate()
         self.workers = tuple(
-            CameraWorker(camera, self.outbox, clock, on_change=self.uplink.wake, open_with=open_with, backoff=backoff)
+            CameraWorker(
+                camera,
+                self.outbox,
+                clock,
+                on_change=self.uplink.wake,
+                open_with=open_with,
+                backoff=backoff,
+                turns=gate.member(camera.target_fps or FALLBACK_FPS),
+            )
             for camera in config.camera
         )
 

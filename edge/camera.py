@@ -6,25 +6,22 @@ does not answer is another matter: it is offline, and tried again for as long as
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import cv2
 
-from edge.live import LiveSource, PacedSource, stream_opener, usb_opener
-from edge.opencv import prepare_opencv
-from edge.sources import (
-    CameraError,
-    Image,
-    Recording,
-    Reel,
-    SourceState,
-    VideoSource,
-    as_image,
-    believable_fps,
-    redact,
-)
+from edge.connect import explain, stream_opener, usb_opener
+from edge.live import LiveSource, PacedSource
+from edge.opencv import DECODER, prepare_opencv
+from edge.sources import CameraError, Recording, Reel, Shot, SourceState, VideoSource, believable_fps, redact
+from edge.stamps import Stamps
+from edge.view import View
+
+if TYPE_CHECKING:
+    from edge.scene import Scene
 
 __all__ = ["CameraError", "FileReel", "SourceState", "VideoSource", "open_source", "redact"]
 
@@ -32,14 +29,17 @@ _SCHEMES: Final = ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp")
 SCENE_PREFIX: Final = "scene:"
 
 
-def open_source(source: str | int, *, loop: bool = False, realtime: bool = False) -> VideoSource:
+def open_source(
+    source: str | int, *, loop: bool = False, realtime: bool = False, view: View | None = None
+) -> VideoSource:
     """Open a source of frames.
 
     Args:
         source: a path; a USB index (`0` or `"0"`); an `rtsp://`, `http://`, ... address; or `scene:name?option=...`,
             one of our rendered scenes.
         loop: begin a recording again when it is over; frame numbers and times run on.
-        realtime: pace a recording by its own rate and drop frames when the reader is late, as a live camera does.
+        realtime: pace a recording by its own time and drop frames when the reader is late, as a live camera does.
+        view: how often, how large and which way up it is looked at; as it comes when left out.
 
     Raises:
         CameraError: the source can't be used. A live camera that does not answer raises nothing: its `state` is
@@ -47,7 +47,8 @@ def open_source(source: str | int, *, loop: bool = False, realtime: bool = False
     """
     text = str(source).strip()
     if text.isdecimal():
-        return LiveSource(usb_opener(int(text)), name=f"USB camera {text}")
+        view = view or View()
+        return LiveSource(usb_opener(int(text), view), name=f"USB camera {text}", view=view)
     if not text.startswith(SCENE_PREFIX) and "://" in text:
         scheme = urlsplit(text).scheme.lower()
         if scheme not in _SCHEMES:
@@ -55,9 +56,9 @@ def open_source(source: str | int, *, loop: bool = False, realtime: bool = False
                 f"Can't open {redact(text)}: {scheme}:// is not supported. "
                 f"Give a path, a USB index, or an address beginning with {', '.join(_SCHEMES)}."
             )
-        return LiveSource(stream_opener(text), name=redact(text))
+        return LiveSource(stream_opener(text), name=redact(text), view=view, explain=partial(explain, text))
     reel = open_reel(text)
-    return PacedSource(reel, loop=loop) if realtime else Recording(reel, loop=loop)
+    return PacedSource(reel, loop=loop, view=view) if realtime else Recording(reel, loop=loop, view=view)
 
 
 def open_reel(text: str) -> Reel:
@@ -71,10 +72,22 @@ def _scene(text: str) -> Reel:
     from edge.scene import open_scene  # the renderer is only for demos and tests; boxes in shops never load it
 
     try:
-        reel: Reel = open_scene(text)
+        return _Rendered(open_scene(text))
     except ValueError as error:
         raise CameraError(f"{text}: {error}") from error
-    return reel
+
+
+class _Rendered:
+    """A rendered scene as a reel; its pictures have no time stamps and need none."""
+
+    def __init__(self, scene: "Scene") -> None:
+        self._scene = scene
+        self.fps, self.frame_count, self.size = scene.fps, scene.frame_count, scene.size
+
+    def play(self) -> Iterator[Shot]:
+        """Each picture in order."""
+        for index, image in enumerate(self._scene.play()):
+            yield Shot(index / self.fps, lambda image=image: image)  # type: ignore[misc]
 
 
 class FileReel:
@@ -89,37 +102,39 @@ class FileReel:
     def __init__(self, path: Path) -> None:
         self._path = path
         size_bytes = _readable_size(path)
-        capture, first = self._open()
-        self.size = (first.shape[1], first.shape[0])
+        capture = self._open()
+        found, first = capture.read()
         self.fps = believable_fps(capture.get(cv2.CAP_PROP_FPS))
-        self.frame_count = _believable_count(capture.get(cv2.CAP_PROP_FRAME_COUNT), size_bytes, first.size)
+        stated = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         capture.release()
+        if not found:
+            raise CameraError(
+                f"{path} opens, but not one frame of it can be decoded: its codec is not supported, or the file "
+                "is damaged. Convert it, for example: ffmpeg -i IN -c:v libx264 OUT.mp4"
+            )
+        self.size = (first.shape[1], first.shape[0])
+        self.frame_count = _believable_count(stated, size_bytes, first.size)
 
-    def _open(self) -> tuple[cv2.VideoCapture, Image]:
+    def _open(self) -> cv2.VideoCapture:
         prepare_opencv()
-        capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG, DECODER)
         if not capture.isOpened():
             capture.release()
             raise CameraError(f"{self._path} is not a video that can be opened. MP4 (H.264), AVI and MPEG work.")
-        found, image = capture.read()
-        if not found:
-            capture.release()
-            raise CameraError(
-                f"{self._path} opens, but not one frame of it can be decoded: its codec is not supported, or the file "
-                "is damaged. Convert it, for example: ffmpeg -i IN -c:v libx264 OUT.mp4"
-            )
-        return capture, as_image(image)
+        return capture
 
-    def play(self) -> Iterator[Image]:
-        """Each frame in order, until none can be decoded."""
-        capture, image = self._open()
+    def play(self) -> Iterator[Shot]:
+        """Each frame in order, until none can be decoded; turned as the file says that it is to be shown."""
+        capture = self._open()
+        stamps = Stamps(self.fps)
+
+        def take() -> "cv2.typing.MatLike | None":
+            found, picture = capture.retrieve()
+            return picture if found else None
+
         try:
-            found = True
-            while found:
-                yield image
-                found, following = capture.read()
-                if found:
-                    image = as_image(following)
+            while capture.grab():
+                yield Shot(stamps.read(capture.get(cv2.CAP_PROP_POS_MSEC)), take)
         finally:
             capture.release()
 

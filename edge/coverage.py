@@ -2,9 +2,9 @@
 
 Without this, "nobody came" and "nobody looked" are the same zero, and a store would be judged by a dead camera. A
 second counts as watched if pictures came at short intervals over it and a person could have been seen in them: not in
-a frozen stream that repeats one picture, not in the dark, not under a jacket hung over the camera.
+a frozen stream that repeats itself, not in the dark, not under a jacket hung over the camera.
 
-Pure: times come in with each call, and pictures as three numbers (see `Gauge`), so that a night can be tested in a
+Pure: times come in with each call, and pictures as a few numbers (see `edge.gauge`), so that a night can be tested in a
 millisecond.
 """
 
@@ -13,66 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
+from edge.gauge import FrameStats
 from wire.messages import CameraState
 
 _MINUTE: Final = timedelta(minutes=1)
-_GAUGE_WIDTH: Final = 96
-_DETAIL_EVERY: Final = 10
 #: No outage is told in one step this long: the clock was set, or the machine slept.
 _CLOCK_STEP: Final = timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True)
-class FrameStats:
-    """A picture in three numbers, each in grey levels of 255.
-
-    Attributes:
-        brightness: mean.
-        detail: its sharpest edges (99th percentile of steps within 3x3 pixels of the picture made small and soft). A
-            plain floor has a few somewhere, a covered lens none. Taken anew with every tenth picture.
-        change: mean difference to the picture before; exactly 0 only in a repeated picture, for every camera has
-            noise. None for the first.
-    """
-
-    brightness: float
-    detail: float
-    change: float | None
-
-
-class Gauge:
-    """Measures pictures; keeps a small copy of the last."""
-
-    def __init__(self) -> None:
-        self._before: NDArray[np.uint8] | None = None
-        self._count = 0
-        self._detail = 0.0
-
-    def measure(self, image: NDArray[np.uint8]) -> FrameStats:
-        """Statistics of a picture, BGR uint8, shape (height, width, 3); about 0.05 ms.
-
-        Single pixels are picked rather than averaged, or noise, by which a live picture is known from a repeated one,
-        would be averaged away.
-        """
-        step = max(1, image.shape[1] // _GAUGE_WIDTH)
-        grey = np.asarray(cv2.cvtColor(np.ascontiguousarray(image[::step, ::step]), cv2.COLOR_BGR2GRAY), np.uint8)
-        before, self._before = self._before, grey
-        change = None
-        if before is not None and before.shape == grey.shape:
-            change = cv2.norm(grey, before, cv2.NORM_L1) / grey.size
-        if change is None or self._count % _DETAIL_EVERY == 0:
-            self._detail = _detail(grey)
-        self._count += 1
-        return FrameStats(float(cv2.mean(grey)[0]), self._detail, change)
-
-
-def _detail(grey: NDArray[np.uint8]) -> float:
-    soft = cv2.blur(grey, (5, 5))
-    steps = cv2.morphologyEx(soft, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    return float(np.percentile(steps, 99))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +30,15 @@ class CoverageParams:
         dark: brightness below which nobody is seen, unless there is detail.
         covered: detail below which the lens is covered.
         covered_s: how long it must be so; someone may pass close by (seconds).
-        frozen: change at or below which a picture is a repetition.
-        frozen_s: how long only repetitions must come: some cameras send whole seconds of them at night (seconds).
+        frozen_s: how long nothing new must be shown (seconds). At low bit rates a living camera before an empty shop
+            repeats one picture from key frame to key frame, which are up to 50 s apart.
     """
 
     gap_s: float = 2.0
     dark: float = 8.0
     covered: float = 8.0
     covered_s: float = 3.0
-    frozen: float = 0.0
-    frozen_s: float = 20.0
+    frozen_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +62,10 @@ class CoveredMinute:
 
 @dataclass(slots=True)
 class _Open:
-    """A minute not yet over."""
+    """A minute not yet over, or not yet judged."""
 
     watched_s: float = 0.0
+    doubtful_s: float = 0.0
     frames: int = 0
     lost_s: dict[CameraState, float] = field(default_factory=dict)
 
@@ -127,9 +73,11 @@ class _Open:
 class CoverageMeter:
     """Adds up what one camera watched.
 
-    Each stretch between two pictures is booked when the second arrives: as watched, or as lost to what was wrong. A
-    minute is closed, and given out once, when a later time is seen. The process may end within a minute and another
-    begin: each gives a record of its part, and the two add up.
+    Each stretch between two pictures is booked when the second arrives: as watched, as lost to what was wrong, or,
+    while a stream only repeats itself, as doubtful until it shows something new or has to be called frozen, so that the
+    time before a freeze is noticed is not counted as watched. A minute is closed, and given out once, when a later time
+    is seen and nothing in it is in doubt. The process may end within a minute and another begin: each gives a record of
+    its part, and the two add up.
 
     Args:
         camera: its id.
@@ -144,20 +92,22 @@ class CoverageMeter:
         self._open: dict[datetime, _Open] = {}
         self._trouble: Literal["offline", "stalled"] = "offline"
         self._plain_since: datetime | None = None
-        self._same_since: datetime | None = None
+        #: When something was last shown that had not been shown before.
+        self._new_at: datetime | None = None
 
-    def observe(self, stats: FrameStats, at: datetime) -> list[CoveredMinute]:
+    def observe(self, stats: FrameStats, at: datetime, frames: int = 1) -> list[CoveredMinute]:
         """A picture was looked at.
 
         Args:
             stats: of the picture.
             at: when (UTC). A clock that was set back begins a new stretch, so nothing is counted twice within it.
+            frames: how many were looked at since the last time, this one included.
 
         Returns:
             Minutes that are over, in order.
         """
         if at < self._upto:
-            self._upto, self._last_frame = at, None
+            self._upto, self._last_frame, self._new_at = at, None, None
         gap = None if self._last_frame is None else (at - self._last_frame).total_seconds()
         state = self._judge(stats, at)
         if gap is not None and gap <= self._params.gap_s:
@@ -165,7 +115,7 @@ class CoverageMeter:
         else:
             self._book(at, self._trouble)
         self._last_frame, self._trouble = at, "stalled"
-        self._minute(at).frames += 1
+        self._minute(at).frames += frames
         return self._close(at)
 
     def trouble(self, state: Literal["offline", "stalled"]) -> None:
@@ -190,23 +140,38 @@ class CoverageMeter:
     def finish(self, now: datetime) -> list[CoveredMinute]:
         """Looking ends: all that is left, the last minute unfinished."""
         done = self.tick(now)
+        self._resolve("ok")
         return done + self._close(now + _MINUTE)
 
-    def _judge(self, stats: FrameStats, at: datetime) -> CameraState:
+    def _judge(self, stats: FrameStats, at: datetime) -> CameraState | Literal["doubt"]:
+        """How the stretch up to this picture was watched; settles what was in doubt if it can be."""
         p = self._params
-        repeated = stats.change is not None and stats.change <= p.frozen
-        self._same_since = (self._same_since or self._last_frame or at) if repeated else None
+        if not stats.seen_before or self._new_at is None:
+            self._new_at = at
+            self._resolve("ok")
         plain = stats.detail < p.covered
         self._plain_since = (self._plain_since or at) if plain else None
-        if self._same_since is not None and (at - self._same_since).total_seconds() >= p.frozen_s:
-            return "frozen"
         if plain and stats.brightness < p.dark:
             return "dark"
         if self._plain_since is not None and (at - self._plain_since).total_seconds() >= p.covered_s:
             return "covered"
-        return "ok"
+        if not stats.seen_before:
+            return "ok"
+        if (at - self._new_at).total_seconds() < p.frozen_s:
+            return "doubt"
+        self._resolve("frozen")
+        return "frozen"
 
-    def _book(self, until: datetime, state: CameraState) -> None:
+    def _resolve(self, state: Literal["ok", "frozen"]) -> None:
+        """What was in doubt is known."""
+        for part in self._open.values():
+            if state == "ok":
+                part.watched_s += part.doubtful_s
+            elif part.doubtful_s:
+                part.lost_s[state] = part.lost_s.get(state, 0.0) + part.doubtful_s
+            part.doubtful_s = 0.0
+
+    def _book(self, until: datetime, state: CameraState | Literal["doubt"]) -> None:
         """Book the time since the last booking, minute by minute."""
         if until - self._upto > _CLOCK_STEP:
             self._upto = until
@@ -214,6 +179,8 @@ class CoverageMeter:
             part = self._open.setdefault(minute, _Open())
             if state == "ok":
                 part.watched_s += seconds
+            elif state == "doubt":
+                part.doubtful_s += seconds
             else:
                 part.lost_s[state] = part.lost_s.get(state, 0.0) + seconds
         self._upto = max(self._upto, until)
@@ -222,7 +189,8 @@ class CoverageMeter:
         return self._open.setdefault(_start(at), _Open())
 
     def _close(self, now: datetime) -> list[CoveredMinute]:
-        over = sorted(minute for minute in self._open if minute + _MINUTE <= now)
+        doubted = min((minute for minute, part in self._open.items() if part.doubtful_s), default=now)
+        over = sorted(minute for minute in self._open if minute + _MINUTE <= now and minute < doubted)
         return [self._record(minute, self._open.pop(minute)) for minute in over]
 
     def _record(self, minute: datetime, part: _Open) -> CoveredMinute:

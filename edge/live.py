@@ -10,60 +10,16 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 import cv2
 
+from edge.connect import Capture, Opener
 from edge.models import Frame
-from edge.opencv import prepare_opencv
-from edge.sources import (
-    CameraError,
-    Image,
-    Reel,
-    SourceState,
-    VideoSource,
-    as_image,
-    believable_fps,
-    numbered,
-)
+from edge.sources import FALLBACK_FPS, CameraError, Reel, SourceState, VideoSource, believable_fps, chosen
+from edge.view import Cadence, Image, View, shaped
 
-
-class Capture(Protocol):
-    """What is used of `cv2.VideoCapture`."""
-
-    def isOpened(self) -> bool: ...  # noqa: N802, D102 - OpenCV's name
-    def read(self) -> "tuple[bool, cv2.typing.MatLike]": ...  # noqa: D102
-    def get(self, prop: int, /) -> float: ...  # noqa: D102
-    def release(self) -> None: ...  # noqa: D102
-
-
-Opener = Callable[[], Capture]
-
-
-def stream_opener(address: str, *, open_timeout_s: float = 10.0, read_timeout_s: float = 5.0) -> Opener:
-    """Opens a network stream through FFmpeg."""
-
-    def open_stream() -> Capture:
-        prepare_opencv()
-        limits = [
-            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-            int(open_timeout_s * 1000),
-            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-            int(read_timeout_s * 1000),
-        ]
-        return cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
-
-    return open_stream
-
-
-def usb_opener(index: int) -> Opener:
-    """Opens a camera on this machine by its number."""
-
-    def open_usb() -> Capture:
-        prepare_opencv()
-        return cv2.VideoCapture(index)
-
-    return open_usb
+#: A connection that gave pictures for so long has worked; one that breaks sooner counts as another failure (seconds).
+_WORKED_S = 5.0
 
 
 class Backoff:
@@ -126,19 +82,20 @@ class _Newest:
 class PacedSource(VideoSource):
     """A recording played at its own rate; frames the reader is late for are dropped, as a camera's would be."""
 
-    def __init__(self, reel: Reel, *, loop: bool = False) -> None:
-        self.fps, self.size = reel.fps, reel.size
+    def __init__(self, reel: Reel, *, loop: bool = False, view: View | None = None) -> None:
+        view = view or View()
+        self.fps, self.size = reel.fps, view.size(reel.size)
         self.frame_count = None if loop else reel.frame_count
         self._newest = _Newest()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(reel, loop), name="paced-source", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(reel, loop, view), name="paced-source", daemon=True)
         self._thread.start()
 
-    def _run(self, reel: Reel, loop: bool) -> None:
+    def _run(self, reel: Reel, loop: bool, view: View) -> None:
         try:
             begun = time.monotonic()
-            for frame in numbered(reel, loop=loop):
+            for frame in chosen(reel, loop=loop, view=view):
                 ahead = begun + frame.time_s - time.monotonic()
                 if ahead < -1.0:  # decoding is too slow, or the machine slept: go on from here, don't race after it
                     begun -= ahead
@@ -175,8 +132,11 @@ class LiveSource(VideoSource):
     Args:
         opener: makes a connection; it may block and may fail.
         name: of the camera, for messages; without a password.
+        view: how often, how large and which way up.
+        explain: says why a connection can't be made; asked after each that failed, it may block for some seconds.
         stall_s: a connected camera that gives nothing for this long is `stalled`, and connected to anew.
         open_s: an attempt to connect that takes longer than this is given up.
+        backoff: between attempts.
     """
 
     def __init__(
@@ -184,12 +144,15 @@ class LiveSource(VideoSource):
         opener: Opener,
         *,
         name: str,
+        view: View | None = None,
+        explain: Callable[[], str] | None = None,
         stall_s: float = 5.0,
         open_s: float = 30.0,
-        backoff: Backoff | None = None,
+        backoff: "Backoff | None" = None,
     ) -> None:
-        self.fps, self.frame_count, self.size = 25.0, None, (0, 0)
-        self._opener, self._name = opener, name
+        self.fps, self.frame_count, self.size = FALLBACK_FPS, None, (0, 0)
+        self.view, self.opener, self.explain = view or View(), opener, explain
+        self._name = name
         self._stall_s, self._open_s = stall_s, open_s
         self._backoff = backoff or Backoff()
         self._newest = _Newest()
@@ -199,7 +162,7 @@ class LiveSource(VideoSource):
         self._index = 0
         self._state: SourceState = "offline"
         self._message = f"{name}: connecting"
-        self._reader = _Reader(self, opener)
+        self._reader = _Reader(self)
         self._reader.start()
 
     def read(self, timeout_s: float | None = None) -> Frame | None:
@@ -223,7 +186,7 @@ class LiveSource(VideoSource):
             self._state = "stalled" if self._reader.connected else "offline"
             self._message = f"{self._name}: nothing arrives; connecting anew"
             self._reader.give_up()
-            self._reader = _Reader(self, self._opener)
+            self._reader = _Reader(self)
             self._reader.start()
 
     def report(self, reader: "_Reader", state: SourceState, problem: str) -> None:
@@ -238,16 +201,28 @@ class LiveSource(VideoSource):
         """A reader says what kind of pictures come."""
         self.fps, self.size = fps, size
 
-    def deliver(self, reader: "_Reader", image: Image) -> None:
+    def reached(self, reader: "_Reader", now: float) -> tuple[int, float] | None:
+        """A picture arrived: its number and its time on the stream's clock.
+
+        None when the reader was given up meanwhile.
+
+        Args:
+            reader: whose picture it is.
+            now: monotonic seconds at which it arrived.
+        """
+        with self._guard:
+            if reader is not self._reader or self._closed.is_set():
+                return None
+            if self._began is None:
+                self._began = now
+            number, self._index = self._index, self._index + 1
+            return number, now - self._began
+
+    def deliver(self, reader: "_Reader", frame: Frame) -> None:
         """A reader hands over a picture."""
         with self._guard:
             if reader is not self._reader or self._closed.is_set():
                 return
-            now = time.monotonic()
-            if self._began is None:
-                self._began = now
-            frame = Frame(self._index, now - self._began, image)
-            self._index += 1
         self._newest.put(frame)
 
     def pause(self, reader: "_Reader") -> None:
@@ -255,7 +230,7 @@ class LiveSource(VideoSource):
         reader.abandoned.wait(self._backoff.next_s())
 
     def worked(self) -> None:
-        """Frames come: forget earlier failures."""
+        """A connection has held: forget earlier failures."""
         self._backoff.reset()
 
     @property
@@ -285,9 +260,9 @@ class LiveSource(VideoSource):
 class _Reader(threading.Thread):
     """Connects, reads, connects again, until it is given up."""
 
-    def __init__(self, source: LiveSource, opener: Opener) -> None:
+    def __init__(self, source: LiveSource) -> None:
         super().__init__(name="camera-reader", daemon=True)
-        self._source, self._opener = source, opener
+        self._source = source
         self.abandoned = threading.Event()
         self.connected = False
         self._waiting = False
@@ -315,12 +290,12 @@ class _Reader(threading.Thread):
     def _connection(self) -> str:
         """One connection, from opening to failure; returns what ended it."""
         try:
-            capture = self._opener()
+            capture = self._source.opener()
         except cv2.error as error:
             return f"can't be opened ({error.code})"
         try:
             if not capture.isOpened():
-                return "no answer"
+                return self._source.explain() if self._source.explain else "no answer"
             self._progress, self.connected = time.monotonic(), True
             return self._frames(capture)
         except cv2.error as error:
@@ -329,17 +304,32 @@ class _Reader(threading.Thread):
             capture.release()
 
     def _frames(self, capture: Capture) -> str:
-        first = True
+        fps = believable_fps(capture.get(cv2.CAP_PROP_FPS))
+        cadence = Cadence(self._source.view.target_fps, fps)
+        begun: float | None = None
+        held = False
         while not self.abandoned.is_set():
-            found, picture = capture.read()
-            if not found:
-                return "connected, but no picture comes" if first else "the connection was lost"
-            self._progress = time.monotonic()
-            image = as_image(picture)
-            if first:
-                self._source.describe(believable_fps(capture.get(cv2.CAP_PROP_FPS)), (image.shape[1], image.shape[0]))
+            if not capture.grab():
+                return "connected, but no picture comes" if begun is None else "the connection was lost"
+            self._progress = now = time.monotonic()
+            place = self._source.reached(self, now)
+            if place is None:
+                break
+            # Most of what a picture costs beyond decoding is its conversion: one that is not wanted has none.
+            if cadence.takes(place[1]):
+                found, picture = capture.retrieve()
+                if not found:
+                    return "a picture could not be decoded"
+                image = shaped(picture, self._source.view)
+                if begun is None:
+                    begun = now
+                    self._first(image, fps)
+                self._source.deliver(self, Frame(*place, image))
+            if begun is not None and not held and now - begun >= _WORKED_S:
+                held = True
                 self._source.worked()
-                self._source.report(self, "ok", "")
-                first = False
-            self._source.deliver(self, image)
         return "given up"
+
+    def _first(self, image: Image, fps: float) -> None:
+        self._source.describe(fps, (image.shape[1], image.shape[0]))
+        self._source.report(self, "ok", "")

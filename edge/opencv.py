@@ -1,7 +1,9 @@
-"""How OpenCV behaves on a box: silent on the terminal, and streams over TCP.
+"""How OpenCV behaves on a box: silent on the terminal, streams over TCP, one decoding thread a camera.
 
-OpenCV reads these settings from the environment, once, when the process makes its first capture or writes its first
-video. So they are set when this module is imported, before anyone can; set later they do nothing, silently.
+Two of FFmpeg's defaults cost a box with several cameras dearly. `fflags;nobuffer`, usual for streams, throws away every
+picture up to the next key frame (and 18 of 383 of a file), while the stale ones it is meant to spare us are decoded in
+a few milliseconds and replaced by the newest anyway. And a decoder that works on several pictures at once hands each
+out so many pictures late, and holds them all in memory.
 """
 
 import os
@@ -10,12 +12,12 @@ from typing import Final
 
 import cv2
 
-#: Streams are carried over TCP (UDP loses packets in shops' networks) and recognised in half a second instead of three.
-#: The one variable holds for streams and files alike, so it must not have `fflags;nobuffer`, usual for streams: a file
-#: then loses its first frames, 18 of 383 on one clip and 80 of 795 on another, with not a word said.
-_CAPTURE_OPTIONS: Final = "rtsp_transport;tcp|analyzeduration;500000|flags;low_delay"
+#: TCP, because UDP loses packets in shops' networks. OpenCV reads the variable at every opening, for files too.
+_CAPTURE_OPTIONS: Final = "rtsp_transport;tcp|analyzeduration;500000|fpsprobesize;2|flags;low_delay"
+#: For `cv2.VideoCapture` with CAP_FFMPEG. One thread decodes a hundred 1080p pictures a second on a small computer.
+DECODER: Final = (cv2.CAP_PROP_N_THREADS, 1)
 
-# FFmpeg's own complaints stay off the terminal: ours say what to do, theirs only alarm.
+# FFmpeg's own complaints stay off the terminal: ours say what to do, theirs only alarm. It reads this one only once.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", _CAPTURE_OPTIONS)
 

@@ -12,14 +12,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from edge import models
 from edge.clock import Clock, Moment
 from edge.dating import dated, renumbered
-from edge.outbox_batch import Held, read_batch
+from edge.outbox_batch import Held, crossings_held, read_batch
 from edge.outbox_buffer import Buffer
 from edge.outbox_epochs import Epoch, Lane
 from edge.outbox_file import OutboxFile
@@ -109,19 +109,29 @@ class Outbox:
         """Take one crossing seen by `camera`."""
         self.append(crossing_record(camera, crossing, when), when.uptime if when.at is None else None)
 
-    def append_coverage(self, camera: str, minute: Moment, *, seconds: float, frames: int, state: CameraState) -> None:
-        """Take what was watched of `camera` in the minute that began at `minute`."""
+    def append_coverage(
+        self,
+        camera: str,
+        minute: Moment,
+        *,
+        seconds: float,
+        frames: int,
+        state: CameraState,
+        mark: tuple[str, int] | None = None,
+    ) -> None:
+        """Take what was watched of `camera` in the minute that began at `minute`; for `mark` see `append`."""
         record = coverage_record(camera, minute, seconds=seconds, frames=frames, state=state)
-        self.append(record, minute.uptime if minute.at is None else None)
+        self.append(record, minute.uptime if minute.at is None else None, mark)
 
-    def append(self, record: Record, undated: float | None = None) -> None:
+    def append(self, record: Record, undated: float | None = None, mark: tuple[str, int] | None = None) -> None:
         """Take a record; its number is given when it is written.
 
         Args:
             record: with any number; that is replaced.
             undated: uptime at which it happened, when its date is not known yet.
+            mark: a name and a number to be kept in the transaction that keeps this record and all before it.
         """
-        self._buffer.add(record, undated)
+        self._buffer.add(record, undated, (mark,) if mark else ())
         if self._commit_every_s == 0:
             self.flush()
 
@@ -193,6 +203,8 @@ class Outbox:
             for epoch in unsaved:
                 store.save_epoch(epoch.row)
             store.add_records(live.row.ordinal, rows)
+            for name, number in dict(mark for draft in drafts for mark in draft.marks).items():
+                store.set_meta(name, number)
             store.save_epoch(replace(live.row, last_seq=last))
             self._file.note(store)
         live.row.last_seq = last
@@ -202,6 +214,26 @@ class Outbox:
             self._since = drafts[0].appended
         self._buffer.drop(len(drafts))
         return bool(drafts)
+
+    # -- what is held ----------------------------------------------------------------------------------------------
+
+    def mark(self, name: str) -> int:
+        """The number last kept with a record under this name; 0 when there is none."""
+        with self._lock:
+            return 0 if self._file.store is None else self._file.store.meta(name)
+
+    def crossings(self, camera: str, since: datetime) -> list[messages.Crossing]:
+        """Crossings of a camera on disk, sent or not, dated at or after `since` (UTC), in the order they were kept."""
+        with self._lock:
+            store = self._file.store
+            if store is None:
+                return []
+            return [
+                record
+                for epoch in store.epochs()
+                for record in crossings_held(store, epoch.ordinal)
+                if record.camera == camera and record.at >= since
+            ]
 
     # -- out -------------------------------------------------------------------------------------------------------
 

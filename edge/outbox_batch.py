@@ -5,18 +5,20 @@ server takes. A record that the disk can't give back any more must not hold up a
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from edge.dating import stands_for
 from edge.outbox_store import EpochRow, RecordRow, Store
 from wire import messages
-from wire.messages import Record, Tally, WireError
+from wire.messages import Crossing, Record, Tally, WireError
 
 log = logging.getLogger(__name__)
 
 #: A batch's records together stay below this (bytes); a single larger one goes alone.
 MAX_BATCH_BYTES: Final = 1024 * 1024
+_PAGE: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,24 @@ def read_batch(store: Store, epoch: EpochRow, max_records: int) -> tuple[Held | 
         return None, lost
     oldest = store.oldest(epoch.ordinal)
     return Held(epoch.epoch, messages.first_seq(records[0]) if oldest is None else oldest, tuple(records)), lost
+
+
+def crossings_held(store: Store, epoch: int) -> Iterator[Crossing]:
+    """All crossings on disk of one epoch, in order; what can't be read, and what is summed up, is left out.
+
+    Raises:
+        sqlite3.Error: from the disk.
+    """
+    after = 0
+    while rows := store.records(epoch, after, _PAGE):
+        after = rows[-1].seq
+        for row in rows:
+            try:
+                record = messages.decode_record(row.body)
+            except WireError:  # said when it is to be sent
+                continue
+            if isinstance(record, Crossing):
+                yield record
 
 
 def _put_in_place(store: Store, epoch: EpochRow, row: RecordRow) -> Tally:

@@ -29,11 +29,13 @@ class Draft:
     Attributes:
         uptime: set while it waits for a date.
         appended: when, on the process's monotonic clock.
+        marks: numbers to be kept in the transaction that keeps the record.
     """
 
     record: Record
     uptime: float | None
     appended: float
+    marks: tuple[tuple[str, int], ...] = ()
 
 
 class Buffer:
@@ -49,10 +51,10 @@ class Buffer:
         """Records waiting, each tally counted as what it stands for."""
         return self._count
 
-    def add(self, record: Record, uptime: float | None) -> None:
+    def add(self, record: Record, uptime: float | None, marks: tuple[tuple[str, int], ...] = ()) -> None:
         """Append one record."""
         with self._changed:
-            self._drafts.append(Draft(record, uptime, time.monotonic()))
+            self._drafts.append(Draft(record, uptime, time.monotonic(), marks))
             self._count += stands_for(record)
             if len(self._drafts) == 1:
                 self._changed.notify_all()
@@ -117,7 +119,8 @@ class Buffer:
             records.append(renumbered(draft.record, number))
             number = records[-1].seq
         many = sum(_sums(each) for each in records if isinstance(each, Tally)) > _MANY_SUMS
-        tally = Draft(fold(records, 900 if many else 60), None, drafts[0].appended)
+        marks = dict(mark for draft in drafts for mark in draft.marks)
+        tally = Draft(fold(records, 900 if many else 60), None, drafts[0].appended, tuple(marks.items()))
         rest = list(self._drafts)
         rest[start : start + length] = [tally]
         self._drafts = deque(rest)

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from edge.models import AdultSize, Anchor, Line, LineKind, Mounting, Settle, StaffRule, Tagging, Zone, ZoneKind
+from edge.view import Rotation, View
 from wire import messages
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -279,8 +280,27 @@ class CameraSettings(_Section, frozen=True, kw_only=True):
     ] = "auto"
     model: Annotated[str, Meta(description="Model file of the onnx and yolo detectors.")] = ""
     target_fps: Annotated[
-        float, Meta(ge=0, le=120, description="Frames looked at per second at most; 0 looks at all.")
+        float,
+        Meta(
+            ge=0,
+            le=120,
+            description="Frames looked at per second at most, chosen evenly; 0 looks at all. Those left out are "
+            "decoded, as they must be, but no more. Cameras that compete for the processor share it in proportion.",
+        ),
     ] = 0.0
+    decode_height: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=4320,
+            description="Make pictures smaller by the whole factor that leaves them at least so high (pixels), as soon "
+            "as they are decoded; 0 leaves them. A USB camera is asked for that size. H.264 and the like are always "
+            "decoded whole: to save that, choose the camera's second, smaller stream.",
+        ),
+    ] = 0
+    rotate: Annotated[
+        Rotation, Meta(description="Degrees clockwise by which the picture is turned: 0, 90, 180 or 270.")
+    ] = 0
     loop: Annotated[bool, Meta(description="Begin a video file again when it ends.")] = False
     starts_at: Annotated[
         Annotated[datetime, Meta(tz=True)] | None,
@@ -296,6 +316,11 @@ class CameraSettings(_Section, frozen=True, kw_only=True):
     tag: Annotated[tuple[TagSettings, ...], Meta(description="Rules that make someone staff.")] = ()
     size: Annotated[SizeSettings | None, Meta(description="Heights of adults; needed to tell children.")] = None
     counting: Annotated[CountingSettings, Meta(description="Groups and tags.")] = CountingSettings()
+
+    @property
+    def view(self) -> View:
+        """How often, how large and which way up it is looked at."""
+        return View(self.target_fps, self.rotate, self.decode_height)
 
     @property
     def tagging(self) -> Tagging:

@@ -5,23 +5,24 @@ A recording must give every frame in order, or a count can't be repeated; a live
 """
 
 import math
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Literal, Protocol, Self, cast
-from urllib.parse import urlsplit
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final, Literal, Protocol, Self
 
 from edge.models import Frame
+from edge.view import Cadence, View, shaped
 
-Image = NDArray[np.uint8]
+if TYPE_CHECKING:
+    import cv2.typing
+
 SourceState = Literal["ok", "offline", "stalled"]
 
 #: Taken where a header gives no believable rate (frames a second).
 FALLBACK_FPS: Final = 25.0
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 _BELIEVABLE_FPS: Final = (1.0, 240.0)
 
 
@@ -49,6 +50,9 @@ class VideoSource(ABC):
 
         None means that none came in time, or, if `ended` is true, that none will.
         """
+
+    def skip_to(self, time_s: float) -> None:  # noqa: B027 - only a recording can
+        """Begin at this moment (seconds from the beginning) instead; before the first read. A camera can't."""
 
     @property
     @abstractmethod
@@ -86,6 +90,19 @@ class VideoSource(ABC):
         self.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A picture that was reached but need not be made: choosing costs less than converting.
+
+    Attributes:
+        time_s: seconds since the beginning of the play.
+        take: gives the picture as its decoder does, or None if it can't; to be called before the next shot.
+    """
+
+    time_s: float
+    take: "Callable[[], cv2.typing.MatLike | None]"
+
+
 class Reel(Protocol):
     """Something that can be played from its beginning, again and again: a file or a rendered scene."""
 
@@ -101,21 +118,29 @@ class Reel(Protocol):
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
 
-    def play(self) -> Iterator[Image]:
-        """Frames from the beginning, BGR uint8, shape (height, width, 3)."""
+    def play(self) -> Iterator[Shot]:
+        """Each picture from the beginning, in order of time."""
 
 
 class Recording(VideoSource):
     """A reel read in step with its reader: each frame, in order, as fast as it is asked for."""
 
-    def __init__(self, reel: Reel, *, loop: bool = False) -> None:
-        self.fps, self.size = reel.fps, reel.size
+    def __init__(self, reel: Reel, *, loop: bool = False, view: View | None = None) -> None:
+        self._reel, self._loop, self._view = reel, loop, view or View()
+        self.fps, self.size = reel.fps, self._view.size(reel.size)
         self.frame_count = None if loop else reel.frame_count
-        self._frames = numbered(reel, loop=loop)
+        self._begin_s = 0.0
+        self._frames: Generator[Frame] | None = None
         self._ended = False
+
+    def skip_to(self, time_s: float) -> None:
+        """Begin there; what lies before is decoded, but nothing is made of it."""
+        self._begin_s = time_s
 
     def read(self, timeout_s: float | None = None) -> Frame | None:  # noqa: ARG002 - a file never keeps one waiting
         """The next frame; None when the recording is over."""
+        if self._frames is None:
+            self._frames = chosen(self._reel, loop=self._loop, view=self._view, begin_s=self._begin_s)
         frame = None if self._ended else next(self._frames, None)
         self._ended = frame is None
         return frame
@@ -126,20 +151,28 @@ class Recording(VideoSource):
         return self._ended
 
     def close(self) -> None:
-        """Read no more; the file is let go of with the frames' generator."""
+        """Read no more."""
         self._ended = True
+        if self._frames is not None:
+            self._frames.close()
 
 
-def numbered(reel: Reel, *, loop: bool) -> Generator[Frame]:
-    """The images of a reel, numbered from 0 and timed by its rate; with `loop` again and again."""
-    index = 0
+def chosen(reel: Reel, *, loop: bool, view: View, begin_s: float = 0.0) -> Generator[Frame]:
+    """The wanted pictures of a reel from `begin_s` on, numbered from 0 among all it has; with `loop` for ever."""
+    cadence = Cadence(view.target_fps, reel.fps)
+    index, begun = 0, 0.0
     while True:
-        before = index
-        for image in reel.play():
-            yield Frame(index, index / reel.fps, image)
+        before, time_s = index, begun
+        for shot in reel.play():
+            time_s = begun + shot.time_s
+            if time_s >= begin_s and cadence.takes(time_s):
+                picture = shot.take()
+                if picture is not None:
+                    yield Frame(index, time_s, shaped(picture, view))
             index += 1
         if not loop or index == before:
             return
+        begun = time_s + 1.0 / reel.fps
 
 
 def believable_fps(stated: float) -> float:
@@ -148,18 +181,22 @@ def believable_fps(stated: float) -> float:
     return stated if math.isfinite(stated) and low <= stated <= high else FALLBACK_FPS
 
 
-def as_image(array: "cv2.typing.MatLike | None") -> Image:
-    """OpenCV's picture as BGR, uint8, shape (height, width, 3); some USB cameras give grey."""
-    image = cast("NDArray[Any]", array)
-    if image.ndim == 2 or image.shape[2] == 1:
-        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-    return np.asarray(image, np.uint8)
+def redact(text: str) -> str:
+    """A text without the passwords of addresses in it, fit for a log or a screen."""
+    return _ADDRESS.sub(lambda found: _without_password(found[0]), text)
 
 
-def redact(address: str) -> str:
-    """An address without the password in it, fit for a log or a screen."""
-    parts = urlsplit(address)
-    if parts.password is None:
+def _without_password(address: str) -> str:
+    scheme, _, rest = address.partition("://")
+    host = rest.partition("/")[0]
+    if "@" in host:
+        who = host.rpartition("@")[0]
+        where = rest[len(who) + 1 :]
+    elif "@" in rest and ":" in host and not host.rpartition(":")[2].isdecimal():
+        # A password with a slash, which should have been written %2F.
+        who = rest.rpartition("@")[0]
+        where = rest[len(who) + 1 :]
+    else:
         return address
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{parts.username}:***@{host}").geturl()
+    user, colon, _ = who.partition(":")
+    return f"{scheme}://{user}{':***' if colon else ''}@{where}"

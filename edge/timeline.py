@@ -10,14 +10,18 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 
 from edge.clock import Clock, Moment, moment
-from edge.coverage import CoverageMeter, CoveredMinute, Gauge
+from edge.coverage import CoverageMeter, CoveredMinute
 from edge.dating import micros, placeholder
+from edge.gauge import Gauge
 from edge.models import Frame
 from edge.outbox import Outbox
 from wire.messages import CameraState
 
 #: A stream whose seconds fell this far behind the box's was paused or replayed; it is tied anew.
 _RETIE_S: Final = 2.0
+_MINUTE: Final = timedelta(minutes=1)
+#: Pictures are judged this often (seconds of the stream): what blinds a camera lasts longer.
+_JUDGE_S: Final = 0.19
 
 
 class Timeline(Protocol):
@@ -71,10 +75,11 @@ class LiveTimeline:
 class RecordedTimeline:
     """A recording with a known start, read as fast as it goes: the box's clock has no say."""
 
-    def __init__(self, starts_at: datetime, fps: float) -> None:
+    def __init__(self, starts_at: datetime, fps: float, *, begin_s: float = 0.0) -> None:
+        """Args: the recording's start (UTC), its rate, and how far into it looking begins (seconds)."""
         self._starts_at = starts_at
         self._frame_s = 1.0 / fps
-        self._until = 0.0
+        self._until = begin_s
 
     def seen(self, frame: Frame) -> None:
         """The recording has come as far as this frame's end."""
@@ -96,22 +101,39 @@ class RecordedTimeline:
 class CoverageLog:
     """Minutes watched of one camera, into the outbox, whatever the clock does meanwhile."""
 
-    def __init__(self, camera: str, outbox: Outbox, timeline: Timeline) -> None:
+    def __init__(self, camera: str, outbox: Outbox, timeline: Timeline, *, mark: str = "") -> None:
+        """Nothing is watched yet.
+
+        Args:
+            camera: its id.
+            outbox: takes the minutes.
+            timeline: dates them.
+            mark: under which the outbox keeps, with each minute, how far the stream was watched (microseconds); for
+                streams that may come a second time.
+        """
         self._camera = camera
         self._outbox = outbox
         self._timeline = timeline
+        self._mark = mark
         self._gauge = Gauge()
         self._zero = timeline.zero()
         self._last = self._reading(timeline.now())
         self._meter = CoverageMeter(camera, began=self._last)
+        self._judged_s: float | None = None
+        self._frames = 0
         #: Of the newest minute that is over.
         self.state: CameraState = "ok"
 
     def observe(self, frame: Frame, time_s: float) -> None:
         """A frame was looked at, `time_s` into the stream."""
+        self._frames += 1
+        if self._judged_s is not None and 0.0 <= time_s - self._judged_s < _JUDGE_S:
+            return
+        self._judged_s = time_s
         self._follow_clock()
         self._last = self._reading(self._timeline.at(time_s))
-        self._keep(self._meter.observe(self._gauge.measure(frame.image), self._last))
+        frames, self._frames = self._frames, 0
+        self._keep(self._meter.observe(self._gauge.measure(frame.image), self._last, frames))
 
     def trouble(self, state: Literal["offline", "stalled"]) -> None:
         """No pictures come, and why."""
@@ -126,7 +148,8 @@ class CoverageLog:
     def finish(self) -> None:
         """Looking ends."""
         self._follow_clock()
-        self._keep(self._meter.finish(self._reading(self._timeline.now())))
+        self._last = self._reading(self._timeline.now())
+        self._keep(self._meter.finish(self._last))
 
     def _follow_clock(self) -> None:
         """Dates that begin or jump end one meter and begin another; a minute cut in two adds up again."""
@@ -146,5 +169,11 @@ class CoverageLog:
         for each in minutes:
             undated = self._zero is None
             when = Moment(micros(each.minute) / 1e6 if undated else 0.0, None if undated else each.minute)
-            self._outbox.append_coverage(each.camera, when, seconds=each.seconds, frames=each.frames, state=each.state)
+            mark = None
+            if self._mark and self._zero is not None:
+                upto = min(each.minute + _MINUTE, self._last)
+                mark = (self._mark, (upto - self._zero) // timedelta(microseconds=1))
+            self._outbox.append_coverage(
+                each.camera, when, seconds=each.seconds, frames=each.frames, state=each.state, mark=mark
+            )
             self.state = each.state

@@ -9,16 +9,19 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from edge.camera import CameraError, VideoSource, open_source, redact
 from edge.clock import Clock
 from edge.detectors import DetectorError, make_detector
+from edge.fairness import FairGate, Member
 from edge.geometry import LineError
 from edge.models import Crossing, Detector, Frame
 from edge.outbox import Outbox
 from edge.pipeline import Pipeline, camera_pipeline
+from edge.resume import Resumed
 from edge.settings import CameraSettings
 from edge.timeline import CoverageLog, LiveTimeline, RecordedTimeline, Timeline
 from edge.uplink import Backoff
@@ -39,7 +42,7 @@ OpenSource = Callable[[CameraSettings], VideoSource]
 
 def open_camera(settings: CameraSettings) -> VideoSource:
     """A camera's source: a recording with a known start as fast as it goes, all else in real time."""
-    return open_source(settings.source, loop=settings.loop, realtime=settings.starts_at is None)
+    return open_source(settings.source, loop=settings.loop, realtime=settings.starts_at is None, view=settings.view)
 
 
 class CameraWorker:
@@ -54,6 +57,7 @@ class CameraWorker:
         on_change: Callable[[], None] = lambda: None,
         open_with: OpenSource = open_camera,
         backoff: Backoff | None = None,
+        turns: Member | None = None,
     ) -> None:
         """Nothing runs yet.
 
@@ -64,6 +68,7 @@ class CameraWorker:
             on_change: called when the status changed.
             open_with: opens the source.
             backoff: between attempts after a failure.
+            turns: when to use the processor; whenever it likes when left out.
         """
         self._settings = settings
         self._outbox = outbox
@@ -71,6 +76,7 @@ class CameraWorker:
         self._on_change = on_change
         self._open = open_with
         self._backoff = backoff or Backoff(2.0, 60.0)
+        self._turns = turns or FairGate().member()
         self._stop = threading.Event()
         self._timeline: Timeline | None = None
         self._coverage: CoverageLog | None = None
@@ -78,6 +84,7 @@ class CameraWorker:
         self._pipeline: Pipeline | None = None
         self._shape = 0.0
         self._counted_s = 0.0
+        self._resumed: Resumed | None = None
         self._state: CameraState = "offline"
         self._message = "starting"
         self._rate = _Rate()
@@ -139,7 +146,7 @@ class CameraWorker:
         self._detector = make_detector(settings.detector, mounting=settings.mounting, model=model)
         with self._open(settings) as source:
             if settings.starts_at is not None:
-                self._tie(RecordedTimeline(settings.starts_at, source.fps))
+                self._resume(settings.starts_at, source)
             try:
                 self._read(source)
             finally:
@@ -147,15 +154,22 @@ class CameraWorker:
         if not self._stop.is_set():
             self._finish_coverage()
 
-    def _tie(self, timeline: Timeline) -> None:
+    def _resume(self, starts_at: datetime, source: VideoSource) -> None:
+        """Go on with a recording where it was left: by a failure just now, or when the box was last switched off."""
+        if self._resumed is None:
+            self._resumed = Resumed(self._settings, starts_at, self._outbox)
+            self._counted_s = self._resumed.look_from_s
+        source.skip_to(self._counted_s)
+        timeline = RecordedTimeline(starts_at, source.fps, begin_s=self._resumed.upto_s)
+        self._tie(timeline, mark=self._resumed.key)
+
+    def _tie(self, timeline: Timeline, *, mark: str = "") -> None:
         """Begin to date what is seen, once: a failure in between must not begin it again."""
         if self._timeline is None:
             self._timeline = timeline
-            self._coverage = CoverageLog(self._settings.id, self._outbox, timeline)
+            self._coverage = CoverageLog(self._settings.id, self._outbox, timeline, mark=mark)
 
     def _read(self, source: VideoSource) -> None:
-        pause = 1.0 / self._settings.target_fps if self._settings.target_fps else 0.0
-        due = 0.0
         while not self._stop.is_set():
             frame = source.read(_READ_S)
             if frame is None:
@@ -163,16 +177,14 @@ class CameraWorker:
                     return
                 self._nothing(source)
                 continue
-            if frame.time_s < max(due, self._counted_s):
+            if frame.time_s < self._counted_s:
                 continue
-            if self._timeline is not None:
-                self._timeline.seen(frame)
-            due = max(due + pause, frame.time_s)
-            if self._settings.starts_at is not None:
+            if self._resumed is not None:
                 # A recording that is opened again after a failure goes on where it was, or people count twice.
                 self._counted_s = math.nextafter(frame.time_s, math.inf)
             self._rate.count()
-            self._look(frame)
+            with self._turns.turn():
+                self._look(frame)
 
     def _look(self, frame: Frame) -> None:
         if self._pipeline is None or abs(frame.aspect - self._shape) > _SAME_SHAPE:
@@ -182,8 +194,11 @@ class CameraWorker:
             self._shape = frame.aspect
             self._pipeline = camera_pipeline(self._detector, self._settings, frame.aspect)
             log.info("%s: watching", self._settings.id)
+        again = self._resumed is not None and frame.time_s < self._resumed.upto_s
+        if self._timeline is not None and not again:
+            self._timeline.seen(frame)
         self._keep(self._pipeline.step(frame).crossings)
-        if self._coverage is not None:
+        if self._coverage is not None and not again:
             self._coverage.observe(frame, frame.time_s)
             self._become(self._coverage.state if self._coverage.state in ("dark", "covered", "frozen") else "ok", "")
 
@@ -198,7 +213,7 @@ class CameraWorker:
 
     def _keep(self, crossings: Iterable[Crossing]) -> None:
         assert self._timeline is not None  # noqa: S101 - for the type checker
-        for each in crossings:
+        for each in crossings if self._resumed is None else self._resumed.news(crossings):
             when = self._timeline.at(each.time_s)
             self._outbox.append_crossing(self._settings.id, each, when)
             clock = "undated" if when.at is None else f"{when.at:%H:%M:%S}Z"

@@ -3,14 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from edge.camera import open_source
-from edge.coverage import CoverageMeter, CoverageParams, CoveredMinute, FrameStats, Gauge
+from edge.coverage import CoverageMeter, CoverageParams, CoveredMinute
+from edge.gauge import FrameStats, Gauge
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-GOOD = FrameStats(brightness=120.0, detail=60.0, change=0.8)
+GOOD = FrameStats(brightness=120.0, detail=60.0, seen_before=False)
+REPEATED = FrameStats(120.0, 60.0, seen_before=True)
 
 
 def at(seconds: float) -> datetime:
@@ -61,9 +62,9 @@ def test_why_no_pictures_come_is_the_cameras_word() -> None:
 @pytest.mark.parametrize(
     ("stats", "wait_s", "state"),
     [
-        (FrameStats(120.0, 60.0, 0.0), 20.0, "frozen"),
-        (FrameStats(3.0, 1.0, 0.4), 0.0, "dark"),
-        (FrameStats(90.0, 2.0, 0.9), 3.0, "covered"),
+        (FrameStats(3.0, 1.0, seen_before=False), 0.0, "dark"),
+        (FrameStats(0.0, 0.0, seen_before=True), 0.0, "dark"),
+        (FrameStats(90.0, 2.0, seen_before=False), 3.0, "covered"),
     ],
 )
 def test_pictures_in_which_nobody_could_be_seen_are_not_watched(stats: FrameStats, wait_s: float, state: str) -> None:
@@ -74,16 +75,33 @@ def test_pictures_in_which_nobody_could_be_seen_are_not_watched(stats: FrameStat
     assert minute.seconds == pytest.approx(10 + wait_s, abs=1.0)
 
 
-def test_repeated_pictures_for_a_short_while_are_no_freeze() -> None:
+def test_a_freeze_is_lost_from_its_beginning_not_from_its_discovery() -> None:
     meter = CoverageMeter("C1", began=NOON)
-    done = watch(meter, 0, 30) + watch(meter, 30.5, 45, FrameStats(120.0, 60.0, 0.0)) + watch(meter, 45.5, 60)
-    assert done[0].seconds == 60.0
+    assert watch(meter, 0, 10) == []
+    assert watch(meter, 10.5, 69, REPEATED) == [], "a minute in doubt is not given out"
+    first, second = watch(meter, 69.5, 130, REPEATED)
+    assert (first.minute, first.seconds, first.state) == (NOON, 10.0, "frozen")
+    assert (second.seconds, second.state) == (0.0, "frozen")
+
+
+def test_repetition_that_ends_was_an_empty_shop() -> None:
+    meter = CoverageMeter("C1", began=NOON)
+    done = watch(meter, 0, 30) + watch(meter, 30.5, 85, REPEATED)
+    assert done == []
+    assert [(m.seconds, m.state) for m in watch(meter, 85.5, 121)] == [(60.0, "ok"), (60.0, "ok")]
+
+
+def test_what_is_in_doubt_when_looking_ends_was_watched() -> None:
+    meter = CoverageMeter("C1", began=NOON)
+    watch(meter, 0, 30)
+    watch(meter, 30.5, 70, REPEATED)
+    assert [m.seconds for m in meter.finish(at(70))] == [60.0, 10.0]
 
 
 def test_the_main_reason_is_given() -> None:
     meter = CoverageMeter("C1", began=NOON)
     watch(meter, 0, 20)
-    done = watch(meter, 20.5, 30, FrameStats(3.0, 1.0, 0.4))
+    done = watch(meter, 20.5, 30, FrameStats(3.0, 1.0, seen_before=False))
     meter.trouble("offline")
     done += meter.tick(at(60))
     assert [(m.seconds, m.state) for m in done] == [(20.0, "offline")]
@@ -129,28 +147,3 @@ def test_real_footage_dark_as_it_may_be_counts_as_watched(footage: Path, clip: s
                 break
     (minute,) = meter.finish(at(frame.time_s))
     assert minute.seconds == pytest.approx(frame.time_s, abs=0.1)
-
-
-def test_what_a_lens_in_the_dark_or_under_a_cloth_sees_is_told_from_a_scene() -> None:
-    rng = np.random.default_rng(4)
-
-    def noisy(mean: float, sigma: float) -> FrameStats:
-        gauge = Gauge()
-        for _ in range(2):
-            stats = gauge.measure(np.clip(rng.normal(mean, sigma, (240, 320, 3)), 0, 255).astype(np.uint8))
-        return stats
-
-    dark, covered = noisy(2, 1), noisy(40, 8)
-    params = CoverageParams()
-    assert dark.brightness < params.dark
-    assert dark.detail < params.covered
-    assert covered.detail < params.covered
-    assert covered.change is not None
-    assert covered.change > params.frozen
-
-
-def test_a_repeated_picture_has_no_change_at_all() -> None:
-    gauge = Gauge()
-    image = np.random.default_rng(1).integers(0, 255, (120, 160, 3), np.uint8)
-    assert gauge.measure(image).change is None
-    assert gauge.measure(image.copy()).change == 0.0

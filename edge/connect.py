@@ -1,0 +1,197 @@
+"""Connections to cameras, and why one can't be made.
+
+OpenCV says of a stream only that it did not open. Whether the address, the password or the cable is wrong is what the
+person on the ladder has to know, so the camera is asked once more in its own protocol and its answer put into words.
+None of them may hold the password: they go into logs, on screens and to the server.
+"""
+
+import base64
+import hashlib
+import http.client
+import re
+import secrets
+import socket
+from collections.abc import Callable
+from typing import Final, Protocol
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import cv2
+
+from edge.opencv import DECODER, prepare_opencv
+from edge.view import View
+
+_ASK_S: Final = 4.0
+_PORTS: Final = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935}
+#: More of an answer than its head is of no interest (bytes).
+_HEAD: Final = 16_384
+
+
+class Capture(Protocol):
+    """What is used of `cv2.VideoCapture`."""
+
+    def isOpened(self) -> bool: ...  # noqa: N802, D102 - OpenCV's name
+    def grab(self) -> bool: ...  # noqa: D102
+    def retrieve(self) -> "tuple[bool, cv2.typing.MatLike]": ...  # noqa: D102
+    def get(self, prop: int, /) -> float: ...  # noqa: D102
+    def set(self, prop: int, value: float, /) -> bool: ...  # noqa: D102
+    def release(self) -> None: ...  # noqa: D102
+
+
+Opener = Callable[[], Capture]
+
+
+def stream_opener(address: str, *, open_timeout_s: float = 10.0, read_timeout_s: float = 5.0) -> Opener:
+    """Opens a network stream through FFmpeg."""
+
+    def open_stream() -> Capture:
+        prepare_opencv()
+        limits = [
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+            int(open_timeout_s * 1000),
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+            int(read_timeout_s * 1000),
+        ]
+        return cv2.VideoCapture(address, cv2.CAP_FFMPEG, [*DECODER, *limits])
+
+    return open_stream
+
+
+def usb_opener(index: int, view: View, *, capture: Callable[[int], Capture] = cv2.VideoCapture) -> Opener:
+    """Opens a camera on this machine by its number, and asks it for pictures of the wanted size and rate.
+
+    A camera gives the nearest it can; what it gives too much is left out here.
+    """
+
+    def open_usb() -> Capture:
+        prepare_opencv()
+        camera = capture(index)
+        if view.decode_height:
+            # Cameras know pairs: asked for a height alone, most stay as wide as they were and refuse.
+            camera.set(cv2.CAP_PROP_FRAME_WIDTH, round(view.decode_height * 4 / 3))
+            camera.set(cv2.CAP_PROP_FRAME_HEIGHT, view.decode_height)
+        if view.target_fps:
+            camera.set(cv2.CAP_PROP_FPS, view.target_fps)
+        # The driver's queue is a queue of old pictures.
+        camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        return camera
+
+    return open_usb
+
+
+def explain(address: str) -> str:
+    """Why a stream does not open, as its camera answers when asked; a few seconds at most.
+
+    Args:
+        address: of the stream, with user name and password if it has them; neither the password nor its encoding is in
+            what is returned.
+    """
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    try:
+        port = parts.port or _PORTS.get(parts.scheme.lower())
+    except ValueError:
+        return "the port in its address is not a number"
+    if not host or port is None:
+        return "no answer"
+    try:
+        if parts.scheme.lower() == "rtsp":
+            return _in_words(_ask_rtsp(parts, host, port), parts)
+        if parts.scheme.lower() in ("http", "https"):
+            return _in_words(_ask_http(parts, host, port), parts)
+        socket.create_connection((host, port), _ASK_S).close()
+    except socket.gaierror:
+        return f"no machine called {host} is known here"
+    except TimeoutError:
+        return f"{host}:{port} does not answer"
+    except ConnectionRefusedError:
+        return f"{host} is there, but nothing listens on its port {port}"
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return f"no answer from {host}:{port} ({getattr(error, 'strerror', None) or type(error).__name__})"
+    return f"{host}:{port} answers, but sends no stream that can be opened"
+
+
+def _in_words(status: int, parts: SplitResult) -> str:
+    if status == 401 and parts.username is None:
+        return "the camera asks for a user name and password: put them before the host, user:password@host"
+    if status in (401, 403):
+        return "the camera refuses this user name or password"
+    if status == 404:
+        return f"the camera has no stream at {parts.path or '/'}"
+    if status == 200:
+        return "the camera answers, but what it sends is no stream that can be opened"
+    return f"the camera answers with status {status}"
+
+
+def _ask_rtsp(parts: SplitResult, host: str, port: int) -> int:
+    """The status of a DESCRIBE; RFC 7826."""
+    bare = parts._replace(netloc=f"[{host}]:{port}" if ":" in host else f"{host}:{port}").geturl()
+    with socket.create_connection((host, port), _ASK_S) as link:
+        status, head = _describe(link, bare, 1, "")
+        challenge = _challenge(head)
+        if status == 401 and parts.username is not None and challenge:
+            status, _ = _describe(link, bare, 2, _credentials(challenge, parts, "DESCRIBE", bare))
+    return status
+
+
+def _describe(link: socket.socket, address: str, number: int, credentials: str) -> tuple[int, str]:
+    more = f"Authorization: {credentials}\r\n" if credentials else ""
+    link.sendall(
+        f"DESCRIBE {address} RTSP/1.0\r\nCSeq: {number}\r\nAccept: application/sdp\r\n{more}\r\n".encode(
+            errors="replace"
+        )
+    )
+    answer = b""
+    while b"\r\n\r\n" not in answer and len(answer) < _HEAD:
+        piece = link.recv(4096)
+        if not piece:
+            break
+        answer += piece
+    head = answer.decode("latin-1")
+    found = re.match(r"RTSP/\d\.\d (\d{3})", head)
+    if found is None:
+        raise ValueError("not an RTSP answer")
+    return int(found[1]), head
+
+
+def _ask_http(parts: SplitResult, host: str, port: int) -> int:
+    """The status of a GET."""
+    kind = http.client.HTTPSConnection if parts.scheme.lower() == "https" else http.client.HTTPConnection
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    link = kind(host, port, timeout=_ASK_S)
+    try:
+        link.request("GET", path)
+        answer = link.getresponse()
+        challenge = answer.headers.get("WWW-Authenticate", "")
+        if answer.status == 401 and parts.username is not None and challenge:
+            link.close()
+            link.request("GET", path, headers={"Authorization": _credentials(challenge, parts, "GET", path)})
+            answer = link.getresponse()
+        return answer.status
+    finally:
+        link.close()
+
+
+def _challenge(head: str) -> str:
+    """How a camera wants to be convinced: digest if it offers it, else what it asks for."""
+    found = re.findall(r"(?im)^WWW-Authenticate:\s*(.+?)\s*$", head)
+    return next((each for each in found if each.lower().startswith("digest")), found[0] if found else "")
+
+
+def _credentials(challenge: str, parts: SplitResult, method: str, target: str) -> str:
+    """The value of an Authorization header: basic, or digest with MD5 (RFC 7616), which is what cameras speak."""
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not challenge.lower().startswith("digest"):
+        return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+    given = {name.lower(): value for name, value in re.findall(r'(\w+)="?([^",]*)"?', challenge[6:])}
+    realm, nonce = given.get("realm", ""), given.get("nonce", "")
+    one, two = _md5(f"{user}:{realm}:{password}"), _md5(f"{method}:{target}")
+    fields = f'username="{user}", realm="{realm}", nonce="{nonce}", uri="{target}"'
+    if "auth" in given.get("qop", ""):
+        mine = secrets.token_hex(8)
+        response = _md5(f"{one}:{nonce}:00000001:{mine}:auth:{two}")
+        return f'Digest {fields}, qop=auth, nc=00000001, cnonce="{mine}", response="{response}"'
+    return f'Digest {fields}, response="{_md5(f"{one}:{nonce}:{two}")}"'
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
