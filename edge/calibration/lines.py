@@ -40,6 +40,8 @@ _GAP: Final = {"overhead": 3.0, "oblique": 1.2}
 _GAP_COST: Final = 0.25
 #: What a line takes off for each body size that it is long, as a share: where people draw together is the door.
 _LENGTH_COST: Final = 0.02
+#: Half the room that a body takes along a line, in body sizes.
+_HALF: Final = {"overhead": 0.6, "oblique": 0.25}
 #: What a line is worth, as a share, that is neither level nor upright: people understand those best.
 _SLANTED: Final = 0.98
 #: A line that ends this near the picture's border (frame heights) is drawn up to it.
@@ -115,23 +117,26 @@ def propose_line(walks: Sequence[Walk], *, aspect: float, overhead: bool, least:
     """
     ways = [_Thin(walk) for walk in walks]
     size = typical_size(walks)
-    gap = _GAP["overhead" if overhead else "oblique"] * size
+    kind = "overhead" if overhead else "oblique"
+    gap, half = _GAP[kind] * size, _HALF[kind] * size
     coarse = [math.pi * k / _ANGLES for k in range(_ANGLES)]
     reach = math.hypot(aspect, 1.0)
     offsets = np.arange(-reach, reach, _OFFSET)
-    first = [c for angle in coarse for offset in offsets for c in _candidates(ways, angle, float(offset), gap, size)]
+    first = [
+        c for angle in coarse for offset in offsets for c in _candidates(ways, angle, float(offset), gap, half, size)
+    ]
     finalists = sorted(first, key=_rank)[:_FINALISTS]
     second = [
         c
         for finalist in finalists
         for turn in (-math.pi / 36, 0.0, math.pi / 36)
         for shift in (-_OFFSET / 2, 0.0, _OFFSET / 2)
-        for c in _candidates(ways, finalist.angle + turn, finalist.offset + shift, gap, size)
+        for c in _candidates(ways, finalist.angle + turn, finalist.offset + shift, gap, half, size)
     ]
     best = min([*finalists, *second], key=_rank, default=None)
     if best is None or len(best.clean) < least:
         return None
-    start, end = _ends(best, ways, aspect, size)
+    start, end = _ends(best, ways, aspect, half)
     sides = [each.first for each in best.clean]
     door = _door_side(best.clean)
     return LineProposal(
@@ -187,7 +192,9 @@ class _Thin:
         return _Pass(where, best, True, int(np.sign(door)), first)
 
 
-def _candidates(ways: Sequence[_Thin], angle: float, offset: float, gap: float, size: float) -> Iterator[_Candidate]:
+def _candidates(
+    ways: Sequence[_Thin], angle: float, offset: float, gap: float, half: float, size: float
+) -> Iterator[_Candidate]:
     """The parts of an infinite line that people pass, each with its worth."""
     along = np.asarray([math.cos(angle), math.sin(angle)])
     normal = np.asarray([-along[1], along[0]])
@@ -199,7 +206,7 @@ def _candidates(ways: Sequence[_Thin], angle: float, offset: float, gap: float, 
     cuts = [0, *(i + 1 for i, (a, b) in enumerate(pairwise(clean)) if b.along - a.along > gap), len(clean)]
     for begin, finish in ((a, b) for i, a in enumerate(cuts) for b in cuts[i + 1 :]):
         part = tuple(clean[begin:finish])
-        low, high = part[0].along - size / 2, part[-1].along + size / 2
+        low, high = part[0].along - half, part[-1].along + half
         doubtful = sum(low <= place <= high for place in unclear)
         empty = sum(max(0.0, b.along - a.along - gap) for a, b in pairwise(part)) / size
         door = _door_side(part)
@@ -218,7 +225,7 @@ def _door_side(passes: Sequence[_Pass]) -> int:
     return 0
 
 
-def _ends(best: _Candidate, ways: Sequence[_Thin], aspect: float, size: float) -> tuple[Vector, Vector]:
+def _ends(best: _Candidate, ways: Sequence[_Thin], aspect: float, half: float) -> tuple[Vector, Vector]:
     """The line's ends: a little beyond the outermost who passed, as others will pass beyond those few.
 
     Of n places drawn evenly from a stretch, the outermost fall short of its ends by the n-th part of their span on
@@ -227,7 +234,7 @@ def _ends(best: _Candidate, ways: Sequence[_Thin], aspect: float, size: float) -
     """
     along = np.asarray([math.cos(best.angle), math.sin(best.angle)])
     normal = np.asarray([-along[1], along[0]])
-    more = max(0.6 * size, (best.high - best.low) / max(1, len(best.clean) - 1))
+    more = max(half, (best.high - best.low) / max(1, len(best.clean) - 1))
     low, high = best.low - more, best.high + more
     chosen = {each.along for each in best.clean}
     for way in ways:

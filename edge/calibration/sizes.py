@@ -24,8 +24,8 @@ _APART: Final = 0.08
 #: The ways must cover this much of the picture's height to say how size changes with depth.
 _DEPTH: Final = 0.12
 _MOST: Final = 1500
-#: An upright body is at least so many times as high as wide; from above none is for long.
-_UPRIGHT: Final = 1.5
+#: An upright body is at least so many times as high as wide; from above few are.
+_UPRIGHT: Final = 1.4
 #: Boxes of people, upright ones, that are too slim or too wide are parts of a body, or more than one.
 _SHAPES: Final = (1.2, 5.0)
 
@@ -112,13 +112,19 @@ def upright(walk: Walk, aspect: float) -> Vector:
     return np.asarray((walk.boxes[:, 3] - walk.boxes[:, 1]) / np.maximum(wide, 1e-6), np.float64)
 
 
-def guess_mounting(walks: Sequence[Walk], aspect: float) -> Mounting | None:
-    """How the camera hangs, by the shape of the people in it; None where nobody was seen whole.
+def guess_mounting(seen_as_overhead: Sequence[Walk], aspect: float) -> Mounting:
+    """How the camera hangs, by the shape of people.
 
-    Seen obliquely people are upright, two to three times as high as wide, whichever way they walk. From above they
-    are about as long as wide, and longer across or along with the direction they walk in.
+    Seen obliquely people are upright, two to three times as high as wide, whichever way they walk; from above they are
+    about as long as wide. Both can be told only by looking as one does from above: looking for upright people finds
+    them there, too, by cutting the shapes it sees into upright parts.
+
+    Args:
+        seen_as_overhead: ways found by looking as one does from above.
+        aspect: the frame's width over its height.
+
+    Returns:
+        The mounting; oblique where nobody was seen so, as small people far away are.
     """
-    shapes = [float(np.median(upright(walk, aspect)[walk.whole])) for walk in walks if walk.whole.any()]
-    if not shapes:
-        return None
-    return "oblique" if float(np.median(shapes)) >= _UPRIGHT else "overhead"
+    shapes = [float(np.median(upright(walk, aspect)[walk.whole])) for walk in seen_as_overhead if walk.whole.any()]
+    return "overhead" if shapes and float(np.median(shapes)) < _UPRIGHT else "oblique"
