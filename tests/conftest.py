@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.fixtures.browser",
     "tests.fixtures.chromium",
     "tests.fixtures.footage",
+    "tests.fixtures.pki",
     "tests.fixtures.postgres",
 ]
 

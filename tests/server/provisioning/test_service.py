@@ -1,0 +1,301 @@
+"""Who is given a certificate, how one follows another, and how one ends: over a real database."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from server.access.models import Scope
+from server.errors import Conflict, Forbidden, InvalidInput, NotFound
+from server.provisioning import repository
+from server.provisioning.authority import Authority
+from server.provisioning.models import Endpoint
+from server.provisioning.service import ProvisioningService
+from server.services import Services
+from tests.server.conftest import SYSTEM, TurnedClock
+from wire import messages
+from wire.enrolment import Enrolment, decode
+from wire.messages import Status
+
+ENDPOINT = Endpoint("mqtt.example.com", 8883)
+
+
+@dataclass
+class Stick:
+    """Where enrolment files are handed over."""
+
+    files: list[Enrolment] = field(default_factory=list)
+
+    def __call__(self, content: bytes) -> Callable[[], None]:
+        self.files.append(decode(content))
+        return lambda: self.files.clear()
+
+
+@dataclass
+class Desk:
+    """The service with what every call of it needs."""
+
+    service: ProvisioningService
+    authority: Authority
+    stick: Stick = field(default_factory=Stick)
+
+    def add(self, name: str = "door-1", store: str = "S01", scope: Scope = SYSTEM, days: int = 365) -> str:
+        return self.service.add_device(
+            scope,
+            store,
+            name,
+            authority=self.authority,
+            endpoint=ENDPOINT,
+            hand_over=self.stick,
+            life=timedelta(days=days),
+        ).fingerprint
+
+    def rotate(self, name: str = "door-1", overlap: int = 30) -> str:
+        return self.service.rotate(
+            SYSTEM,
+            name,
+            authority=self.authority,
+            endpoint=ENDPOINT,
+            hand_over=self.stick,
+            overlap=timedelta(days=overlap),
+        ).fingerprint
+
+    def live(self, name: str = "door-1") -> list[str]:
+        (device,) = [each for each in self.service.devices(SYSTEM) if each.device_id == name]
+        return [each.fingerprint for each in device.certificates]
+
+    def listed(self) -> int:
+        return len(self.service.ended(SYSTEM, self.authority))
+
+
+@pytest.fixture
+def desk(chain: Services, clock: TurnedClock, authority: Authority) -> Desk:
+    return Desk(ProvisioningService(chain.db, clock), authority)
+
+
+def says(chain: Services, clock: TurnedClock, fingerprint: str, device: str = "door-1") -> None:
+    """What a box that signed in with a certificate says of itself."""
+    status = Status(device=device, online=True, at=clock.now, certificate=fingerprint)
+    chain.ingest.note_status(device, messages.encode(status), clock.now)
+
+
+def test_a_box_gets_one_file_with_all_it_needs(desk: Desk, chain: Services, clock: TurnedClock) -> None:
+    fingerprint = desk.add()
+    (given,) = desk.stick.files
+    assert (given.device, given.store, given.host, given.port) == ("door-1", "S01", "mqtt.example.com", 8883)
+    assert given.issued_at == clock.now
+    assert given.not_after == clock.now + timedelta(days=365)
+    (device,) = chain.stores.devices(SYSTEM, "S01")
+    assert device.device_id == "door-1"
+    (listed,) = desk.service.devices(SYSTEM, "S01")
+    assert [each.fingerprint for each in listed.certificates] == [fingerprint]
+    assert not listed.has_password
+    assert desk.service.devices(SYSTEM, "S02") == []
+
+
+def test_the_key_is_nowhere_but_in_the_file(desk: Desk, chain: Services) -> None:
+    desk.add()
+    secret = desk.stick.files[0].key.splitlines()[1]
+    with chain.db.read() as conn:
+        for table in ("device", "device_certificate", "audit"):
+            rows = conn.execute(psycopg.sql.SQL("SELECT * FROM {}").format(psycopg.sql.Identifier(table))).fetchall()
+            assert rows
+            assert secret not in str(rows)
+
+
+def test_no_password_opens_a_box_with_a_certificate(desk: Desk, chain: Services) -> None:
+    desk.add()
+    assert not chain.stores.check_device(SYSTEM, "door-1", "")
+
+
+@pytest.mark.parametrize(
+    "name", ["doorline-server", "Doorline-Server", "doorline-ingest-1", "a/b", "+", "#", "", "x" * 65]
+)
+def test_names_that_would_speak_for_others_are_refused(desk: Desk, name: str) -> None:
+    with pytest.raises(InvalidInput):
+        desk.add(name)
+    assert desk.stick.files == []
+
+
+def test_a_name_is_given_once_even_after_its_end(desk: Desk) -> None:
+    desk.add()
+    with pytest.raises(Conflict, match="already"):
+        desk.add(store="S02")
+    desk.service.revoke(SYSTEM, "door-1")
+    with pytest.raises(Conflict, match="already"):
+        desk.add()
+    with pytest.raises(NotFound, match="no live device"):
+        desk.rotate()
+
+
+def test_only_an_admin_issues_and_ends(desk: Desk, scope_of: Callable[[str], Scope]) -> None:
+    desk.add("door-1")
+    for name in ("hq", "region", "manager", "desk"):
+        scope = scope_of(name)
+        for refused in (
+            lambda scope=scope: desk.add("door-2", scope=scope),
+            lambda scope=scope: desk.service.revoke(scope, "door-1"),
+            lambda scope=scope: desk.service.settle(scope),
+            lambda scope=scope: desk.service.ended(scope, desk.authority),
+        ):
+            with pytest.raises(Forbidden):
+                refused()
+    assert [each.device_id for each in desk.service.devices(scope_of("manager"))] == ["door-1"]
+    desk.add("door-2", store="S02")
+    assert [each.device_id for each in desk.service.devices(scope_of("manager"))] == ["door-1"]
+    with pytest.raises(Forbidden):
+        desk.service.devices(scope_of("manager"), "S02")
+
+
+def test_a_file_that_can_not_be_handed_over_leaves_no_box(desk: Desk) -> None:
+    def full(content: bytes) -> Callable[[], None]:
+        raise Conflict("the stick is full")
+
+    with pytest.raises(Conflict):
+        desk.service.add_device(SYSTEM, "S01", "door-1", authority=desk.authority, endpoint=ENDPOINT, hand_over=full)
+    assert desk.service.devices(SYSTEM) == []
+
+
+def test_a_commit_that_fails_takes_the_file_back(desk: Desk, chain: Services) -> None:
+    with chain.db.transaction() as conn:
+        # What a database does that goes down just before the end: the last statement was fine, the commit is not.
+        conn.execute(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the disk is full'; END $$"
+        )
+        conn.execute(
+            "CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON device_certificate DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION fail()"
+        )
+    with pytest.raises(psycopg.Error, match="the disk is full"):
+        desk.add()
+    assert desk.stick.files == []
+    assert desk.service.devices(SYSTEM) == []
+
+
+def test_the_old_one_goes_on_until_the_new_one_was_seen(desk: Desk, chain: Services, clock: TurnedClock) -> None:
+    old = desk.add()
+    says(chain, clock, old)
+    clock.turn(days=300)
+    new = desk.rotate()
+    assert desk.live() == [new, old]
+    says(chain, clock, old)
+    assert desk.service.settle(SYSTEM) == []
+    clock.turn(hours=1)
+    says(chain, clock, new)
+    assert [each.fingerprint for each in desk.service.settle(SYSTEM)] == [old]
+    assert desk.live() == [new]
+    assert [each.at for each in desk.service.ended(SYSTEM, desk.authority)] == [clock.now]
+
+
+def test_the_old_one_ends_after_its_days_even_if_nobody_carried_the_new_one(desk: Desk, clock: TurnedClock) -> None:
+    desk.add()
+    clock.turn(days=1)
+    new = desk.rotate(overlap=10)
+    clock.turn(days=9, hours=23)
+    assert desk.service.settle(SYSTEM) == []
+    clock.turn(hours=1)
+    assert len(desk.service.settle(SYSTEM)) == 1
+    assert desk.live() == [new]
+
+
+def test_of_three_the_one_that_came_ends_those_before_it(desk: Desk, chain: Services, clock: TurnedClock) -> None:
+    first = desk.add()
+    clock.turn(days=1)
+    second = desk.rotate()
+    clock.turn(days=1)
+    third = desk.rotate()
+    says(chain, clock, second)
+    desk.service.settle(SYSTEM)
+    assert desk.live() == [third, second]
+    assert first not in desk.live()
+
+
+def test_a_key_in_other_hands_ends_now(desk: Desk) -> None:
+    desk.add()
+    new = desk.rotate(overlap=0)
+    assert desk.live() == [new]
+    assert desk.listed() == 1
+
+
+def test_another_boxs_word_ends_nothing(desk: Desk, chain: Services, clock: TurnedClock) -> None:
+    old = desk.add("door-1")
+    desk.add("door-2")
+    clock.turn(days=1)
+    new = desk.rotate("door-1")
+    says(chain, clock, new, device="door-2")
+    assert desk.service.settle(SYSTEM) == []
+    assert desk.live() == [new, old]
+
+
+def test_a_box_that_was_ended_is_listed_until_its_certificate_expires(desk: Desk, clock: TurnedClock) -> None:
+    desk.add(days=100)
+    assert desk.service.revoke(SYSTEM, "door-1") == 1
+    assert desk.listed() == 1
+    with pytest.raises(NotFound):
+        desk.service.revoke(SYSTEM, "door-1")
+    clock.turn(days=100)
+    assert desk.listed() == 0
+
+
+def test_a_box_ended_over_the_api_is_listed_too(desk: Desk, chain: Services) -> None:
+    """That way knows no certificates; the next list is made of what the database says all the same."""
+    desk.add()
+    chain.stores.revoke_device(SYSTEM, "door-1")
+    assert [each.end_reason for each in desk.service.settle(SYSTEM)] == ["revoked"]
+    assert desk.listed() == 1
+
+
+def test_a_list_names_its_own_authoritys_only(desk: Desk, clock: TurnedClock) -> None:
+    desk.add()
+    desk.service.revoke(SYSTEM, "door-1")
+    assert desk.service.ended(SYSTEM, Authority.create("another", clock.now)) == []
+
+
+def test_a_box_with_a_password_can_be_given_a_certificate(desk: Desk, chain: Services) -> None:
+    chain.stores.add_device(SYSTEM, "S01", "door-1")
+    assert [each.has_password for each in desk.service.devices(SYSTEM)] == [True]
+    new = desk.rotate()
+    assert desk.live() == [new]
+
+
+def test_being_seen_is_written_once_an_hour(desk: Desk, chain: Services, clock: TurnedClock) -> None:
+    fingerprint = desk.add()
+
+    def note() -> bool:
+        with chain.db.transaction() as conn:
+            return repository.note_seen(conn, "door-1", fingerprint, clock.now)
+
+    first = clock.now
+    assert note()
+    clock.turn(minutes=59)
+    assert not note()
+    clock.turn(minutes=2)
+    assert not note()
+    (device,) = desk.service.devices(SYSTEM)
+    assert device.certificates[0].first_seen_at == first
+    assert device.certificates[0].last_seen_at == clock.now
+
+
+def test_what_is_done_is_in_the_audit_trail(desk: Desk, chain: Services, clock: TurnedClock) -> None:
+    old = desk.add()
+    clock.turn(days=1)
+    new = desk.rotate()
+    says(chain, clock, new)
+    desk.service.settle(SYSTEM)
+    desk.service.revoke(SYSTEM, "door-1")
+    trail = list(reversed(chain.access.audit_trail(SYSTEM, 4)))
+    assert [each.action for each in trail] == ["device.add", "device.rotate", "device.supersede", "device.revoke"]
+    assert trail[2].detail == {"fingerprint": old}
+
+
+@pytest.mark.parametrize(("days", "overlap"), [(0, 1), (8000, 1), (365, -1)])
+def test_lives_and_overlaps_that_can_not_be(desk: Desk, days: int, overlap: int) -> None:
+    if overlap > 0:
+        with pytest.raises(InvalidInput, match="can't be good for"):
+            desk.add(days=days)
+        return
+    desk.add()
+    with pytest.raises(InvalidInput, match="negative"):
+        desk.rotate(overlap=overlap)
