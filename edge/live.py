@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 import cv2
 
@@ -18,8 +19,8 @@ from edge.models import Frame
 from edge.sources import FALLBACK_FPS, CameraError, Reel, SourceState, VideoSource, believable_fps, chosen
 from edge.view import Cadence, Image, View, shaped
 
-#: A connection that gave pictures for so long has worked; one that breaks sooner counts as another failure (seconds).
-_WORKED_S = 5.0
+#: A camera that can't be opened is asked why at most so often (seconds).
+_ASK_AGAIN_S: Final = 15.0
 
 
 class Backoff:
@@ -136,6 +137,8 @@ class LiveSource(VideoSource):
         explain: says why a connection can't be made; asked after each that failed, it may block for some seconds.
         stall_s: a connected camera that gives nothing for this long is `stalled`, and connected to anew.
         open_s: an attempt to connect that takes longer than this is given up.
+        worked_s: a connection that gave pictures for so long has worked; one that breaks sooner counts as another
+            failure, or a camera that breaks with its second picture would be asked without a pause.
         backoff: between attempts.
     """
 
@@ -148,10 +151,13 @@ class LiveSource(VideoSource):
         explain: Callable[[], str] | None = None,
         stall_s: float = 5.0,
         open_s: float = 30.0,
+        worked_s: float = 5.0,
         backoff: "Backoff | None" = None,
     ) -> None:
         self.fps, self.frame_count, self.size = FALLBACK_FPS, None, (0, 0)
-        self.view, self.opener, self.explain = view or View(), opener, explain
+        self.view, self.opener = view or View(), opener
+        self._explain, self._reason, self._asked = explain, "", 0.0
+        self.worked_s = worked_s
         self._name = name
         self._stall_s, self._open_s = stall_s, open_s
         self._backoff = backoff or Backoff()
@@ -197,6 +203,10 @@ class LiveSource(VideoSource):
                 self._state = "stalled" if state == "offline" and self._state == "stalled" else state
                 self._message = f"{self._name}: {problem}" if problem else ""
 
+    def answered(self) -> None:
+        """A picture came: what was wrong before is wrong no longer."""
+        self._reason = ""
+
     def describe(self, fps: float, size: tuple[int, int]) -> None:
         """A reader says what kind of pictures come."""
         self.fps, self.size = fps, size
@@ -228,6 +238,15 @@ class LiveSource(VideoSource):
     def pause(self, reader: "_Reader") -> None:
         """Wait before the next attempt."""
         reader.abandoned.wait(self._backoff.next_s())
+
+    def why(self) -> str:
+        """Why the last attempt failed; the camera is asked at most every so often, for some lock who asks too much."""
+        now = time.monotonic()
+        if self._explain is None:
+            return "no answer"
+        if not self._reason or now - self._asked >= _ASK_AGAIN_S:
+            self._asked, self._reason = now, self._explain()
+        return self._reason
 
     def worked(self) -> None:
         """A connection has held: forget earlier failures."""
@@ -295,7 +314,7 @@ class _Reader(threading.Thread):
             return f"can't be opened ({error.code})"
         try:
             if not capture.isOpened():
-                return self._source.explain() if self._source.explain else "no answer"
+                return self._source.why()
             self._progress, self.connected = time.monotonic(), True
             return self._frames(capture)
         except cv2.error as error:
@@ -325,11 +344,12 @@ class _Reader(threading.Thread):
                     begun = now
                     self._first(image, fps)
                 self._source.deliver(self, Frame(*place, image))
-            if begun is not None and not held and now - begun >= _WORKED_S:
+            if begun is not None and not held and now - begun >= self._source.worked_s:
                 held = True
                 self._source.worked()
         return "given up"
 
     def _first(self, image: Image, fps: float) -> None:
+        self._source.answered()
         self._source.describe(fps, (image.shape[1], image.shape[0]))
         self._source.report(self, "ok", "")
