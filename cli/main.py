@@ -52,6 +52,10 @@ COMMANDS: Final[dict[str, Entry]] = {
         "cli.demo.command:demo", ("edge", "server"), _TRY, "Run a whole chain on this machine, history included."
     ),
     "count": Entry("cli.count:count", _EDGE, _TRY, "Count who crosses a line in a video, with no server."),
+    "audit": Entry("cli.audit:audit", _EDGE, _TRY, "Compare a count with what a person saw: each miss by its frame."),
+    "calibrate": Entry(
+        "cli.calibrate:calibrate", _EDGE, _STORE, "Propose the line and the size of people from where they walk."
+    ),
     "edge": Entry("cli.edge:app", _EDGE, _STORE, "Run the box that counts: cameras in, crossings out.", True),
     "web": Entry("cli.web:web", _SERVER, _CENTRE, "Serve the pages and the API."),
     "ingest": Entry("cli.ingest:ingest", _SERVER, _CENTRE, "Take the boxes' batches from the broker.", True),
