@@ -66,6 +66,9 @@ def _take(host: str, port: int) -> socket.socket:
 
 def _serve(app: "FastAPI", listening: socket.socket, trusted_proxies: str) -> None:
     import uvicorn
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+    from server.middleware import Peer
 
     class Server(uvicorn.Server):
         """Ends the live pages' streams first: an open stream is an answer that never finishes by itself."""
@@ -74,15 +77,16 @@ def _serve(app: "FastAPI", listening: socket.socket, trusted_proxies: str) -> No
             app.state.live.close()
             await super().shutdown(sockets)
 
+    # A list, since "" trusts no one.
+    trusted = trusted_proxies.split(",") if trusted_proxies else []
     config = uvicorn.Config(
-        app,
+        Peer(ProxyHeadersMiddleware(app, trusted_hosts=trusted)),  # type: ignore[arg-type]
         access_log=False,
         log_level="warning",
         server_header=False,
         lifespan="off",
-        # Said in any case: left out, uvicorn reads an environment variable of its own. A list, since "" trusts no one.
-        proxy_headers=True,
-        forwarded_allow_ips=trusted_proxies.split(",") if trusted_proxies else [],
+        # Done above, where who really connects can be noted first; uvicorn's own reads an environment variable, too.
+        proxy_headers=False,
         timeout_graceful_shutdown=10,
     )
     Server(config).run(sockets=[listening])

@@ -8,7 +8,6 @@ whose broker came back must not all call in the same second, hence full jitter.
 
 import logging
 import queue
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +15,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from edge.backoff import Backoff as Backoff
 from edge.clock import Clock, moment
+from edge.nonces import Nonces
 from edge.outbox import Outbox
 from edge.outbox_epochs import LANES, Lane
 from edge.transport import Closed, Event, Opened, Received, Settled, Transport
@@ -34,18 +35,6 @@ _OPEN_TIMEOUT_S: Final = 30.0
 #: How long a good-bye may take (seconds).
 _FAREWELL_S: Final = 2.0
 _IDLE_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Full jitter: anything from nothing to a limit that doubles (seconds)."""
-
-    base_s: float = 1.0
-    cap_s: float = 60.0
-
-    def delay(self, attempt: int) -> float:
-        """How long to wait before attempt `attempt` (from 0)."""
-        return random.uniform(0.0, min(self.cap_s, self.base_s * 2.0 ** min(attempt, 20)))  # noqa: S311 - no secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +129,7 @@ class Uplink:
         self._refusal_backoff = refusal_backoff or Backoff(10.0, 300.0)
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._lanes: dict[Lane, _Lane] = {name: _Lane(name) for name in LANES}
+        self._nonces = Nonces()
         self._link = _Link()
         self._server_problem = ""
         self._said: object = None
@@ -291,6 +281,8 @@ class Uplink:
             self._server_problem = f"a message on {channel.value} is not of the contract: {error}"
 
     def _acked(self, ack: Ack) -> None:
+        if not self._nonces.believes(ack):
+            return
         self._outbox.acknowledge(ack.epoch, ack.seq)
         for lane in self._lanes.values():
             flight = lane.flight
@@ -310,6 +302,7 @@ class Uplink:
         if lane is not None and lane.flight is not None and lane.flight.first_seq == rewind.seq:
             return  # just that is on its way
         self._outbox.rewind(rewind.epoch, rewind.seq)
+        self._nonces.rewound(rewind.epoch)
         if lane is not None:
             lane.flight = None
             # Where the server can't be content with what we hold, asking again and again must not melt the link.
@@ -375,6 +368,7 @@ class Uplink:
             oldest=held.oldest,
             sent_at=moment(self._clock).at or datetime.now(UTC),
             records=held.records,
+            nonce=self._nonces.make(held.epoch),
         )
         wait = min(self._resend_after_s * 2.0 ** min(lane.silences, 10), max(self._resend_after_s, _LONGEST_SILENCE_S))
         token = self._say(Channel.BATCH, messages.encode(batch), expires_s=wait)

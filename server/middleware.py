@@ -14,6 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from wire.messages import MAX_PAYLOAD
+
 _log = structlog.get_logger(__name__)
 
 _MIB: Final = 1024 * 1024
@@ -22,8 +24,10 @@ DEFAULT_LIMIT: Final = 1 * _MIB
 LIMITS: Final = {
     "/api/v1/receipts": 32 * _MIB,
     "/api/v1/receipts/csv": 1024 * _MIB,
-    "/api/v1/batches": 8 * _MIB,
+    "/api/v1/batches": MAX_PAYLOAD,
 }
+#: Where in a request's scope the address of the connection itself stands, whomever it speaks for.
+PEER: Final = "doorline.peer"
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _API_HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -32,6 +36,18 @@ _API_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+
+class Peer:
+    """Notes who is at the other end of the connection, before a proxy's headers replace it by whom it speaks for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Note the peer's address."""
+        client = scope.get("client")
+        await self.app({**scope, PEER: client[0] if client else ""}, receive, send)
 
 
 class RequestLog:

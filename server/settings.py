@@ -51,6 +51,13 @@ class Settings(BaseSettings):
         description="Addresses or networks, by commas, of the proxies in front of us; only these may say in"
         " X-Forwarded-For who is asking. Everybody behind a proxy left out shares one address, and its lock-out.",
     )
+    device_name_header: str = Field(
+        default="",
+        pattern="^[A-Za-z0-9-]*$",
+        description="Header in which a trusted proxy passes on the common name of a box's client certificate, such as"
+        " X-Client-CN; empty believes none. The proxy must check the certificate against the boxes' own authority and"
+        " its revocation list, and replace the header on every request, empty where there is no certificate.",
+    )
     cookie_secure: bool = Field(
         default=False,
         description="Send the session cookie over TLS only; set it wherever TLS ends in front of us.",

@@ -22,6 +22,8 @@ Utc = Annotated[datetime, Meta(tz=True)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Epoch = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
 Seq = Annotated[int, Meta(ge=1, le=2**53)]
+#: Random, of one sending of a batch: what answers it says it back.
+Nonce = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Direction = Literal["in", "out"]
@@ -133,6 +135,7 @@ class Envelope(_Message, frozen=True, kw_only=True):
         last_seq: of the last record.
         oldest: the lowest sequence number of this epoch that the device still holds; what is below it can't be had.
         sent_at: the device's clock when it was sent (UTC); the server compares it with its own.
+        nonce: of this sending; another one when the same batch is sent again.
     """
 
     v: Literal[1]
@@ -143,6 +146,7 @@ class Envelope(_Message, frozen=True, kw_only=True):
     oldest: Seq
     sent_at: Utc
     config_revision: Count = 0
+    nonce: Nonce | None = None
     records: Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1, max_length=MAX_RECORDS)]
 
 
@@ -157,15 +161,22 @@ class Batch(_Message, frozen=True, kw_only=True):
     oldest: Seq
     sent_at: Utc
     config_revision: Count = 0
-    records: tuple[Record, ...]
+    nonce: Nonce | None = None
+    records: Annotated[tuple[Record, ...], Meta(min_length=1, max_length=MAX_RECORDS)]
 
 
 class Ack(_Message, frozen=True, kw_only=True, tag_field="type", tag="ack"):
-    """Everything of `epoch` up to `seq` is committed. Never goes back."""
+    """Everything of `epoch` up to `seq` is committed. Never goes back.
+
+    Attributes:
+        nonce: of the batch it answers. After a rewind a device believes only what answers a batch it sent since: an ack
+            from before it may speak for a database that is no more.
+    """
 
     v: Literal[1] = VERSION
     epoch: Epoch
-    seq: Annotated[int, Meta(ge=0)]
+    seq: Annotated[int, Meta(ge=0, le=2**53)]
+    nonce: Nonce | None = None
 
 
 class Rewind(_Message, frozen=True, kw_only=True, tag_field="type", tag="rewind"):
@@ -174,6 +185,7 @@ class Rewind(_Message, frozen=True, kw_only=True, tag_field="type", tag="rewind"
     v: Literal[1] = VERSION
     epoch: Epoch
     seq: Seq
+    nonce: Nonce | None = None
 
 
 #: Why a whole batch is not taken. A box treats them alike; one it doesn't know, of a newer server, it keeps to as well.
@@ -194,6 +206,7 @@ class Refusal(_Message, frozen=True, kw_only=True, tag_field="type", tag="refusa
     reason: str
     epoch: Epoch | None = None
     first_seq: Seq | None = None
+    nonce: Nonce | None = None
 
 
 Reply = Ack | Rewind | Refusal
@@ -264,6 +277,18 @@ class Config(_Message, frozen=True, kw_only=True):
     device: Name
     revision: Count
     cameras: tuple[CameraConfig, ...]
+
+
+class BatchReply(_Message, frozen=True, kw_only=True):
+    """The answer to a batch posted over HTTPS; a refusal is an error there, with the same code.
+
+    Attributes:
+        reply: as it would come on a topic.
+        config: desired configuration, where the server has another revision than the batch names.
+    """
+
+    reply: Ack | Rewind
+    config: Config | None = None
 
 
 class WireError(ValueError):
@@ -339,6 +364,7 @@ def make_batch(
     sent_at: datetime,
     records: Sequence[Record],
     config_revision: int = 0,
+    nonce: str | None = None,
 ) -> Batch:
     """Wrap records of one epoch, in order, in an envelope.
 
@@ -360,6 +386,7 @@ def make_batch(
         oldest=oldest,
         sent_at=sent_at,
         config_revision=config_revision,
+        nonce=nonce,
         records=tuple(records),
     )
 

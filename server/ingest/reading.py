@@ -93,7 +93,13 @@ def read(incoming: Incoming) -> Batch | Refusal:
 
 def refusal(envelope: Envelope, code: str, reason: str) -> Refusal:
     """A refusal that names the batch it is about."""
-    return Refusal(code=code, reason=printable(reason), epoch=envelope.epoch, first_seq=envelope.first_seq)
+    return Refusal(
+        code=code,
+        reason=printable(reason),
+        epoch=envelope.epoch,
+        first_seq=envelope.first_seq,
+        nonce=envelope.nonce,
+    )
 
 
 def printable(text: str) -> str:

@@ -166,12 +166,12 @@ class _Transaction:
         """Book what lies beyond the cursor and move it; the reply is an ack, or a rewind where something is missing."""
         envelope = batch.envelope
         if envelope.last_seq <= cursor.seq:
-            return Ack(epoch=cursor.epoch, seq=cursor.seq)
+            return Ack(epoch=cursor.epoch, seq=cursor.seq, nonce=envelope.nonce)
         if envelope.oldest > cursor.seq + 1:
             # Nobody has them any more; said in numbers, and passed, or nothing would ever be taken again.
             self._lose(cursor, envelope.oldest - 1, batch)
         if envelope.first_seq > cursor.seq + 1:
-            return Rewind(epoch=cursor.epoch, seq=cursor.seq + 1)
+            return Rewind(epoch=cursor.epoch, seq=cursor.seq + 1, nonce=envelope.nonce)
         origin = Origin(cursor.store_id, cursor.device_id, cursor.epoch, batch.incoming.received_at)
         for numbered in batch.records:
             if numbered.last <= cursor.seq:
@@ -183,7 +183,7 @@ class _Transaction:
             cursor.seq = numbered.last
         cursor.last_at = _last_told(batch) or cursor.last_at
         self._moved[cursor.device_id, cursor.epoch] = cursor
-        return Ack(epoch=cursor.epoch, seq=cursor.seq)
+        return Ack(epoch=cursor.epoch, seq=cursor.seq, nonce=envelope.nonce)
 
     def _lose(self, cursor: Cursor, last: int, batch: Batch) -> None:
         """Book what exists nowhere any more, and between when and when it must have lain."""

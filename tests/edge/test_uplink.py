@@ -19,7 +19,7 @@ from tests.fixtures.broker import SERVER_PASSWORD
 from tests.fixtures.edge_peer import Peer
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.wait import wait_until
-from wire.messages import Ack
+from wire.messages import Ack, Refusal, Rewind
 
 DEVICE, PASSWORD = "door-1", "device-password"
 FAST = Backoff(0.05, 0.2)
@@ -177,6 +177,26 @@ def test_an_ack_for_what_was_never_sent_changes_nothing(make_box: MakeBox, peer:
     assert box.outbox.pending >= 13 - 10
     peer.mood = "answer"
     wait_until(box.drained, 20, "the outbox to drain")
+
+
+def test_an_ack_from_before_a_restore_is_not_believed_after_it(make_box: MakeBox, peer: Peer) -> None:
+    box = make_box()
+    box.count(10)
+    complete(peer, box)
+    epoch, old = peer.batches[-1].epoch, peer.batches[-1].nonce
+    peer.restore(epoch, 0)
+    peer.mood = "silent"
+    peer.say(DEVICE, Rewind(epoch=epoch, seq=1))
+    again = wait_until(lambda: next((each for each in peer.batches[1:] if each.first_seq == 1), None), what="it again")
+    assert again is not None
+    assert again.nonce != old
+    peer.say(DEVICE, Ack(epoch=epoch, seq=10, nonce=old))
+    # What is said on one connection is heard in order: once this is, so was the ack.
+    peer.say(DEVICE, Refusal(code="later", reason="heard by now", epoch="e" * 32))
+    wait_until(lambda: peer.status and "heard by now" in peer.status.problem, what="the last word to be heard")
+    assert box.outbox.pending == 10
+    peer.mood = "answer"
+    complete(peer, box)
 
 
 def test_a_cut_and_a_stalled_link_lose_nothing(make_box: MakeBox, broker: EmbeddedBroker, peer: Peer) -> None:
