@@ -18,7 +18,7 @@ from typing import Final, Literal
 from edge import config as configuration
 from edge.camera import CameraError, open_source, redact
 from edge.clock import FLOOR, is_synchronised
-from edge.detectors import DetectorError, make_detector
+from edge.detectors import DetectorError, detector_for
 from edge.geometry import LineError
 from edge.models import Frame
 from edge.mqtt import MqttTransport
@@ -120,9 +120,7 @@ def check_camera(camera: CameraSettings) -> Finding:
     name = f"camera {camera.id}"
     try:
         frame = _first_frame(camera)
-        model = Path(camera.model) if camera.model else None
-        detector = make_detector(camera.detector, mounting=camera.mounting, model=model)
-        camera_pipeline(detector, camera, frame.aspect).step(frame)
+        camera_pipeline(detector_for(camera), camera, frame.aspect).step(frame)
     except CameraError as error:
         return Finding("wrong", f"{name}: {redact(str(error))}", "Check its address, its password and its cable")
     except DetectorError as error:

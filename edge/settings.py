@@ -279,6 +279,29 @@ class CameraSettings(_Section, frozen=True, kw_only=True):
         ),
     ] = "auto"
     model: Annotated[str, Meta(description="Model file of the onnx and yolo detectors.")] = ""
+    confidence: Annotated[
+        Annotated[float, Meta(gt=0, lt=1)] | None,
+        Meta(description="The least score of a trained detector's box; its own default when left out."),
+    ] = None
+    runtime: Annotated[
+        Literal["auto", "onnxruntime", "openvino", "opencv"],
+        Meta(
+            description="What runs an onnx model; auto takes the first of these that is installed. "
+            "`doorline models check MODEL` says which is fastest on this box."
+        ),
+    ] = "auto"
+    threads: Annotated[int, Meta(ge=1, le=64, description="Processor threads an onnx model may use for a picture.")] = 1
+    gate: Annotated[
+        bool,
+        Meta(description="Run a trained detector only when the picture changed, so that an empty shop costs little."),
+    ] = True
+    fusion: Annotated[
+        bool,
+        Meta(
+            description="Let a trained detector look where something moves, and hold its boxes against what moves: a "
+            "rack that looks like a person has never moved."
+        ),
+    ] = True
     target_fps: Annotated[
         float,
         Meta(

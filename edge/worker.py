@@ -10,12 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from edge.camera import CameraError, VideoSource, open_source, redact
 from edge.clock import Clock
-from edge.detectors import DetectorError, make_detector
+from edge.detectors import DetectorError, detector_for
 from edge.fairness import FairGate, Member
 from edge.geometry import LineError
 from edge.models import Crossing, Detector, Frame
@@ -142,8 +141,7 @@ class CameraWorker:
         settings = self._settings
         if settings.starts_at is None:
             self._tie(LiveTimeline(self._clock))
-        model = Path(settings.model) if settings.model else None
-        self._detector = make_detector(settings.detector, mounting=settings.mounting, model=model)
+        self._detector = detector_for(settings)
         with self._open(settings) as source:
             if settings.starts_at is not None:
                 self._resume(settings.starts_at, source)

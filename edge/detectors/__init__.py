@@ -6,12 +6,16 @@ is opened, not at the first customer.
 """
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edge.detectors.errors import DetectorError
 from edge.models import Detector, Mounting
 
-__all__ = ["NAMES", "DetectorError", "make_detector"]
+if TYPE_CHECKING:
+    from edge.detectors.trained import Finder
+    from edge.settings import CameraSettings
+
+__all__ = ["NAMES", "DetectorError", "detector_for", "make_detector"]
 
 #: What `make_detector` knows.
 NAMES: Final = ("auto", "motion", "onnx", "yolo")
@@ -28,7 +32,15 @@ def choose(mounting: Mounting, model: Path | None) -> str:
 
 
 def make_detector(
-    name: str, *, mounting: Mounting, model: Path | None = None, confidence: float | None = None
+    name: str,
+    *,
+    mounting: Mounting,
+    model: Path | None = None,
+    confidence: float | None = None,
+    runtime: str = "auto",
+    threads: int = 1,
+    gate: bool = True,
+    fusion: bool = True,
 ) -> Detector:
     """Make a detector.
 
@@ -38,6 +50,10 @@ def make_detector(
         mounting: how the camera looks; motion finds people of other shapes from above.
         model: the weights, for `onnx` and `yolo`.
         confidence: the least score a box needs, 0 to 1; each detector has its own default. `motion` takes none.
+        runtime: what runs an `onnx` model: see `edge.detectors.runtimes`.
+        threads: processor threads an `onnx` model may use for a picture.
+        gate: run a trained network only when the picture changed; see `edge.detectors.gate`.
+        fusion: hold a trained network's boxes against what moves; see `edge.detectors.fusion`.
 
     Raises:
         DetectorError: unknown name, no or bad model, or a package is missing; the text says what to do.
@@ -55,10 +71,33 @@ def make_detector(
             f"Detector '{name}' needs a model file. Give one with --model (or `model` in edge.toml), "
             "or use the detector 'motion', which needs none."
         )
+    from edge.detectors.trained import TrainedDetector
+
+    finder: Finder
     if name == "onnx":
-        from edge.detectors.onnx import OnnxDetector
+        from edge.detectors.onnx import OnnxFinder
 
-        return OnnxDetector(model) if confidence is None else OnnxDetector(model, confidence=confidence)
-    from edge.detectors.yolo import YoloDetector
+        finder = OnnxFinder(model, confidence=confidence, runtime=runtime, threads=threads)
+    else:
+        from edge.detectors.yolo import YoloFinder
 
-    return YoloDetector(model) if confidence is None else YoloDetector(model, confidence=confidence)
+        finder = YoloFinder(model, confidence=confidence)
+    return TrainedDetector(finder, mounting=mounting, gate=gate, fusion=fusion)
+
+
+def detector_for(camera: "CameraSettings") -> Detector:
+    """The detector of a camera as it is set.
+
+    Raises:
+        DetectorError: see `make_detector`.
+    """
+    return make_detector(
+        camera.detector,
+        mounting=camera.mounting,
+        model=Path(camera.model) if camera.model else None,
+        confidence=camera.confidence,
+        runtime=camera.runtime,
+        threads=camera.threads,
+        gate=camera.gate,
+        fusion=camera.fusion,
+    )

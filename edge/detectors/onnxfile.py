@@ -51,6 +51,11 @@ def read_onnx(path: Path) -> OnnxFile:
         ) from error
     except OSError as error:
         raise DetectorError(f"Model {path} can't be read: {error.strerror or error}.") from error
+    if content[:2] == b"PK" or path.suffix in {".pt", ".pth"}:
+        raise DetectorError(
+            f"{path} holds torch weights, which the detector 'onnx' can't run. Turn them into ONNX: doorline models "
+            f"export {path}; or use the detector 'yolo'."
+        )
     notes: dict[str, str] = {}
     shape: tuple[int | None, ...] | None = None
     kind = _FLOAT32
@@ -75,7 +80,7 @@ def read_onnx(path: Path) -> OnnxFile:
 def _not_a_model(path: Path) -> str:
     return (
         f"{path} is not an ONNX model that takes pictures. Export one, for example: "
-        "yolo export model=yolo11n.pt format=onnx; or take a YOLOX release's .onnx file."
+        "doorline models export yolo11n.pt; or take a YOLOX release's .onnx file."
     )
 
 

@@ -10,58 +10,79 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.detectors.errors import DetectorError
-from edge.models import Boxes, Detections, Frame
+from edge.detectors.vocabulary import our_classes
+from edge.models import Detections
 
 _SETTINGS: Final = {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true", "YOLO_VERBOSE": "false"}
 _MISSING: Final = (
     "The detector 'yolo' needs ultralytics, which is not installed: pip install 'doorline[yolo]' "
     "(ultralytics is licensed under AGPL-3.0, unlike Doorline). Or export the weights to ONNX and use 'onnx'."
 )
+_FAILURES: Final = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError, EOFError)
 
 
-class YoloDetector:
-    """Finds people with an ultralytics model.
+class YoloFinder:
+    """Finds people, carts and bags with an ultralytics model.
 
     Args:
         model: weights (.pt), a description (.yaml, untrained) or an exported model ultralytics can run.
-        confidence: the least score, 0 to 1.
-        size: longer side to which pictures are brought (pixels, a multiple of 32).
+        confidence: the least score, 0 to 1; None for 0.15.
+        longest: longer side to which pictures are brought (pixels, a multiple of 32).
+
+    Attributes:
+        size: width and height of what pictures are brought to, were they square.
 
     Raises:
         DetectorError: ultralytics or the model is missing, or the model can't be loaded or knows no people.
     """
 
-    def __init__(self, model: Path, *, confidence: float = 0.15, size: int = 640) -> None:
+    def __init__(self, model: Path, *, confidence: float | None = None, longest: int = 640) -> None:
         if not model.exists():
             raise DetectorError(f"There is no model file {model}. Check the path; none is fetched from the network.")
-        self._confidence, self._size = confidence, size
-        yolo = _ultralytics()
+        self._confidence = 0.15 if confidence is None else confidence
+        self.size = (longest, longest)
+        yolo = load_ultralytics()
         try:
             self._model = yolo(str(model), task="detect")
             names: dict[int, str] = dict(self._model.names)
-        except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError, EOFError) as error:
+        except _FAILURES as error:
             raise DetectorError(f"Model {model} can't be loaded by ultralytics: {error}") from error
-        person = next((number for number, name in names.items() if str(name).lower() == "person"), None)
-        if person is None and len(names) > 1:
+        wanted = our_classes(names)
+        if not wanted:
             raise DetectorError(f"Model {model} knows no people; use one trained with a class 'person'.")
-        self._person = 0 if person is None else person
-        self.detect(Frame(0, 0.0, np.zeros((64, 64, 3), np.uint8)), np.empty((0, 4), np.float32))
+        self._wanted = list(wanted)
+        self._ours = np.zeros(max(wanted) + 1, np.uint8)
+        self._ours[self._wanted] = list(wanted.values())
+        self.find(np.zeros((64, 64, 3), np.uint8))
 
-    def detect(self, frame: Frame, held: Boxes) -> Detections:  # noqa: ARG002 - a trained network learns nothing
-        """Find people; boxes in fractions of the frame, best first."""
+    def find(self, image: NDArray[np.uint8]) -> Detections:
+        """Find people in a picture, or in a part of one; boxes in fractions of it, best first.
+
+        Args:
+            image: BGR, uint8, shape (h, w, 3).
+
+        Raises:
+            DetectorError: ultralytics fails.
+        """
         try:
-            result = self._model.predict(
-                frame.image, conf=self._confidence, classes=[self._person], imgsz=self._size, verbose=False
-            )[0]
+            boxes = self._model.predict(
+                np.ascontiguousarray(image),
+                conf=self._confidence,
+                classes=self._wanted,
+                imgsz=self.size[0],
+                verbose=False,
+            )[0].boxes
         except (RuntimeError, ValueError, TypeError) as error:
             raise DetectorError(f"ultralytics failed on a picture: {error}") from error
-        boxes = np.clip(result.boxes.xyxyn.cpu().numpy(), 0.0, 1.0).astype(np.float32).reshape(-1, 4)
-        return Detections(boxes, result.boxes.conf.cpu().numpy().astype(np.float32))
+        places = np.clip(boxes.xyxyn.cpu().numpy(), 0.0, 1.0).astype(np.float32).reshape(-1, 4)
+        classes = self._ours[boxes.cls.cpu().numpy().astype(np.intp)]
+        return Detections(places, boxes.conf.cpu().numpy().astype(np.float32), classes)
 
 
-def _ultralytics() -> Any:
+def load_ultralytics() -> Any:
     """The YOLO class, imported with everything off that talks to the network."""
     for name, value in _SETTINGS.items():
         os.environ[name] = value

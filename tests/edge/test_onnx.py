@@ -1,4 +1,4 @@
-"""Trained detectors run from ONNX: each family's answer decoded, each unusable model refused beforehand."""
+"""Trained detectors run from ONNX: each runtime gives the same boxes, each unusable model is refused beforehand."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from edge.camera import open_source
-from edge.detectors import DetectorError, make_detector
-from edge.detectors.onnx import OnnxDetector, decode_end2end, decode_yolo, decode_yolox, letterbox, strongest
-from edge.models import Frame, no_boxes
+from edge.detectors import DetectorError, make_detector, runtimes
+from edge.detectors.letterbox import Letterbox
+from edge.detectors.onnx import OnnxFinder
+from edge.models import BAG, CART, PERSON, Frame
+from tests.fixtures.onnxmodel import answering, model_bytes
+from tests.fixtures.skips import skip_or_fail
 
 
 @pytest.fixture(scope="session")
@@ -23,14 +26,18 @@ def square(footage: Path) -> Frame:
         return next(iter(source))
 
 
+def need(runtime: str) -> None:
+    if runtime not in runtimes.installed():
+        skip_or_fail(runtime, f"pip install 'doorline[{'onnx' if runtime == 'onnxruntime' else runtime}]'")
+
+
 @pytest.mark.footage
-@pytest.mark.parametrize("runtime", ["onnxruntime", "opencv"])
+@pytest.mark.parametrize("runtime", runtimes.NAMES)
 def test_yolox_finds_the_people_of_the_annotation(footage: Path, yolox: Path, square: Frame, runtime: str) -> None:
-    if runtime == "onnxruntime":
-        pytest.importorskip("onnxruntime")
-    detector = OnnxDetector(yolox, runtime="opencv" if runtime == "opencv" else "onnxruntime", confidence=0.6)
-    assert detector.family == "yolox"
-    found = detector.detect(square, no_boxes())
+    need(runtime)
+    finder = OnnxFinder(yolox, runtime=runtime, confidence=0.6)
+    assert finder.family == "yolox"
+    found = finder.find(square.image).only(PERSON)
     rows = np.loadtxt(footage / "tracks" / "pets-s2l1.gt.txt", delimiter=",")
     x, y, w, h = rows[rows[:, 0] == 1][:, 2:6].T / np.array([[768], [576], [768], [576]])
     feet = np.stack([x + w / 2, y + h], axis=1)
@@ -42,13 +49,26 @@ def test_yolox_finds_the_people_of_the_annotation(footage: Path, yolox: Path, sq
 
 
 @pytest.mark.footage
+@pytest.mark.parametrize("runtime", runtimes.NAMES[1:])
+def test_every_runtime_gives_the_same_boxes(yolox: Path, square: Frame, runtime: str) -> None:
+    need(runtime)
+    need("onnxruntime")
+    first = OnnxFinder(yolox, runtime="onnxruntime").find(square.image)
+    other = OnnxFinder(yolox, runtime=runtime).find(square.image)
+    assert len(first) == len(other) > 3
+    np.testing.assert_allclose(first.boxes, other.boxes, atol=0.002)
+    np.testing.assert_allclose(first.scores, other.scores, atol=0.005)
+    assert first.classes.tolist() == other.classes.tolist()
+
+
+@pytest.mark.footage
 def test_a_picture_of_another_shape_gives_the_same_people(yolox: Path, square: Frame) -> None:
-    detector = OnnxDetector(yolox, confidence=0.5)
+    finder = OnnxFinder(yolox, confidence=0.5)
     image = square.image
     wide = np.full((image.shape[0], image.shape[1] * 2, 3), 114, np.uint8)
     wide[:, : image.shape[1]] = image
     twice = np.repeat(np.repeat(wide, 2, axis=0), 2, axis=1)
-    plain, padded = detector.detect(Frame(0, 0.0, wide), no_boxes()), detector.detect(Frame(0, 0.0, twice), no_boxes())
+    plain, padded = finder.find(wide), finder.find(twice)
     assert len(plain) == len(padded) > 0
     np.testing.assert_allclose(plain.boxes, padded.boxes, atol=0.02)
 
@@ -65,6 +85,41 @@ def cut_short(folder: Path) -> Path:
     return path
 
 
+def torch_weights(folder: Path) -> Path:
+    path = folder / "yolo11n.pt"
+    path.write_bytes(b"PK\x03\x04" + bytes(26) + b"yolo11n/data.pkl" + bytes(400))
+    return path
+
+
+def grey_pictures(folder: Path) -> Path:
+    path = folder / "grey.onnx"
+    path.write_bytes(model_bytes(np.zeros((1, 84, 84), np.float32), shape=(1, 1, 64, 64)))
+    return path
+
+
+def batches(folder: Path) -> Path:
+    path = folder / "batch.onnx"
+    path.write_bytes(model_bytes(np.zeros((1, 84, 84), np.float32), shape=(8, 3, 64, 64)))
+    return path
+
+
+def segments(folder: Path) -> Path:
+    return answering(folder, np.zeros((1, 7, 11), np.float32))
+
+
+def poses(folder: Path) -> Path:
+    return answering(folder, np.zeros((1, 56, 84), np.float32), notes={"task": "pose", "names": "{0: 'person'}"})
+
+
+def cats(folder: Path) -> Path:
+    return answering(folder, np.zeros((1, 6, 84), np.float32), notes={"names": "{0: 'cat', 1: 'dog'}"})
+
+
+def too_few(folder: Path) -> Path:
+    notes = {"names": "{0: 'cat', 3: 'person'}"}
+    return answering(folder, np.zeros((1, 6, 84), np.float32), notes=notes)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -72,6 +127,13 @@ def cut_short(folder: Path) -> Path:
         (lambda folder: folder, "is a directory"),
         (unreadable, "not an ONNX model"),
         (cut_short, "not an ONNX model"),
+        (torch_weights, r"doorline models export"),
+        (grey_pictures, "1 channels at a time; export one with batch=1"),
+        (batches, "takes 8 pictures"),
+        (segments, "neither YOLOX's nor YOLO's"),
+        (poses, "is for 'pose'; export one for detection"),
+        (cats, "knows no people; its classes are cat, dog"),
+        (too_few, "has 2 classes but names 'person' as number 3"),
     ],
 )
 def test_an_unusable_model_is_refused_with_a_remedy(tmp_path: Path, make: Callable[[Path], Path], words: str) -> None:
@@ -80,11 +142,13 @@ def test_an_unusable_model_is_refused_with_a_remedy(tmp_path: Path, make: Callab
 
 
 @pytest.mark.footage
-def test_a_model_with_its_weights_cut_off_is_refused(tmp_path: Path, yolox: Path) -> None:
+@pytest.mark.parametrize("runtime", runtimes.NAMES)
+def test_a_model_with_its_weights_cut_off_is_refused(tmp_path: Path, yolox: Path, runtime: str) -> None:
+    need(runtime)
     path = tmp_path / "half.onnx"
     path.write_bytes(yolox.read_bytes()[:100_000])
     with pytest.raises(DetectorError, match=r"half\.onnx"):
-        OnnxDetector(path)
+        OnnxFinder(path, runtime=runtime)
 
 
 @pytest.mark.parametrize(("name", "words"), [("onnx", "needs a model file"), ("magic", "no detector 'magic'")])
@@ -93,39 +157,62 @@ def test_an_unknown_detector_or_one_without_its_model_is_refused(name: str, word
         make_detector(name, mounting="oblique")
 
 
-def test_yolox_cells_are_decoded_at_their_stride() -> None:
-    answer = np.zeros((64 * 64 // 64 + 16 + 4, 7), np.float32)  # 64x64: 8x8, 4x4 and 2x2 cells
-    answer[8 + 2] = (0.5, 0.25, np.log(2), np.log(4), 0.5, 0.1, 0.8)  # stride 8, column 2, row 1
-    answer[64 + 16 + 3] = (0.0, 0.0, 0.0, 0.0, 1.0, 0.1, 0.9)  # stride 32, column 1, row 1
-    boxes, scores = decode_yolox(answer, 64, 64, person=1)
-    np.testing.assert_allclose(boxes[10], (20 - 8, 10 - 16, 20 + 8, 10 + 16), rtol=1e-5)
-    np.testing.assert_allclose(boxes[83], (16, 16, 48, 48), rtol=1e-5)
-    assert scores[10] == pytest.approx(0.4)
-    assert scores[83] == pytest.approx(0.9)
+def test_a_missing_runtime_is_named_with_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "installed", lambda: ("onnxruntime", "opencv"))
+    model = answering(tmp_path, np.zeros((1, 84, 84), np.float32))
+    with pytest.raises(DetectorError, match=r"pip install 'doorline\[openvino\]'.*means onnxruntime"):
+        make_detector("onnx", mounting="oblique", model=model, runtime="openvino")
+    with pytest.raises(DetectorError, match=r"no runtime 'tensorrt'\. Choose one of auto, onnxruntime"):
+        make_detector("onnx", mounting="oblique", model=model, runtime="tensorrt")
 
 
-def test_yolo_and_end_to_end_answers_are_decoded() -> None:
-    answer = np.array([[10.0], [20.0], [4.0], [8.0], [0.2], [0.7]], np.float32)
-    boxes, scores = decode_yolo(answer, person=1)
-    np.testing.assert_allclose(boxes, [(8, 16, 12, 24)])
-    assert scores[0] == pytest.approx(0.7)
-    rows = np.array([[1, 2, 3, 4, 0.9, 0], [5, 6, 7, 8, 0.8, 2]], np.float32)
-    boxes, scores = decode_end2end(rows, person=2)
-    np.testing.assert_allclose(boxes, [(5, 6, 7, 8)])
-    assert scores == pytest.approx([0.8])
+@pytest.mark.parametrize("runtime", runtimes.NAMES)
+def test_classes_come_out_in_our_words(tmp_path: Path, runtime: str) -> None:
+    need(runtime)
+    answer = np.zeros((1, 4 + 4, 84), np.float32)
+    for place, (column, score) in enumerate([(2, 0.9), (0, 0.8), (1, 0.7), (3, 0.95)]):
+        answer[0, :4, place] = (10 + 12 * place, 32, 8, 16)
+        answer[0, 4 + column, place] = score
+    notes = {"names": "{0: 'Trolley', 1: 'suitcase', 2: 'pedestrian', 3: 'dog'}", "task": "detect"}
+    finder = OnnxFinder(answering(tmp_path, answer, notes=notes), runtime=runtime)
+    assert finder.family == "yolo"
+    found = finder.find(np.zeros((64, 64, 3), np.uint8))
+    assert found.classes.tolist() == [PERSON, CART, BAG]
+    np.testing.assert_allclose(found.boxes[0], (6 / 64, 24 / 64, 14 / 64, 40 / 64), atol=1e-5)
 
 
-def test_of_two_boxes_on_one_person_the_better_stays() -> None:
-    boxes = np.array([(0, 0, 10, 10), (1, 1, 11, 11), (20, 0, 30, 10)], np.float32)
-    assert strongest(boxes, np.array([0.6, 0.9, 0.5], np.float32), 0.5).tolist() == [1, 2]
-    assert strongest(boxes, np.array([0.6, 0.9, 0.5], np.float32), 0.9).tolist() == [1, 0, 2]
+def test_a_model_that_names_no_size_is_given_the_size_it_was_exported_for(tmp_path: Path) -> None:
+    path = tmp_path / "open.onnx"
+    cells = 12 * 8 + 6 * 4 + 3 * 2
+    answer = np.zeros((1, 5, cells), np.float32)
+    notes = {"imgsz": "[64, 96]", "names": "{0: 'person'}"}
+    path.write_bytes(model_bytes(answer, shape=(1, 3, None, None), notes=notes))
+    assert OnnxFinder(path).size == (96, 64)
 
 
 @pytest.mark.parametrize(("centred", "corner"), [(True, (0, 16)), (False, (0, 0))])
 def test_a_picture_is_laid_in_without_distortion(centred: bool, corner: tuple[int, int]) -> None:
-    image = np.full((50, 100, 3), 255, np.uint8)
-    laid, placed = letterbox(image, 64, 64, centred=centred)
+    box = Letterbox(64, 64, centred=centred, plain=True)
+    blob, placed = box.lay(np.full((50, 100, 3), 255, np.uint8))
     assert (placed.left, placed.top) == corner
-    white = np.argwhere(laid[..., 0] == 255)
+    white = np.argwhere(blob[0, 0] == 255)
     assert white.min(axis=0).tolist() == [corner[1], 0]
     assert (np.ptp(white, axis=0) + 1).tolist() == [32, 64]
+
+
+def test_nothing_of_one_picture_is_left_around_the_next() -> None:
+    box = Letterbox(64, 64, centred=True, plain=True)
+    box.lay(np.full((64, 64, 3), 255, np.uint8))
+    blob, placed = box.lay(np.full((16, 64, 3), 7, np.uint8))
+    assert set(np.unique(blob)) == {7.0, 114.0}
+    back = placed.back(np.array([[0, 24, 64, 40], [-5, 20, 32, 32]], np.float32))
+    assert back.tolist() == [[0, 0, 1, 1], [0, 0, 0.5, 0.5]]
+
+
+def test_colours_come_in_the_order_and_range_a_family_was_trained_with() -> None:
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[..., 0] = 255  # blue
+    plain, _ = Letterbox(64, 64, centred=False, plain=True).lay(image)
+    other, _ = Letterbox(64, 64, centred=True, plain=False).lay(image)
+    assert plain[0, :, 0, 0].tolist() == [255, 0, 0]
+    assert other[0, :, 0, 0].tolist() == [0, 0, 1]

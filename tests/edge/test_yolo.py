@@ -41,7 +41,7 @@ def test_an_untrained_model_runs_and_gives_boxes_within_the_picture(ultralytics:
     untrained = YOLO("yolo11n.yaml")
     untrained.model.names = {**untrained.model.names, 0: "person"}
     untrained.save(str(weights))
-    detector = make_detector("yolo", mounting="oblique", model=weights, confidence=0.0001)
+    detector = make_detector("yolo", mounting="oblique", model=weights, confidence=0.0001, gate=False, fusion=False)
     image = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
     found = detector.detect(Frame(0, 0.0, image), no_boxes())
     assert found.boxes.shape == (len(found), 4)
