@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.layout import check_line, check_rule, check_size, check_zone
 from edge.geometry import LineError
+from edge.layout import check_line, check_rule, check_size, check_zone
 from edge.settings import (
     BrokerSettings,
     CameraSettings,

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 from edge.borders import Border
 from edge.counterparams import CounterParams
-from edge.layout import check_drawing
 from edge.geometry import Box, anchor_point, default_anchor, in_heights
 from edge.groups import Groups
+from edge.layout import check_drawing
 from edge.models import Anchor, Crossing, Direction, Line, Mounting, Settle, Tagging, Track, Zone
 from edge.passages import Cut, Passage
 from edge.tags import Tagger
@@ -169,13 +169,16 @@ class Counter:
         """Take one sighting into every border's passage."""
         walker.saw(seen)
         self._tagger.saw(walker.marks, seen.time_s, seen.box)
-        band = self._band(seen.box)
+        band, width = self._band(seen.box), (seen.box[2] - seen.box[0]) * self._aspect
         for number, counted in enumerate(self._counted):
             point = in_heights(anchor_point(seen.box, counted.anchor), self._aspect)
-            if walker.cut_off(counted.border.nearest(point).mostly_horizontal, self._params):
+            piece = counted.border.nearest(point)
+            if walker.cut_off(piece.mostly_horizontal, self._params):
                 continue
             passage = walker.passages[number]
-            passage.step(counted.border, seen.time_s, point, band)
+            lean = width / 2 * piece.inward[0]
+            advance = self._params.advance * 2 * abs(lean)
+            passage.step(counted.border, seen.time_s, point, band=band, lean=lean, advance=advance)
             if passage.beyond >= self._params.settle_hits:
                 self._settle(walker, number, 1.0)
 

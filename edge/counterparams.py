@@ -18,6 +18,8 @@ class CounterParams:
         band_share: half-width of the band as a share of the body's height: a small body far off wavers less, and has
             less room to come clear of a line.
         least_band: half-width of the band, at least.
+        advance: share of a body's width that both its sides must have come since it was last clear of the line, where
+            the line runs up and down the picture: less is a box that changes its shape.
         settle_hits: sightings beyond the band on the far side before a crossing counts at once.
         border: a box's side this near the picture's border (fraction of the frame) touches it.
         whole_width: share of its fullest width that a body touching a side border must show, and have shown for the
@@ -36,6 +38,7 @@ class CounterParams:
     band: float = 0.03
     band_share: float = 0.1
     least_band: float = 0.015
+    advance: float = 0.4
     settle_hits: int = 2
     border: float = AT_BORDER
     whole_width: float = 0.85

@@ -2,7 +2,8 @@
 
 Jitter on a line is what ruins counts, so a band around the border must be left on the far side, seen more than once,
 before anything counts. The step between two sightings is cut with the border as drawn, however long the step, so that
-fast and diagonal walkers are not missed and whoever walks round an end is not counted.
+fast and diagonal walkers are not missed and whoever walks round an end is not counted. And a body must have come as a
+whole: of someone who sits half hidden, one side of the box jumps by half its width, and its middle with it.
 """
 
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class Passage:
         through: steps inward less steps outward since they were last clear of the border.
         cuts: the newest of those steps each way, by way.
         beyond: sightings clear of the band on the other side since then.
+        sides: depths of the body's left and right side when it was last clear of the border, frame heights.
     """
 
     side: int = 0
@@ -48,8 +50,10 @@ class Passage:
     through: int = 0
     cuts: dict[int, tuple[float, float]] = field(default_factory=dict)
     beyond: int = 0
+    sides: tuple[float, float] = (0.0, 0.0)
+    _arrived: tuple[float, float] = (0.0, 0.0)
 
-    def step(self, border: Border, time_s: float, point: Point, band: float) -> None:
+    def step(self, border: Border, time_s: float, point: Point, *, band: float, lean: float, advance: float) -> None:
         """Take in where someone is now.
 
         Args:
@@ -57,6 +61,8 @@ class Passage:
             time_s: when, not before the last step.
             point: where their anchor is, frame heights.
             band: half-width of the band for this body, frame heights.
+            lean: how much deeper the body's right side is than its middle, frame heights; 0 where the line runs level.
+            advance: how far both sides must have come for the body to be on the other side, frame heights.
         """
         depth = border.depth(point)
         point = border.beside(point, depth)
@@ -69,10 +75,13 @@ class Passage:
         if abs(depth) <= band + _ROUNDING:
             return
         side = 1 if depth > 0 else -1
+        left, right = depth - lean, depth + lean
         if self.side in (0, side):
             self._clear(side)
-        else:
+            self.sides = (left, right)
+        elif min(side * (left - self.sides[0]), side * (right - self.sides[1])) >= advance - _ROUNDING:
             self.beyond += 1
+            self._arrived = (left, right)
 
     def ends_beyond(self, border: Border) -> bool:
         """Whether they were last seen on the far side, after they had been clear of the band there."""
@@ -85,6 +94,7 @@ class Passage:
         """
         way, through, cut = -self.side, self.through, self.cuts.get(-self.side)
         self._clear(way)
+        self.sides = self._arrived
         return (way, *cut) if through == way and cut is not None else None
 
     def _clear(self, side: int) -> None:
