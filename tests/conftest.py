@@ -13,7 +13,8 @@ pytest_plugins = [
     "tests.fixtures.browser",
     "tests.fixtures.chromium",
     "tests.fixtures.footage",
-    "tests.fixtures.pki",
+    "tests.fixtures.pki",  # before what imports it
+    "tests.fixtures.mosquitto",
     "tests.fixtures.postgres",
 ]
 

@@ -1,205 +1,399 @@
-"""The broker configuration we hand out, in front of a real mosquitto: no certificate, no entry; no voice but one's own.
+"""The broker configuration we hand out, on a real mosquitto: no certificate, no entry; no voice but one's own."""
 
-The file itself is what is tested: only its paths and its port are changed, so that the configuration a chain installs
-can't drift away from the one that was tried.
-"""
-
-import os
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from server.ingest.broker import find_mosquitto
-from tests.fixtures.broker import require_mosquitto
+from server.provisioning import door
+from server.provisioning.authority import Authority, Ended, Issued
+from server.provisioning.door import Credentials, Tried, knock, try_door
+from server.provisioning.models import Endpoint
+from tests.fixtures.mosquitto import DEPLOY, DeployedBroker
 from tests.fixtures.wait import wait_until
 from wire.topics import Channel, pattern, topic
 
-DEPLOY = Path(__file__).parents[2] / "deploy" / "mosquitto"
-pytestmark = pytest.mark.mosquitto
-
-
-@dataclass
-class Authority:
-    """A certificate authority of the test's own, in one folder."""
-
-    folder: Path
-    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
-    name: x509.Name = field(
-        default_factory=lambda: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Doorline test CA")])
-    )
-
-    def __post_init__(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        certificate = self._builder(self.name, self.key).add_extension(x509.BasicConstraints(True, 0), critical=True)
-        self._write("ca", certificate.sign(self.key, hashes.SHA256()), self.key)
-
-    def issue(self, file: str, common_name: str) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
-        certificate = self._builder(subject, key).add_extension(names, critical=False)
-        self._write(file, certificate.sign(self.key, hashes.SHA256()), key)
-
-    def context(self, file: str | None) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
-        if file:
-            context.load_cert_chain(self.folder / f"{file}.crt", self.folder / f"{file}.key")
-        return context
-
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        now = datetime.now(UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(minutes=5))
-            .not_valid_after(now + timedelta(hours=1))
-        )
-
-    def _write(self, file: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
-        pem = serialization.Encoding.PEM
-        (self.folder / f"{file}.crt").write_bytes(certificate.public_bytes(pem))
-        (self.folder / f"{file}.key").write_bytes(
-            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        )
+pytestmark = [
+    pytest.mark.mosquitto,
+    # paho leaves the socket of a failed handshake to the garbage collector, which warns.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+NOW = datetime.now(UTC)
+V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
+MakePeer = Callable[..., "Peer"]
 
 
 @dataclass
 class Peer:
-    """A client that writes down what it hears and how its publishes were answered."""
+    """A client that writes down what it hears and how it was answered."""
 
     client: mqtt.Client
     heard: list[tuple[str, bytes]] = field(default_factory=list)
     granted: list[str] = field(default_factory=list)
     answers: dict[int, str] = field(default_factory=dict)
     connected: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def subscribe(self, name: str) -> None:
         before = len(self.granted)
         self.client.subscribe(name, qos=1)
-        wait_until(lambda: len(self.granted) > before, timeout=10, what=f"an answer to the subscription to {name}")
+        wait_until(lambda: len(self.granted) > before, what=f"an answer to the subscription to {name}")
 
     def publish(self, name: str, payload: bytes) -> str:
         mid = self.client.publish(name, payload, qos=1).mid
-        wait_until(lambda: mid in self.answers, timeout=10, what=f"an answer to the publish on {name}")
+        wait_until(lambda: mid in self.answers, what=f"an answer to the publish on {name}")
         return self.answers[mid]
 
 
-def connect(port: int, context: ssl.SSLContext) -> Peer:
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-    client.tls_set_context(context)
-    peer = Peer(client)
-    client.on_connect = lambda *_: peer.connected.set()
-    client.on_message = lambda _c, _u, message: peer.heard.append((message.topic, bytes(message.payload)))
-    client.on_subscribe = lambda _c, _u, _mid, codes, _p: peer.granted.append(str(codes[0]))
-    client.on_publish = lambda _c, _u, mid, code, _p: peer.answers.update({mid: str(code)})
-    client.connect("localhost", port)
-    client.loop_start()
-    assert peer.connected.wait(10)
-    return peer
-
-
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[tuple[int, Authority]]:
-    require_mosquitto()
-    authority = Authority(tmp_path / "certs")
-    for file, name in [("broker", "localhost"), ("server", "doorline-server"), ("one", "door-1")]:
-        authority.issue(file, name)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shutil.copy(DEPLOY / "acl", tmp_path / "acl")
-    given = (DEPLOY / "mosquitto.conf").read_text()
-    assert "listener 8883\n" in given
-    config = (
-        given.replace("/mosquitto/certs", str(authority.folder))
-        .replace("/mosquitto/config/acl", str(tmp_path / "acl"))
-        .replace("listener 8883\n", f"listener {port} 127.0.0.1\n" + ("user root\n" if os.geteuid() == 0 else ""))
-    )
-    (tmp_path / "mosquitto.conf").write_text(config)
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(find_mosquitto()), "-c", str(tmp_path / "mosquitto.conf")], stdout=log, stderr=log
+def connect(deployed: DeployedBroker) -> Iterator[MakePeer]:
+    """Connects clients, and disconnects them."""
+    peers: list[Peer] = []
+
+    def make(
+        who: Credentials, at: Endpoint | None = None, *, client_id: str = "", version: MQTTProtocolVersion = V5
+    ) -> Peer:
+        where = at or deployed.endpoint
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, reconnect_on_failure=False
         )
-        try:
-            wait_until(lambda: _listens(port), timeout=10, what="mosquitto to listen")
-            yield port, authority
-        finally:
-            process.terminate()
-            process.wait(10)
+        client.tls_set_context(who.context())
+        peer = Peer(client)
+        client.on_connect = lambda *_: peer.connected.set()
+        client.on_disconnect = lambda *_: peer.ended.set()
+        client.on_message = lambda _c, _u, message: peer.heard.append((message.topic, bytes(message.payload)))
+        client.on_subscribe = lambda _c, _u, _mid, codes, _p: peer.granted.append(str(codes[0]))
+        client.on_publish = lambda _c, _u, mid, code, _p: peer.answers.update({mid: str(code)})
+        client.connect(where.host, where.port)
+        client.loop_start()
+        peers.append(peer)
+        assert peer.connected.wait(10)
+        return peer
 
-
-def test_a_device_speaks_and_hears_under_its_own_name_only(broker: tuple[int, Authority]) -> None:
-    port, authority = broker
-    server, door = connect(port, authority.context("server")), connect(port, authority.context("one"))
-    server.subscribe(pattern(Channel.BATCH, shared=True))
-    door.subscribe(topic("door-1", Channel.ACK))
-    door.subscribe(topic("door-2", Channel.ACK))
-
-    assert door.publish(topic("door-1", Channel.BATCH), b"mine") == "Success"
-    server.publish(topic("door-2", Channel.ACK), b"for two")
-    server.publish(topic("door-1", Channel.ACK), b"for one")
-
-    wait_until(lambda: bool(door.heard) and bool(server.heard), timeout=10, what="the permitted messages")
-    assert server.heard == [(topic("door-1", Channel.BATCH), b"mine")]
-    assert door.heard == [(topic("door-1", Channel.ACK), b"for one")]
-    # Last, because mosquitto 2.0.11 also cuts whoever tries it.
-    assert door.publish(topic("door-2", Channel.BATCH), b"not mine") == "Not authorized"
-    assert server.publish(topic("door-1", Channel.BATCH), b"the last word") == "Success"
-    wait_until(lambda: server.heard[-1][1] == b"the last word", timeout=10, what="the last word")
-    assert len(server.heard) == 2
-    for peer in (server, door):
+    yield make
+    for peer in peers:
         peer.client.disconnect()
         peer.client.loop_stop()
 
 
-def test_a_known_certificate_enters(broker: tuple[int, Authority]) -> None:
-    port, authority = broker
-    assert knock(port, authority.context("one"))[:1] == b"\x20"
+@pytest.fixture
+def box(deployed: DeployedBroker) -> Callable[[str], Credentials]:
+    """A box's certificate, as its credentials."""
+    return lambda name: deployed.credentials(deployed.issue(name))
 
 
-def test_nobody_enters_without_a_certificate(broker: tuple[int, Authority]) -> None:
-    port, authority = broker
-    with pytest.raises(ssl.SSLError):
-        knock(port, authority.context(None))
+def revoke(deployed: DeployedBroker, *issued: Issued) -> None:
+    """Write a list of these, and wait until the broker goes by it."""
+    deployed.pki.publish(deployed.authority, [Ended(each.serial, NOW) for each in issued], datetime.now(UTC))
+    deployed.reload()
+    wait_until(lambda: not knock(deployed.endpoint, deployed.canary), what="the broker to go by the list")
 
 
-def test_a_certificate_of_another_authority_is_not_taken(broker: tuple[int, Authority], tmp_path: Path) -> None:
-    port, authority = broker
-    stranger = Authority(tmp_path / "stranger")
-    stranger.issue("one", "door-1")
-    context = authority.context(None)
-    context.load_cert_chain(stranger.folder / "one.crt", stranger.folder / "one.key")
-    with pytest.raises((ssl.SSLError, ConnectionResetError)):
-        knock(port, context)
+# -- who may say and hear what
 
 
-def knock(port: int, context: ssl.SSLContext) -> bytes:
-    """Say MQTT's CONNECT over TLS and return the broker's answer."""
+def test_a_box_speaks_and_hears_under_its_own_name_only(
+    deployed: DeployedBroker, connect: MakePeer, box: Callable[[str], Credentials]
+) -> None:
+    server, door_1 = connect(deployed.server, deployed.inner), connect(box("door-1"))
+    server.subscribe(pattern(Channel.BATCH, shared=True))
+    door_1.subscribe(topic("door-1", Channel.ACK))
+    for name in (topic("door-2", Channel.ACK), pattern(Channel.ACK), "#", "doorline/v1/#", "$SYS/#"):
+        door_1.subscribe(name)
+
+    assert door_1.publish(topic("door-1", Channel.BATCH), b"mine") == "Success"
+    for name, payload in (("door-2", b"for two"), ("door-10", b"for ten"), ("door-1", b"for one")):
+        server.publish(topic(name, Channel.ACK), payload)
+
+    wait_until(lambda: bool(door_1.heard) and bool(server.heard), what="the permitted messages")
+    assert server.heard == [(topic("door-1", Channel.BATCH), b"mine")]
+    # Last, because mosquitto 2.0.11 also cuts whoever tries it.
+    assert door_1.publish(topic("door-2", Channel.BATCH), b"not mine") == "Not authorized"
+    assert server.publish(topic("door-1", Channel.BATCH), b"the last word") == "Success"
+    wait_until(lambda: server.heard[-1][1] == b"the last word", what="the last word")
+    assert len(server.heard) == 2
+    # Deliveries of one publisher come in order: after the last, what was said before it would have come.
+    assert set(door_1.heard) == {(topic("door-1", Channel.ACK), b"for one"), (topic("door-1", Channel.BATCH), b"mine")}
+
+
+def test_what_a_box_says_as_another_in_the_older_protocol_goes_nowhere(
+    deployed: DeployedBroker, connect: MakePeer, box: Callable[[str], Credentials]
+) -> None:
+    """MQTT 3.1.1 has no word for it: the broker says "taken" and drops it."""
+    server, door_1 = connect(deployed.server, deployed.inner), connect(box("door-1"), version=V311)
+    server.subscribe(pattern(Channel.BATCH))
+    assert door_1.publish(topic("door-1", Channel.BATCH), b"mine") == "Success"
+    assert door_1.publish(topic("door-2", Channel.BATCH), b"not mine") == "Success"
+    server.publish(topic("door-1", Channel.BATCH), b"the last word")
+    wait_until(lambda: bool(server.heard) and server.heard[-1][1] == b"the last word", what="the last word")
+    assert [payload for _, payload in server.heard] == [b"mine", b"the last word"]
+
+
+def test_a_box_can_not_pose_as_the_server(
+    deployed: DeployedBroker, connect: MakePeer, box: Callable[[str], Credentials]
+) -> None:
+    """Nor by the name it gives besides its certificate."""
+    door_1, other = connect(box("door-1"), deployed.inner, client_id="doorline-ingest-1"), connect(box("door-2"))
+    assert door_1.publish(topic("door-2", Channel.ACK), b"forged") == "Not authorized"
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=V5, reconnect_on_failure=False)
+    client.username_pw_set("doorline-server", "guessed")
+    client.tls_set_context(box("door-3").context())
+    answers: list[str] = []
+    client.on_publish = lambda _c, _u, _mid, code, _p: answers.append(str(code))
+    client.on_connect = lambda *_: None if client.publish(topic("door-2", Channel.ACK), b"forged", qos=1) else None
+    client.connect("localhost", deployed.port)
+    client.loop_start()
+    wait_until(lambda: bool(answers), what="an answer")
+    client.disconnect()
+    client.loop_stop()
+    assert answers == ["Not authorized"]
+    assert other.heard == []
+
+
+def test_a_box_can_not_end_anothers_session(
+    deployed: DeployedBroker, connect: MakePeer, box: Callable[[str], Credentials]
+) -> None:
+    """A client that takes the id of another ends its session; a box that did so again and again would gag it."""
+    victim = connect(box("door-1"), client_id="door-1")
+    victim.subscribe(topic("door-1", Channel.BATCH))
+    connect(box("door-2"), client_id="door-1")
+    assert victim.publish(topic("door-1", Channel.BATCH), b"still here") == "Success"
+    assert not victim.ended.is_set()
+
+
+# -- who comes in at all
+
+
+def test_a_known_certificate_enters_and_the_door_is_found_sound(
+    deployed: DeployedBroker, box: Callable[[str], Credentials]
+) -> None:
+    assert knock(deployed.endpoint, box("door-1"))
+    for at in (deployed.endpoint, deployed.inner):
+        assert try_door(at, deployed.server, deployed.canary) == Tried(at, True, True, True)
+
+
+@pytest.mark.parametrize("listener", ["endpoint", "inner"])
+def test_nobody_enters_without_a_certificate(deployed: DeployedBroker, listener: str) -> None:
+    at: Endpoint = getattr(deployed, listener)
+    assert not knock(at, deployed.credentials(None))
+
+
+def test_a_name_and_password_do_not_do_for_a_certificate(deployed: DeployedBroker) -> None:
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=V5, reconnect_on_failure=False)
+    client.username_pw_set("door-1", "the right one, for all it knows")
+    client.tls_set_context(deployed.context(None))
+    connected, ended = threading.Event(), threading.Event()
+    client.on_connect = lambda *_: connected.set()
+    client.on_disconnect = lambda *_: ended.set()
+    client.connect("localhost", deployed.port)
+    client.loop_start()
+    assert ended.wait(10)
+    client.loop_stop()
+    assert not connected.is_set()
+
+
+def test_a_certificate_of_another_authority_is_not_taken(deployed: DeployedBroker) -> None:
+    """Though it says the same name."""
+    stranger = Authority.create("Doorline test CA", NOW)
+    assert not knock(deployed.endpoint, deployed.credentials(stranger.issue_client("door-1", NOW)))
+    assert not knock(deployed.endpoint, deployed.credentials(stranger.issue_client("doorline-server", NOW)))
+
+
+def test_an_expired_certificate_is_not_taken(deployed: DeployedBroker) -> None:
+    expired = deployed.authority.issue_client("door-1", NOW - timedelta(days=10), timedelta(days=9))
+    assert not knock(deployed.endpoint, deployed.credentials(expired))
+
+
+def test_the_brokers_own_certificate_does_not_let_anybody_in(deployed: DeployedBroker) -> None:
+    folder = deployed.pki.path / "broker"
+    own = Credentials(folder / "ca.crt", folder / "broker.crt", folder / "broker.key")
+    assert not knock(deployed.endpoint, own)
+
+
+def test_old_tls_is_not_spoken(deployed: DeployedBroker) -> None:
+    context = deployed.context(deployed.issue("door-1"))
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        socket.create_connection(("localhost", deployed.port), timeout=10) as plain,
+        pytest.raises((ssl.SSLError, ConnectionError)),
+    ):
+        context.wrap_socket(plain, server_hostname="localhost")
+
+
+@pytest.mark.parametrize("port", ["port", "inner_port"])
+@pytest.mark.parametrize(
+    "words",
+    [b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00", b"GET /mqtt HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"],
+    ids=["mqtt", "websocket"],
+)
+def test_in_the_clear_nothing_is_answered(deployed: DeployedBroker, port: str, words: bytes) -> None:
+    with socket.create_connection(("localhost", getattr(deployed, port)), timeout=10) as plain:
+        plain.sendall(words)
+        said = b""
+        try:
+            while more := plain.recv(64):
+                said += more
+        except ConnectionResetError:
+            pass
+    assert said == b"" or said[0] == 0x15, "at most a TLS alert"
+
+
+def test_a_websocket_is_not_opened_within_tls_either(deployed: DeployedBroker) -> None:
+    context = deployed.context(deployed.issue("door-1"))
+    with (
+        socket.create_connection(("localhost", deployed.port), timeout=10) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as secured,
     ):
-        secured.sendall(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00")
-        return secured.recv(4)
+        secured.sendall(
+            b"GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Protocol: mqtt\r\n\r\n"
+        )
+        try:
+            assert b"101" not in secured.recv(64)
+        except OSError:
+            return
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+# -- who came in before
+
+
+def test_a_revoked_certificate_is_refused_once_the_list_is_read(
+    deployed: DeployedBroker, box: Callable[[str], Credentials]
+) -> None:
+    lost, kept = deployed.issue("door-1"), deployed.issue("door-2")
+    assert knock(deployed.endpoint, deployed.credentials(lost))
+    revoke(deployed, lost)
+    for at in (deployed.endpoint, deployed.inner):
+        assert not knock(at, deployed.credentials(lost))
+        assert knock(at, deployed.credentials(kept))
+    # Another certificate for the same box is another matter.
+    assert knock(deployed.endpoint, box("door-1"))
+
+
+def test_an_open_session_outlives_the_list_and_ends_when_it_is_cut(deployed: DeployedBroker, connect: MakePeer) -> None:
+    """The first half is what mosquitto does, and why the second is there."""
+    issued = deployed.issue("door-1")
+    server = connect(deployed.server, deployed.inner)
+    server.subscribe(pattern(Channel.BATCH))
+    thief = connect(deployed.credentials(issued), client_id="an id of its own choice")
+    revoke(deployed, issued)
+    assert thief.publish(topic("door-1", Channel.BATCH), b"still in") == "Success"
+
+    door.cut(deployed.inner, deployed.server, "door-1")
+    assert thief.ended.wait(10)
+    assert not knock(deployed.endpoint, deployed.credentials(issued))
+    assert server.publish(topic("door-1", Channel.BATCH), b"the last word") == "Success"
+    wait_until(lambda: server.heard[-1][1] == b"the last word", what="the last word")
+    assert [payload for _, payload in server.heard] == [b"still in", b"the last word"]
+
+
+def test_a_tls_session_begun_before_does_not_bring_a_revoked_certificate_back(deployed: DeployedBroker) -> None:
+    """A resumed session shows no certificate, so it must not be resumed."""
+    issued = deployed.issue("door-1")
+    context = deployed.context(issued)
+    with (
+        socket.create_connection(("localhost", deployed.port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as first,
+    ):
+        first.sendall(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00")
+        assert first.recv(4)[:1] == b"\x20"
+        session = first.session
+    assert session is not None
+    revoke(deployed, issued)
+    with socket.create_connection(("localhost", deployed.port), timeout=10) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname="localhost", session=session) as again:
+                again.sendall(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00")
+                assert again.recv(4) == b""
+        except OSError:
+            return
+
+
+def test_a_broker_that_goes_by_no_list_is_found_out(deployed: DeployedBroker) -> None:
+    """As mosquitto 2.0.11 does, without a word to anybody, when it can't read its list."""
+    deployed.stop()
+    deployed.start(leave_out="crlfile")
+    tried = try_door(deployed.endpoint, deployed.server, deployed.canary)
+    assert (tried.knows_us, tried.has_the_list, tried.sound) == (True, False, False)
+
+
+def test_after_a_damaged_list_the_next_one_is_gone_by(deployed: DeployedBroker) -> None:
+    lost = deployed.issue("door-1")
+    revoke(deployed, lost)
+    (deployed.pki.path / "broker" / "crl.pem").write_text("damaged")
+    deployed.reload()
+    (deployed.pki.path / "broker" / "crl.pem").unlink()
+    revoke(deployed, lost)
+    assert try_door(deployed.endpoint, deployed.server, deployed.canary).sound
+    assert not knock(deployed.endpoint, deployed.credentials(lost))
+
+
+def test_a_renewed_broker_and_authority_are_taken_up_without_a_restart(deployed: DeployedBroker) -> None:
+    old_box = deployed.credentials(deployed.issue("door-1"))
+    started = deployed.process.pid
+    renewed = deployed.pki.renew("ca", deployed.authority, "a passphrase of some length")
+    deployed.pki.renew("broker", renewed, "a passphrase of some length", ["127.0.0.1"])
+    deployed.authority = renewed
+    revoke(deployed)
+    presented = ssl.PEM_cert_to_DER_cert((deployed.pki.path / "broker" / "broker.crt").read_text())
+
+    def shown() -> bytes | None:
+        context = deployed.context(deployed.issue("door-2"))
+        with (
+            socket.create_connection(("localhost", deployed.port), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as secured,
+        ):
+            return secured.getpeercert(binary_form=True)
+
+    wait_until(lambda: shown() == presented, what="the broker to show its new certificate")
+    assert knock(deployed.endpoint, old_box)
+    assert knock(deployed.endpoint, deployed.credentials(deployed.issue("door-3")))
+    assert deployed.process.pid == started
+    assert deployed.process.poll() is None
+
+
+# -- the files
+
+
+def test_the_configuration_closes_what_is_open_by_default() -> None:
+    lines = (DEPLOY / "mosquitto.conf").read_text(encoding="utf-8").splitlines()
+    settings = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    listeners = [value for key, value in settings if key == "listener"]
+    said = [(key, value) for key, value in settings]
+    assert listeners == ["8883", "8884"]
+    assert said.count(("protocol", "mqtt")) == 2
+    assert not any(key == "protocol" and value != "mqtt" for key, value in said)
+    for pair in (("require_certificate", "true"), ("use_identity_as_username", "true")):
+        assert said.count(pair) == 2
+    assert said.count(("crlfile", "/mosquitto/certs/crl.pem")) == 2
+    for pair in (
+        ("allow_anonymous", "false"),
+        ("max_queued_messages", "0"),
+        ("max_queued_bytes", "0"),
+        ("persistence", "false"),
+        ("use_username_as_clientid", "true"),
+    ):
+        assert said.count(pair) == 1
+    assert not any(key in {"password_file", "psk_file", "bridge_cafile"} for key, _ in said)
+
+
+def test_compose_opens_the_boxes_port_alone() -> None:
+    text = (DEPLOY.parent / "compose.yaml").read_text(encoding="utf-8")
+    assert '"8883:8883"' in text
+    assert "8884:" not in text
+    assert 'DOORLINE_BROKER_PORT: "8884"' in text
+    # Who is given which folder of the authority's: nobody but the operator's own service sees the whole.
+    mounts = [line.strip() for line in text.splitlines() if "./pki" in line]
+    assert mounts == [
+        "- ./pki/server:/run/doorline/certs:ro",
+        "- ./pki/broker:/mosquitto/certs:ro",
+        "- ./pki:/var/lib/doorline/pki",
+    ]
