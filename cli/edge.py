@@ -57,9 +57,20 @@ def run(
     agent.run(stop, until_drained=until_drained)
 
 
-@app.command(epilog="Example: doorline edge check /etc/doorline/edge.toml")
-def check(config: ConfigPath) -> None:
-    """Try cameras, lines, disk, clock and broker of CONFIG, and say what to mend.
+@app.command(epilog="Example: doorline edge check /etc/doorline/edge.toml --pictures /tmp/doors")
+def check(
+    config: ConfigPath,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            "--pictures",
+            metavar="DIR",
+            help="Save a picture of each camera with its lines drawn. Nobody can be recognised in them.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Try cameras, lines, processor, disk, clock and broker of CONFIG, and say what to mend.
 
     Exit status 1 if anything must be mended. A running agent is not disturbed, except where a USB camera can be opened
     by one program only.
@@ -75,7 +86,7 @@ def check(config: ConfigPath) -> None:
         raise typer.Exit(1) from error
     wrong = 0
     colours = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "wrong": typer.colors.RED}
-    for finding in findings(settings, config):
+    for finding in findings(settings, config, pictures):
         typer.echo(f"{typer.style(f'{finding.verdict:8}', fg=colours[finding.verdict])} {finding.what}")
         if finding.remedy:
             typer.echo(f"         {finding.remedy}")
@@ -84,6 +95,14 @@ def check(config: ConfigPath) -> None:
         typer.echo(f"{wrong} to mend.")
         raise typer.Exit(1)
     typer.echo("This box can count and send.")
+
+
+@app.command(epilog="Example: doorline edge reference > docs/edge-toml.md")
+def reference() -> None:
+    """Print the page of all that can be set in edge.toml, with type, default, range and meaning."""
+    from edge.reference import page
+
+    typer.echo(page(), nl=False)
 
 
 @app.command(epilog="Example: doorline edge enrol door-1.enrol")

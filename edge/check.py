@@ -10,51 +10,36 @@ import queue
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from edge import config as configuration
-from edge.camera import CameraError, open_source, redact
+from edge import plausible
+from edge.camera import CameraError, redact
 from edge.clock import FLOOR, is_synchronised
-from edge.detectors import DetectorError, detector_for
+from edge.detectors import DetectorError
+from edge.fairness import processors
+from edge.findings import Finding
 from edge.geometry import LineError
-from edge.models import Frame
+from edge.look import Look, findings, look, processors_for, save_picture
 from edge.mqtt import MqttTransport
-from edge.pipeline import camera_pipeline
+from edge.partfile import UnwritableError
 from edge.settings import CameraSettings, ConfigError, EdgeConfig, OutboxSettings
 from edge.transport import Event, Opened
 
-Verdict = Literal["ok", "warning", "wrong"]
-
-#: A camera that shows nothing in this time is not there; RTSP may take some seconds to begin.
-_PICTURE_S: Final = 20.0
 _BROKER_S: Final = 10.0
 _MB: Final = 1024 * 1024
 _LEAST_FREE_MB: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at.
-
-    Attributes:
-        what: it and how it is.
-        remedy: what to do; empty when nothing is.
-    """
-
-    verdict: Verdict
-    what: str
-    remedy: str = ""
-
-
-def check(config: EdgeConfig, path: Path) -> Iterator[Finding]:
+def check(config: EdgeConfig, path: Path, pictures: Path | None = None) -> Iterator[Finding]:
     """Look at everything, one finding after another; cameras and broker take some seconds each.
 
     Args:
         config: as loaded from `path`.
         path: of the configuration file, whose permissions are looked at too.
+        pictures: a folder for a picture of each camera with its lines; nobody can be recognised in them.
     """
     yield Finding("ok", f"{path} is understood")
     try:
@@ -63,8 +48,7 @@ def check(config: EdgeConfig, path: Path) -> Iterator[Finding]:
         yield Finding("wrong", str(error))
     yield check_disk(config.outbox)
     yield check_clock(config.device.clock_battery)
-    for camera in config.camera:
-        yield check_camera(camera)
+    yield from check_cameras(config.camera, pictures)
     yield check_broker(config)
 
 
@@ -115,30 +99,35 @@ def check_clock(clock_battery: bool) -> Finding:
     )
 
 
-def check_camera(camera: CameraSettings) -> Finding:
-    """Whether a picture comes, the detector loads, and the lines can be counted."""
-    name = f"camera {camera.id}"
+def check_cameras(cameras: Sequence[CameraSettings], pictures: Path | None = None) -> Iterator[Finding]:
+    """Whether pictures come, detectors load and lines can count, and whether the box keeps up with all together."""
+    needs: dict[str, float] = {}
+    for camera in cameras:
+        name = f"camera {camera.id}"
+        try:
+            seen = look(camera)
+        except CameraError as error:
+            yield Finding("wrong", f"{name}: {redact(str(error))}", "Check its address, its password and its cable")
+            continue
+        except DetectorError as error:
+            yield Finding("wrong", f"{name}: {error}", "Mend detector or model in this [[camera]]")
+            continue
+        except LineError as error:
+            yield Finding("wrong", f"{name}: {error}", "Mend the [[camera.line]] or [[camera.zone]]")
+            continue
+        needs[camera.id] = processors_for(camera, seen)
+        yield from findings(camera, seen)
+        yield from plausible.drawing(camera, seen.size)
+        if pictures is not None:
+            yield _picture(camera, seen, pictures)
+    yield from plausible.load(needs, processors())
+
+
+def _picture(camera: CameraSettings, seen: Look, folder: Path) -> Finding:
     try:
-        frame = _first_frame(camera)
-        camera_pipeline(detector_for(camera), camera, frame.aspect).step(frame)
-    except CameraError as error:
-        return Finding("wrong", f"{name}: {redact(str(error))}", "Check its address, its password and its cable")
-    except DetectorError as error:
-        return Finding("wrong", f"{name}: {error}", "Mend detector or model in this [[camera]]")
-    except LineError as error:
-        return Finding("wrong", f"{name}: {error}", "Mend the [[camera.line]]")
-    height, width = frame.image.shape[:2]
-    counted = ", ".join(line.id for line in camera.line)
-    return Finding("ok", f"{name}: {width}x{height}, {camera.detector}, counting {counted}")
-
-
-def _first_frame(camera: CameraSettings) -> Frame:
-    """The camera's first picture; raises CameraError when none comes."""
-    with open_source(camera.source) as source:
-        frame = source.read(_PICTURE_S)
-        if frame is None:
-            raise CameraError(source.message or f"{redact(str(camera.source))} gave no picture in {_PICTURE_S:g} s")
-        return frame
+        return Finding("ok", f"camera {camera.id}: {save_picture(camera, seen, folder)} shows its lines; look at it")
+    except (OSError, UnwritableError) as error:
+        return Finding("warning", f"camera {camera.id}: {error}", "Give --pictures a folder that can be written")
 
 
 def check_broker(config: EdgeConfig) -> Finding:
