@@ -28,7 +28,8 @@ class CoverageParams:
     Attributes:
         gap_s: pictures farther apart than this leave a gap that was not watched (seconds).
         dark: brightness below which nobody is seen, unless there is detail.
-        covered: detail below which the lens is covered.
+        covered, covered_share, covered_least: a lens is covered if there is less detail than this share of the
+            brightness, but at most and at least so much: in little light a scene has faint edges, a cover fainter.
         covered_s: how long it must be so; someone may pass close by (seconds).
         frozen_s: how long nothing new must be shown (seconds). At low bit rates a living camera before an empty shop
             repeats one picture from key frame to key frame, which are up to 50 s apart.
@@ -37,6 +38,8 @@ class CoverageParams:
     gap_s: float = 2.0
     dark: float = 8.0
     covered: float = 8.0
+    covered_share: float = 0.15
+    covered_least: float = 2.0
     covered_s: float = 3.0
     frozen_s: float = 60.0
 
@@ -149,7 +152,7 @@ class CoverageMeter:
         if not stats.seen_before or self._new_at is None:
             self._new_at = at
             self._resolve("ok")
-        plain = stats.detail < p.covered
+        plain = stats.detail < min(p.covered, max(p.covered_least, p.covered_share * stats.brightness))
         self._plain_since = (self._plain_since or at) if plain else None
         if plain and stats.brightness < p.dark:
             return "dark"
