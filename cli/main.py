@@ -57,6 +57,9 @@ COMMANDS: Final[dict[str, Entry]] = {
         "cli.calibrate:calibrate", _EDGE, _STORE, "Propose the line and the size of people from where they walk."
     ),
     "edge": Entry("cli.edge:app", _EDGE, _STORE, "Run the box that counts: cameras in, crossings out.", True),
+    "models": Entry(
+        "cli.models:app", _EDGE, _STORE, "Turn weights into a model for a box, and measure runtimes.", True
+    ),
     "web": Entry("cli.web:web", _SERVER, _CENTRE, "Serve the pages and the API."),
     "ingest": Entry("cli.ingest:ingest", _SERVER, _CENTRE, "Take the boxes' batches from the broker.", True),
     "jobs": Entry("cli.jobs:jobs", _SERVER, _CENTRE, "Keep the joined facts up to date, by the clock."),

@@ -155,13 +155,7 @@ def strongest(found: Raw, overlap: float) -> NDArray[np.intp]:
     if len(order) < 2:
         return order
     boxes, classes = found.boxes[order], found.classes[order]
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    sides = np.maximum(high - low, 0.0)
-    shared = sides[..., 0] * sides[..., 1]
-    areas = np.diagonal(shared)
-    union = np.maximum(areas[:, None] + areas[None, :] - shared, 1e-9)
-    rivals = (shared > overlap * union) & (classes[:, None] == classes[None, :])
+    rivals = (overlaps(boxes, boxes) > overlap) & (classes[:, None] == classes[None, :])
     kept: list[int] = []
     gone = np.zeros(len(order), bool)
     for place in range(len(order)):
@@ -169,6 +163,15 @@ def strongest(found: Raw, overlap: float) -> NDArray[np.intp]:
             kept.append(place)
             gone |= rivals[place]
     return order[kept]
+
+
+def overlaps(ours: Floats, theirs: Floats) -> Floats:
+    """Intersection over union of each of our boxes with each of theirs; shape (n, 4) and (m, 4) to (n, m)."""
+    low = np.maximum(ours[:, None, :2], theirs[None, :, :2])
+    sides = np.maximum(np.minimum(ours[:, None, 2:], theirs[None, :, 2:]) - low, 0.0)
+    shared = sides[..., 0] * sides[..., 1]
+    areas = [(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (ours, theirs)]
+    return np.asarray(shared / np.maximum(areas[0][:, None] + areas[1][None, :] - shared, 1e-9), np.float32)
 
 
 def count_cells(width: int, height: int) -> int:

@@ -19,8 +19,10 @@ from edge.models import Detections
 _SETTINGS: Final = {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true", "YOLO_VERBOSE": "false"}
 _MISSING: Final = (
     "The detector 'yolo' needs ultralytics, which is not installed: pip install 'doorline[yolo]' "
-    "(ultralytics is licensed under AGPL-3.0, unlike Doorline). Or export the weights to ONNX and use 'onnx'."
+    "(ultralytics is licensed under AGPL-3.0, unlike Doorline). Or export the weights to ONNX on "
+    "another machine (doorline models export) and use 'onnx'."
 )
+_OVERLAP: Final = 0.6  # of two boxes that overlap more the weaker is left out
 _FAILURES: Final = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError, EOFError)
 
 
@@ -30,20 +32,22 @@ class YoloFinder:
     Args:
         model: weights (.pt), a description (.yaml, untrained) or an exported model ultralytics can run.
         confidence: the least score, 0 to 1; None for 0.15.
-        longest: longer side to which pictures are brought (pixels, a multiple of 32).
-
-    Attributes:
-        size: width and height of what pictures are brought to, were they square.
+        size: width and height to which pictures are brought (pixels, multiples of 32). A picture of another shape is
+            laid into less of it, as ultralytics does by default.
+        whole: lay every picture into all of it, as an exported model must: for comparing the two.
 
     Raises:
         DetectorError: ultralytics or the model is missing, or the model can't be loaded or knows no people.
     """
 
-    def __init__(self, model: Path, *, confidence: float | None = None, longest: int = 640) -> None:
+    def __init__(
+        self, model: Path, *, confidence: float | None = None, size: tuple[int, int] = (640, 640), whole: bool = False
+    ) -> None:
         if not model.exists():
             raise DetectorError(f"There is no model file {model}. Check the path; none is fetched from the network.")
         self._confidence = 0.15 if confidence is None else confidence
-        self.size = (longest, longest)
+        self.size = size
+        self._rectangle = not whole
         yolo = load_ultralytics()
         try:
             self._model = yolo(str(model), task="detect")
@@ -72,7 +76,9 @@ class YoloFinder:
                 np.ascontiguousarray(image),
                 conf=self._confidence,
                 classes=self._wanted,
-                imgsz=self.size[0],
+                imgsz=[self.size[1], self.size[0]],
+                rect=self._rectangle,
+                iou=_OVERLAP,
                 verbose=False,
             )[0].boxes
         except (RuntimeError, ValueError, TypeError) as error:
@@ -82,10 +88,17 @@ class YoloFinder:
         return Detections(places, boxes.conf.cpu().numpy().astype(np.float32), classes)
 
 
-def load_ultralytics() -> Any:
-    """The YOLO class, imported with everything off that talks to the network."""
+def load_ultralytics(*, may_fetch: bool = False) -> Any:
+    """The YOLO class, imported with everything off that talks to the network.
+
+    Args:
+        may_fetch: let it fetch weights it is asked for by name; the first import in a process decides.
+
+    Raises:
+        DetectorError: it is not installed.
+    """
     for name, value in _SETTINGS.items():
-        os.environ[name] = value
+        os.environ[name] = "false" if may_fetch and name == "YOLO_OFFLINE" else value
     try:
         from ultralytics import YOLO, settings
     except ImportError as error:

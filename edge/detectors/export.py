@@ -1,0 +1,71 @@
+"""Weights turned into ONNX by ultralytics, on a machine that has it; a box in a shop needs only the result.
+
+One file serves every runtime, OpenVINO's too. The trap: left to itself an export takes whatever size, precision and
+extra steps its version likes that week; all that bears on the boxes is asked for by name, and what comes out is read
+back before anyone relies on it.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from edge.detectors.errors import DetectorError
+from edge.detectors.onnxfile import read_onnx
+from edge.detectors.yolo import load_ultralytics
+
+_FAILURES: Final = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError, EOFError)
+_STEP: Final = 32
+
+
+def export(weights: Path, out: Path, *, size: tuple[int, int], may_fetch: bool = False) -> Path:
+    """Turn ultralytics weights into an ONNX model.
+
+    Args:
+        weights: a .pt file; or, with `may_fetch`, the name of one that ultralytics offers.
+        out: the .onnx file to write; replaced if it is there.
+        size: width and height of the pictures it shall take, multiples of 32.
+        may_fetch: let ultralytics fetch weights that are not here.
+
+    Returns:
+        `out`.
+
+    Raises:
+        DetectorError: weights are missing or unfit, a package is missing, the size is wrong; the text says what to do.
+    """
+    if any(side < _STEP or side % _STEP for side in size):
+        raise DetectorError(f"Size {size[0]}x{size[1]}: both sides must be multiples of {_STEP}, for example 416x256.")
+    if not weights.exists() and not may_fetch:
+        raise DetectorError(
+            f"There is no weights file {weights}. Check the path, or let ultralytics fetch it by its name with "
+            "--download, where there is internet."
+        )
+    yolo = load_ultralytics(may_fetch=may_fetch)
+    with tempfile.TemporaryDirectory(prefix="doorline-export-") as folder:
+        # It writes beside the weights, which may lie where nothing may be written.
+        here = Path(folder) / weights.name
+        if weights.exists():
+            shutil.copyfile(weights, here)
+        try:
+            model = yolo(str(here if weights.exists() else weights), task="detect")
+            made = model.export(
+                format="onnx",
+                imgsz=[size[1], size[0]],
+                batch=1,
+                half=False,
+                int8=False,
+                dynamic=False,
+                simplify=False,
+                nms=False,
+                device="cpu",
+            )
+            read_onnx(Path(made))
+            out.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(made, out)
+        except ModuleNotFoundError as error:
+            raise DetectorError(
+                f"Exporting needs {error.name}, which is not installed: pip install 'doorline[yolo]'."
+            ) from error
+        except _FAILURES as error:
+            raise DetectorError(f"ultralytics can't export {weights}: {error}") from error
+    return out
