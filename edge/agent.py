@@ -14,7 +14,7 @@ from typing import Final
 
 from edge.clock import Clock, SystemClock
 from edge.fairness import FairGate
-from edge.mqtt import MqttTransport
+from edge.fallback import make_transport
 from edge.outbox import Outbox
 from edge.settings import EdgeConfig
 from edge.sources import FALLBACK_FPS
@@ -64,7 +64,7 @@ class Agent:
         )
         self.uplink = Uplink(
             self.outbox,
-            transport or MqttTransport(config.device.name, config.broker),
+            transport or make_transport(config),
             clock,
             device=config.device.name,
             flush_after_s=settings.flush_after_s,

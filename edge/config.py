@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -24,6 +25,7 @@ from edge.settings import (
     CountingSettings,
     DeviceSettings,
     EdgeConfig,
+    HttpsSettings,
     LineSettings,
     OutboxSettings,
     SizeSettings,
@@ -65,6 +67,7 @@ def parse(text: str) -> EdgeConfig:
     except msgspec.DecodeError as error:
         raise ConfigError("", f"not valid TOML: {error}", "Mend the syntax on that line") from error
     _check_broker(config.broker)
+    _check_https(config.https)
     _check_cameras(config.camera)
     return config
 
@@ -80,6 +83,9 @@ def warnings(config: EdgeConfig, path: Path) -> list[str]:
         found.append(f"{broker.key_file} is a private key and every user may read it; run: chmod 600 {broker.key_file}")
     if broker.secret() and not broker.encrypted and broker.host not in ("localhost", "127.0.0.1", "::1"):
         found.append("broker.tls: the password crosses the network unencrypted; set ca_file, or tls = true")
+    url = urlsplit(config.https.url)
+    if broker.secret() and url.scheme == "http" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
+        found.append("https.url: the password crosses the network unencrypted; use an address with https://")
     return found
 
 
@@ -102,6 +108,22 @@ def _check_broker(broker: BrokerSettings) -> None:
         )
     if broker.cert_file and not broker.encrypted:
         raise ConfigError("broker.cert_file", "is of no use without TLS", "Set broker.ca_file, or broker.tls = true")
+
+
+def _check_https(https: HttpsSettings) -> None:
+    for key, text, schemes in (("url", https.url, ("https", "http")), ("proxy", https.proxy, ("http",))):
+        if not text or (key, text) == ("proxy", "none"):
+            continue
+        try:
+            url = urlsplit(text)
+            known = url.scheme in schemes and bool(url.hostname) and url.port != 0
+        except ValueError:
+            known = False
+        if not known:
+            like = "https://doorline.example.com" if key == "url" else "http://proxy.example.com:3128"
+            raise ConfigError(f"https.{key}", "is not an address we can use", f"Write it like {like}")
+    if https.use == "always" and not https.url:
+        raise ConfigError("https.url", "is missing", "Give the server's address, or leave use = 'always' out")
 
 
 def _check_cameras(cameras: tuple[CameraSettings, ...]) -> None:
@@ -196,7 +218,8 @@ def _resolve(config: EdgeConfig, base: Path) -> EdgeConfig:
         for camera in config.camera
     )
     outbox = msgspec.structs.replace(config.outbox, path=absolute(config.outbox.path))
-    return msgspec.structs.replace(config, broker=broker, camera=cameras, outbox=outbox)
+    https = msgspec.structs.replace(config.https, ca_file=absolute(config.https.ca_file))
+    return msgspec.structs.replace(config, broker=broker, https=https, camera=cameras, outbox=outbox)
 
 
 def _absolute_source(source: str | int, base: Path) -> str | int:
@@ -230,6 +253,7 @@ def _fields_at(key: str) -> tuple[str, ...]:
     sections: dict[str, Any] = {
         "device": DeviceSettings,
         "broker": BrokerSettings,
+        "https": HttpsSettings,
         "outbox": OutboxSettings,
         "camera": CameraSettings,
         "line": LineSettings,

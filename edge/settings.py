@@ -94,6 +94,41 @@ class BrokerSettings(_Section, frozen=True, kw_only=True):
             ) from error
 
 
+class HttpsSettings(_Section, frozen=True, kw_only=True):
+    """`[https]`: the way to the server where a firewall lets no MQTT out; name and password are those of `[broker]`."""
+
+    url: Annotated[
+        str, Meta(description="The server's address, such as https://doorline.example.com; empty: MQTT only.")
+    ] = ""
+    use: Annotated[
+        Literal["fallback", "always"],
+        Meta(description="fallback takes it while MQTT is shut; always takes it alone."),
+    ] = "fallback"
+    after_s: Annotated[float, Meta(ge=0, le=86400, description="Seconds that MQTT is shut before HTTPS is taken.")] = (
+        300.0
+    )
+    retry_mqtt_s: Annotated[
+        float, Meta(ge=0.1, le=86400, description="Seconds between two looks whether MQTT is open again.")
+    ] = 900.0
+    proxy: Annotated[
+        str,
+        Meta(
+            description="http://user:password@proxy:3128; the environment's (HTTPS_PROXY, NO_PROXY) when left out, "
+            "`none` for none."
+        ),
+    ] = ""
+    ca_file: Annotated[
+        str, Meta(description="Certificate authority the server is checked against (PEM); the system's when left out.")
+    ] = ""
+    timeout_s: Annotated[
+        float, Meta(ge=1, le=300, description="Seconds that the server may be silent in an exchange.")
+    ] = 20.0
+
+    def __repr__(self) -> str:
+        """Without the proxy's password, so that no log line can carry it."""
+        return f"HttpsSettings(url={self.url!r}, use={self.use!r})"
+
+
 class OutboxSettings(_Section, frozen=True, kw_only=True):
     """`[outbox]`: what is kept on disk until the server has it."""
 
@@ -357,5 +392,6 @@ class EdgeConfig(_Section, frozen=True, kw_only=True):
 
     device: DeviceSettings
     broker: BrokerSettings
+    https: HttpsSettings = HttpsSettings()
     outbox: OutboxSettings
     camera: tuple[CameraSettings, ...]

@@ -193,7 +193,7 @@ class Uplink:
         if link.state == "opening":
             if now < link.deadline:
                 return link.deadline - now
-            self._lose("the broker does not answer")
+            self._lose("nobody answers")
             return 0.0
         self._say_status(now)
         due = []
@@ -338,7 +338,7 @@ class Uplink:
             if now < flight.resend_at:
                 return flight.resend_at
             if flight.tokens & self._link.tokens:
-                self._lose("the broker takes nothing any more")
+                self._lose("nobody takes anything any more")
                 return now
             lane.silences += 1
             lane.flight = None

@@ -133,6 +133,7 @@ def test_the_example_is_valid_and_names_every_key(repository_root: Path) -> None
     for section in (
         config.DeviceSettings,
         config.BrokerSettings,
+        settings.HttpsSettings,
         config.OutboxSettings,
         config.CameraSettings,
         config.LineSettings,
