@@ -151,7 +151,8 @@ class Authority:
             x509.CertificateRevocationListBuilder()
             .issuer_name(self._certificate.subject)
             .last_update(this_update)
-            .next_update(self.not_after)
+            # An authority past its end can still list; it helps nobody until it is renewed, and harms nobody.
+            .next_update(max(self.not_after, this_update))
             .add_extension(x509.CRLNumber(number), critical=False)
             .add_extension(self._authority_key(), critical=False)
         )

@@ -146,9 +146,12 @@ def test_a_box_can_not_pose_as_the_server(
     client.tls_set_context(box("door-3").context())
     answers: list[str] = []
     client.on_publish = lambda _c, _u, _mid, code, _p: answers.append(str(code))
-    client.on_connect = lambda *_: None if client.publish(topic("door-2", Channel.ACK), b"forged", qos=1) else None
+    connected = threading.Event()
+    client.on_connect = lambda *_: connected.set()
     client.connect("localhost", deployed.port)
     client.loop_start()
+    assert connected.wait(10)
+    client.publish(topic("door-2", Channel.ACK), b"forged", qos=1)
     wait_until(lambda: bool(answers), what="an answer")
     client.disconnect()
     client.loop_stop()
