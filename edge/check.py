@@ -26,6 +26,7 @@ from edge.look import Look, findings, look, processors_for, save_picture
 from edge.mqtt import MqttTransport
 from edge.partfile import UnwritableError
 from edge.settings import CameraSettings, ConfigError, EdgeConfig, OutboxSettings
+from edge.signin import agent_runs, check_door, check_identity
 from edge.transport import Event, Opened
 
 _BROKER_S: Final = 10.0
@@ -49,7 +50,10 @@ def check(config: EdgeConfig, path: Path, pictures: Path | None = None) -> Itera
     yield check_disk(config.outbox)
     yield check_clock(config.device.clock_battery)
     yield from check_cameras(config.camera, pictures)
-    yield check_broker(config)
+    yield from check_identity(config)
+    # By its certificate a box may have one session only, and that is the agent's.
+    alone = not config.broker.cert_file or not agent_runs(config)
+    yield check_broker(config) if alone else check_door(config.broker)
 
 
 def check_disk(settings: OutboxSettings) -> Finding:
