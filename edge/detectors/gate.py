@@ -27,7 +27,7 @@ class GateParams:
         least_change: grey levels by which a pixel must differ, in a well lit picture.
         noise_factor: a pixel must also differ by this many times its usual change from frame to frame.
         least_area: share of the picture that must differ.
-        settle_s: how fast the usual change is learnt: grey levels in so many seconds.
+        settle_s: seconds in which the usual change is learnt by one grey level.
         followed_s: seconds after which the network looks anyway while someone is followed.
         empty_s: the same while nobody is.
     """
@@ -35,7 +35,7 @@ class GateParams:
     least_change: float = 8.0
     noise_factor: float = 5.0
     least_area: float = 0.0004
-    settle_s: float = 2.0
+    settle_s: float = 1.0
     followed_s: float = 0.5
     empty_s: float = 10.0
 

@@ -42,7 +42,7 @@ class Network:
                 found.append((run[0], rows[0], run[-1] + 1, rows[-1] + 1))
         height, width = image.shape[:2]
         boxes = np.array(found, np.float32).reshape(-1, 4) / np.array((width, height, width, height), np.float32)
-        return Detections(boxes.astype(np.float32), np.full(len(found), 0.8, np.float32))
+        return Detections(np.asarray(boxes, np.float32), np.full(len(found), 0.8, np.float32))
 
 
 def picture(walker_x: float | None, *, rack: bool = False, seed: int = 0) -> Image:
@@ -56,7 +56,7 @@ def picture(walker_x: float | None, *, rack: bool = False, seed: int = 0) -> Ima
         x = round(walker_x)
         image[80 : 80 + TALL, max(x, 0) : max(x + WIDE, 0)] = (50, 40, 230)
     noise = rng.integers(-4, 5, image.shape)
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image + noise, 0, 255), np.uint8)
 
 
 def play(images: Iterator[Image], start: int = 0) -> Iterator[Frame]:
