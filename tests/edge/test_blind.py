@@ -15,6 +15,8 @@ from edge.gauge import Gauge
 from edge.view import Image
 from tests.fixtures.encoding import through_a_codec
 
+Floats = NDArray[np.float32]
+
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 FPS = 5
 HEIGHT, WIDTH = 108, 192
@@ -42,7 +44,7 @@ def watched(pictures: Iterator[Image], **encoder: str) -> dict[str, float]:
     return found
 
 
-def shop() -> NDArray[np.float32]:
+def shop() -> Floats:
     """Floor, counter and shelves: a still scene with nobody in it."""
     scene = np.full((HEIGHT, WIDTH, 3), 150, np.float32)
     scene[:38] = (120, 130, 140)
@@ -52,21 +54,21 @@ def shop() -> NDArray[np.float32]:
     return scene
 
 
-def noisy(scene: NDArray[np.float32], seconds: int, sigma: float, seed: int = 1) -> Iterator[Image]:
+def noisy(scene: Floats, seconds: int, sigma: float, seed: int = 1) -> Iterator[Image]:
     rng = np.random.default_rng(seed)
     for _ in range(seconds * FPS):
         grain = rng.standard_normal(scene.shape[:2], np.float32)[:, :, None] * sigma
         yield np.clip(scene + grain, 0, 255).astype(np.uint8)
 
 
-def infrared(scene: NDArray[np.float32]) -> NDArray[np.float32]:
+def infrared(scene: Floats) -> Floats:
     """Grey, and lit by the camera's own lamps: bright in the middle, black in the corners."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     lamp = np.exp(-(((columns - WIDTH / 2) / (WIDTH * 0.45)) ** 2) - ((rows - HEIGHT / 2) / (HEIGHT * 0.45)) ** 2)
     return np.asarray(np.repeat((scene.mean(axis=2) * lamp)[:, :, None], 3, axis=2), np.float32)
 
 
-def plain(level: float, spot: float = 0.0) -> NDArray[np.float32]:
+def plain(level: float, spot: float = 0.0) -> Floats:
     """What a covered lens sees, with the camera's lamps shining on the cover if `spot`."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     light = np.exp(-(((columns - WIDTH * 0.6) / (WIDTH * 0.3)) ** 2) - ((rows - HEIGHT * 0.4) / (HEIGHT * 0.4)) ** 2)
@@ -157,7 +159,8 @@ def test_real_scenes_are_seen_in_any_light_people_work_in(footage: Path, clip: s
                 if frame.time_s > 15:
                     return
                 small = cv2.resize(frame.image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-                scene = np.asarray(small, np.float32) / (3 if change == "a third of the light" else 1)
+                light = np.float32(1 / 3 if change == "a third of the light" else 1)
+                scene = np.asarray(small * light, np.float32)
                 yield np.asarray(infrared(scene) if change == "infrared" else scene, np.uint8)
 
     assert set(watched(pictures(), **USUAL)) == {"ok"}
