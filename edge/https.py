@@ -246,7 +246,11 @@ class _Link:
         if connection is not None:
             self._forget(connection)
         connection = self._connect()
-        return connection, self._answer(connection, job)
+        try:
+            return connection, self._answer(connection, job)
+        except BaseException:
+            self._forget(connection)
+            raise
 
     def _answer(self, connection: http.client.HTTPConnection, job: _Job) -> _Answer:
         self._owner.request(connection, job)
@@ -260,10 +264,13 @@ class _Link:
         connection = self._owner.connection()
         with self._lock:
             self._open.add(connection)
-        connection.connect()
-        if self._given_up.is_set():
+        try:
+            connection.connect()
+            if self._given_up.is_set():
+                raise ConnectionAbortedError("given up")
+        except BaseException:
             self._forget(connection)
-            raise ConnectionAbortedError("given up")
+            raise
         return connection
 
     def _forget(self, connection: http.client.HTTPConnection) -> None:
