@@ -92,7 +92,6 @@ def publish(
     Returns:
         whether the broker is known to refuse what it should; False where somebody has to do something by hand.
     """
-    from server.provisioning.authority import read_list
     from server.provisioning.service import ProvisioningService
 
     service = ProvisioningService(db)
@@ -101,8 +100,7 @@ def publish(
         for each in settled:
             typer.echo(f"{each.device_id}: its old certificate {each.fingerprint[:12]} ends now.")
         ended = service.ended(central.operator(), authority)
-        listed = read_list((pki.path / "broker" / "crl.pem").read_bytes())[2]
-        if not always and {each.serial for each in ended} <= listed:
+        if not always and {each.serial for each in ended} <= pki.listed:
             return True
         pki.publish(authority, ended, datetime.now(UTC))
     typer.echo(f"Wrote the revocation list: {len(ended)} certificate(s).")

@@ -102,6 +102,27 @@ def renew(
 
 
 @app.command()
+def replace(part: Annotated[str, typer.Argument(metavar="PART", help="broker or server.")]) -> None:
+    """Give the broker or the server a new key, and revoke its certificate: for a key that got into other hands.
+
+    Boxes read no revocation list: to them the broker's old certificate is good until it ends, for whoever has its key
+    and its address.
+
+    Example: doorline pki replace server
+    """
+    if part not in ("broker", "server"):
+        fail(f"{part!r} is none of broker, server. For the authority's own key: make another, and enrol every box")
+    settings = central.settings()
+    pki = shared.folder(settings)
+    authority = shared.unlock(settings, pki)
+    with pki.locked():
+        pki.replace("broker" if part == "broker" else "server", authority)
+    typer.echo(f"Gave the {part} a new key. Start it anew, so that it takes it up.")
+    with central.database() as db:
+        raise typer.Exit(0 if shared.publish(db, pki, authority, always=True) else 1)
+
+
+@app.command()
 def crl() -> None:
     """End what is due, write the revocation list anew from the database, and have the broker go by it.
 

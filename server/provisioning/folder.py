@@ -102,10 +102,7 @@ class PkiFolder:
                 remedy="use a longer one; the whole chain's trust hangs on it",
             )
         now = datetime.now(UTC)
-        try:
-            called = list(dict.fromkeys(check_host(host) for host in (endpoint.host, *hosts)))
-        except AuthorityError as error:
-            raise InvalidInput(str(error), field="host", remedy="such as mqtt.example.com, or an address") from error
+        called = _checked((endpoint.host, *hosts))
         with _explained():
             self.path.mkdir(parents=True, exist_ok=True)
             for name, mode in (("ca", 0o700), ("broker", 0o755), ("server", 0o755)):
@@ -155,19 +152,24 @@ class PkiFolder:
             ends = {part: read_certificate(pem).not_valid_after_utc for part, pem in certificates.items()}
             return PkiView(ends, endpoint, hosts_of(certificates["broker"]), len(serials) - 1, listed_at)
 
+    @property
+    def listed(self) -> frozenset[str]:
+        """Serial numbers the present revocation list names; none when it is missing or damaged."""
+        return self._last_list()[2]
+
     def publish(self, authority: Authority, ended: Iterable[Ended], now: datetime) -> None:
         """Write the revocation list the broker is to read, with a new canary on it.
 
-        The canary's certificate is on this list and on none before: a broker that refuses it has read this one.
+        The canary's certificate is on this list and on none before: a broker that refuses it has read this one. A
+        present list that is damaged does not stand in the way of the next.
         """
         path = self.path / "broker" / "crl.pem"
         with _explained():
-            at, number = now - _BACKDATED, 1
-            if path.exists():
-                last, last_number, _ = read_list(path.read_bytes())
-                at, number = max(at, last + timedelta(seconds=1)), last_number + 1
+            last, number, _ = self._last_list()
+            at = max(now - _BACKDATED, last + timedelta(seconds=1))
             canary = authority.issue_client(CANARY, now)
-            crl = authority.revocation_list([*ended, Ended(canary.serial, now)], at, number)
+            listed = [*ended, *self._own_ended(), Ended(canary.serial, now)]
+            crl = authority.revocation_list(listed, at, number + 1)
             _write(self.path / "ca" / "canary.key", canary.key, 0o600)
             _write(self.path / "ca" / "canary.crt", canary.certificate, 0o644)
             # Public, and readable by whoever the broker has become when it reads it again: a list it can't read, it
@@ -193,12 +195,27 @@ class PkiFolder:
             folder = self.path / part
             key = (folder / f"{part}.key").read_bytes()
             if part == "broker":
-                called = [*hosts_of((folder / "broker.crt").read_bytes()), *(check_host(host) for host in hosts)]
-                issued = authority.issue_broker(list(dict.fromkeys(called)), now, key)
+                issued = authority.issue_broker(self._called(hosts), now, key)
             else:
                 issued = authority.issue_server(SERVER_USER, now, key)
             _write(folder / f"{part}.crt", issued.certificate, 0o644)
             return authority
+
+    def replace(self, part: Literal["broker", "server"], authority: Authority) -> None:
+        """Give the broker or the server a new key, and put its old certificate on the lists to come.
+
+        For a key that got into other hands. The broker holds the server to the list; boxes read no list, so a stolen
+        broker's key is good until its certificate ends, wherever somebody can pose as the broker's address.
+        """
+        now = datetime.now(UTC)
+        with _explained():
+            old = read_certificate((self.path / part / f"{part}.crt").read_bytes())
+            ended = [*self._own_ended(), Ended(f"{old.serial_number:x}", now)]
+            _write(self.path / "ca" / "ended.json", msgspec.json.encode(ended), 0o644)
+            if part == "broker":
+                self._write_pair(part, authority.issue_broker(self._called(()), now))
+            else:
+                self._write_pair(part, authority.issue_server(SERVER_USER, now))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -225,6 +242,25 @@ class PkiFolder:
                 remedy="make one: doorline pki init --host mqtt.example.com; or name its folder in DOORLINE_PKI_DIR",
             )
 
+    def _called(self, more: Sequence[str]) -> list[str]:
+        """What the broker is called, and shall be called besides."""
+        known = hosts_of((self.path / "broker" / "broker.crt").read_bytes())
+        return list(dict.fromkeys([*known, *_checked(more)]))
+
+    def _last_list(self) -> tuple[datetime, int, frozenset[str]]:
+        try:
+            return read_list((self.path / "broker" / "crl.pem").read_bytes())
+        except FileNotFoundError:
+            return datetime.fromtimestamp(0, UTC), 0, frozenset()
+        except AuthorityError:
+            # Its number is not known; the seconds there have been are more than there can have been lists.
+            return datetime.fromtimestamp(0, UTC), int(datetime.now(UTC).timestamp()), frozenset()
+
+    def _own_ended(self) -> list[Ended]:
+        """Certificates of the centre's own that were replaced."""
+        path = self.path / "ca" / "ended.json"
+        return msgspec.json.decode(path.read_bytes(), type=list[Ended]) if path.exists() else []
+
     def _write_pair(self, part: Part, issued: Issued) -> None:
         _write(self.path / part / f"{part}.key", issued.key, 0o600)
         _write(self.path / part / f"{part}.crt", issued.certificate, 0o644)
@@ -235,15 +271,26 @@ class PkiFolder:
             _write(self.path / part / "ca.crt", authority.certificate, 0o644)
 
 
+def _checked(hosts: Sequence[str]) -> list[str]:
+    """Names and addresses, each once."""
+    try:
+        return list(dict.fromkeys(check_host(host) for host in hosts))
+    except AuthorityError as error:
+        raise InvalidInput(str(error), field="host", remedy="such as mqtt.example.com, or an address") from error
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
     """What goes wrong with files or their content, as an error with a remedy."""
     try:
         yield
     except AuthorityError as error:
-        raise PkiError(str(error), remedy="check the passphrase, or take the folder back from a backup") from error
+        raise PkiError(
+            str(error),
+            remedy="check the passphrase; what is damaged, take back from a backup (a list: doorline pki crl)",
+        ) from error
     except msgspec.DecodeError as error:
-        raise PkiError(f"ca/endpoint.json is damaged: {error}", remedy="take it back from a backup") from error
+        raise PkiError(f"a file in ca/ is damaged: {error}", remedy="take ca/ back from a backup") from error
     except OSError as error:
         raise PkiError(
             f"{error.filename} can't be used ({error.strerror})", remedy="check the folder's owner and the disk"

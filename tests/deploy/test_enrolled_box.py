@@ -5,6 +5,7 @@ Mosquitto runs on the configuration we hand out, ingest into a real database, an
 """
 
 import logging
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -397,6 +398,21 @@ def test_status_and_renewal_of_the_authority(site: Site) -> None:
     assert knock(site.broker.endpoint, old)
     with psycopg.connect(site.env["DOORLINE_DSN"]) as conn:
         assert conn.execute("SELECT count(*) FROM device_certificate").fetchone() == (1,)
+
+
+def test_a_stolen_key_of_the_centre_is_replaced_and_refused(site: Site) -> None:
+    own = site.folder / "pki" / "server"
+    stolen = Credentials(
+        *[Path(shutil.copy(own / name, site.folder)) for name in ("ca.crt", "server.crt", "server.key")]
+    )
+    assert knock(site.broker.inner, stolen)
+    for part in ("server", "broker"):
+        assert f"Gave the {part} a new key" in site.do("pki", "replace", part)
+    assert not knock(site.broker.inner, stolen)
+    assert knock(site.broker.inner, site.broker.server)
+    with ingesting(site):
+        pass
+    assert site.run("pki", "replace", "ca").exit_code == 2
 
 
 def test_an_authority_that_is_about_to_end_says_so_years_before(site: Site, tmp_path: Path) -> None:

@@ -117,5 +117,36 @@ def test_a_damaged_file_is_named(pki: PkiFolder) -> None:
     with pytest.raises(PkiError, match="no revocation list"):
         pki.view()
     (pki.path / "ca" / "endpoint.json").write_text("{")
-    with pytest.raises(PkiError, match=r"endpoint\.json is damaged"):
+    with pytest.raises(PkiError, match="a file in ca/ is damaged"):
         pki.view()
+
+
+def test_a_damaged_list_does_not_stand_in_the_way_of_the_next(pki: PkiFolder) -> None:
+    """It is what a broker lets everybody in for."""
+    made = pki.unlock(PASSPHRASE)
+    path = pki.path / "broker" / "crl.pem"
+    path.write_text("nothing")
+    assert pki.listed == frozenset()
+    pki.publish(made, [Ended("abc", NOW)], NOW)
+    assert "abc" in pki.listed
+    number = read_list(path.read_bytes())[1]
+    path.unlink()
+    pki.publish(made, (), NOW)
+    assert number > 1_000_000
+    assert len(pki.listed) == 1
+
+
+def test_what_is_replaced_has_a_new_key_and_its_old_certificate_is_listed_for_good(pki: PkiFolder) -> None:
+    made = pki.unlock(PASSPHRASE)
+    old = read_certificate((pki.path / "server" / "server.crt").read_bytes())
+    keys = [(pki.path / part / f"{part}.key").read_bytes() for part in ("broker", "server")]
+    pki.replace("server", made)
+    pki.replace("broker", made)
+    for _ in range(2):
+        pki.publish(made, (), NOW)
+        assert f"{old.serial_number:x}" in pki.listed
+        assert pki.view().listed == 2
+    assert [(pki.path / part / f"{part}.key").read_bytes() for part in ("broker", "server")] != keys
+    assert hosts_of((pki.path / "broker" / "broker.crt").read_bytes()) == ["localhost", "127.0.0.1"]
+    with pytest.raises(InvalidInput):
+        pki.renew("broker", made, PASSPHRASE, ["a b"])
