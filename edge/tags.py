@@ -34,7 +34,7 @@ class Marks:
         began_in: zones in which they were first seen.
         stayed: seconds in each zone of kind staff.
         heights: their height as shares of an adult's.
-        measured_at: where their height was last taken, centre in fractions of the frame.
+        measured_at: where their feet were when their height was last taken, in frame heights.
         carts: whether each of the newest sightings showed a cart with them.
         crossings: when they crossed each line.
         last: their newest sighting: when, and the staff zones they stood in.
@@ -127,7 +127,7 @@ class Tagger:
 
     def _measure(self, marks: Marks, box: Box, size: AdultSize) -> None:
         height = box[3] - box[1]
-        x, y = (box[0] + box[2]) / 2 * self._aspect, (box[1] + box[3]) / 2
+        x, y = (box[0] + box[2]) / 2 * self._aspect, box[3]
         if marks.measured_at is not None:
             dx, dy = x - marks.measured_at[0], y - marks.measured_at[1]
             if dx * dx + dy * dy < (_STEP * height) ** 2:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from edge.borders import Border
 from edge.counter import Counter, CounterParams
 from edge.geometry import LineError
-from edge.models import Crossing, Line, Point
+from edge.models import Crossing, Line, Point, Zone
+from edge.zones import Region
 from tests.edge.walks import FPS, Walk, count, path, totals
 
 #: A doorway across the middle third of the picture; inside is above (smaller y).
@@ -17,6 +18,9 @@ DOOR = Line("door", (0.3, 0.5), (0.7, 0.5), (0.5, 0.1))
 WIDE = Line("wide", (0.0, 0.5), (1.0, 0.5), (0.5, 0.1))
 UPRIGHT = Line("upright", (0.5, 0.2), (0.5, 0.8), (0.9, 0.5))
 SLANT = Line("slant", (0.3, 0.3), (0.7, 0.7), (0.7, 0.3))
+
+#: A corner at 0.6,0.4: its first piece runs level, its second down; inside is beyond both, to the right and above.
+BENT = Line("bent", (0.2, 0.4), (0.6, 0.8), (0.9, 0.2), bends=((0.6, 0.4),))
 
 BELOW, ABOVE = (0.5, 0.7), (0.5, 0.3)
 
@@ -137,6 +141,36 @@ SITUATIONS = [
     Situation("wide picture: past the band of an upright line", [
         Walk(1, [*path((0.3, 0.5), (0.5, 0.5)), *[(0.52, 0.5)] * 9])
     ], (1, 0), UPRIGHT, 2.0),
+    Situation("bent line, over its first piece", [Walk(1, path((0.4, 0.8), (0.4, 0.2)))], (1, 0), BENT),
+    Situation("bent line, over its second piece", [Walk(1, path((0.8, 0.65), (0.45, 0.65)))], (0, 1), BENT),
+    Situation("bent line, through its very corner", [Walk(1, path((0.8, 0.2), (0.4, 0.6)))], (0, 1), BENT),
+    Situation("bent line, into its very corner and on", [
+        Walk(1, path((0.8, 0.2), (0.6, 0.4), (0.4, 0.6)))
+    ], (0, 1), BENT),
+    Situation("bent line, stops in its corner, then goes back", [
+        Walk(1, [*path((0.8, 0.2), (0.6, 0.4)), *[(0.6, 0.4)] * 9, *path((0.6, 0.4), (0.8, 0.2))])
+    ], (0, 0), BENT),
+    Situation("bent line, past the corner just inside it", [Walk(1, path((0.44, 0.56), (0.56, 0.44)))], (0, 0), BENT),
+    Situation("bent line, past the corner just outside it", [Walk(1, path((0.5, 0.3), (0.7, 0.5)))], (0, 0), BENT),
+    Situation("bent line, cuts its corner off within the band", [
+        Walk(1, path((0.52, 0.3), (0.7, 0.48)))
+    ], (0, 0), BENT),
+    Situation("bent line, cuts its corner off well", [Walk(1, path((0.3, 0.3), (0.7, 0.7)))], (1, 1), BENT),
+    Situation("bent line, jitters about its corner", [
+        Walk(1, [*path((0.8, 0.2), (0.6, 0.4)), *[(0.59, 0.41), (0.61, 0.39)] * 30])
+    ], (0, 0), BENT),
+    Situation("bent line, round its end", [
+        Walk(1, path((0.8, 0.6), (0.8, 0.95), (0.5, 0.95), (0.5, 0.6)))
+    ], (0, 0), BENT),
+    Situation("bent line, in over one piece and out over the other", [
+        Walk(1, path((0.4, 0.2), (0.4, 0.6), (0.8, 0.6)))
+    ], (1, 1), replace(BENT, inside=(0.4, 0.6))),
+    Situation("seated, half hidden: one side of the box jumps over an upright line", [
+        Walk(1, [(0.46, 0.5), (0.53, 0.5)] * 20, sizes=[(0.1, 0.3), (0.24, 0.3)] * 20)
+    ], (0, 0), UPRIGHT),
+    Situation("walks over an upright line while the box changes its width", [
+        Walk(1, path((0.3, 0.5), (0.7, 0.5)), sizes=[(0.1, 0.3), (0.13, 0.3), (0.08, 0.3)] * 7)
+    ], (1, 0), UPRIGHT),
     Situation("narrow band asked for", [Walk(1, [*path(BELOW, (0.5, 0.5)), *[(0.5, 0.485)] * 9])], (1, 0), DOOR, 1.0,
               CounterParams(band=0.01, least_band=0.01)),
 ]  # fmt: skip
@@ -240,56 +274,6 @@ def test_anchor_is_the_mountings_own_unless_the_line_names_one(mounting: str, an
     assert [c.frame for c in found] == ([frame] if frame else [])
 
 
-class TestGroups:
-    def test_people_crossing_together_share_the_openers_id(self) -> None:
-        walks = [Walk(i, path((x, 0.7), (x, 0.3)), start=i) for i, x in ((1, 0.4), (2, 0.5), (3, 0.6))]
-        assert {c.group for c in count(walks, [DOOR])} == {1}
-
-    def test_those_who_follow_later_open_their_own(self) -> None:
-        walks = [Walk(1, path(BELOW, ABOVE)), Walk(2, path(BELOW, ABOVE), start=30)]
-        assert [c.group for c in count(walks, [DOOR])] == [1, 2]
-
-    def test_opposite_ways_are_never_a_group(self) -> None:
-        walks = [Walk(1, path((0.45, 0.7), (0.45, 0.3))), Walk(2, path((0.55, 0.3), (0.55, 0.7)))]
-        assert sorted(c.group for c in count(walks, [DOOR])) == [1, 2]
-
-    def test_far_apart_on_the_line_is_no_group(self) -> None:
-        walks = [Walk(1, path((0.1, 0.7), (0.1, 0.3))), Walk(2, path((0.9, 0.7), (0.9, 0.3)))]
-        assert sorted(c.group for c in count(walks, [WIDE])) == [1, 2]
-
-    def test_time_and_distance_are_settings(self) -> None:
-        walks = [Walk(1, path((0.1, 0.7), (0.1, 0.3))), Walk(2, path((0.9, 0.7), (0.9, 0.3)), start=30)]
-        loose = CounterParams(group_s=4.0, group_distance=1.0)
-        assert [c.group for c in count(walks, [WIDE], params=loose)] == [1, 1]
-
-    def test_a_queue_does_not_become_one_endless_group(self) -> None:
-        walks = [Walk(i, path(BELOW, ABOVE), start=12 * i) for i in range(1, 11)]
-        groups = [c.group for c in count(walks, [DOOR])]
-        assert max(groups.count(g) for g in groups) <= 4
-
-    def test_coming_back_opens_a_new_group(self) -> None:
-        walks = [Walk(1, path((0.5, 0.58), (0.5, 0.42), (0.5, 0.58), (0.5, 0.42)))]
-        assert {c.group for c in count(walks, [DOOR])} == {1}
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        (replace(DOOR, end=DOOR.start), ["'door'", "no length", "two different ends"]),
-        (replace(DOOR, inside=(0.5, 0.5)), ["'door'", "lies on the line", "well within"]),
-        (replace(DOOR, inside=(0.9, 0.5)), ["'door'", "lies on the line"]),
-        (replace(DOOR, start=(320.0, 0.5)), ["'door'", "start has x = 320", "0 to 1"]),
-        (replace(DOOR, end=(0.5, -0.1)), ["'door'", "end has y = -0.1"]),
-        (replace(DOOR, inside=(0.5, float("nan"))), ["'door'", "inside has y = nan"]),
-    ],
-)
-def test_bad_line_is_refused_by_name_with_what_to_do(line: Line, words: list[str]) -> None:
-    with pytest.raises(LineError) as refused:
-        Counter([WIDE, line], mounting="overhead", aspect=16 / 9)
-    for word in words:
-        assert word in str(refused.value)
-
-
 # Properties; a shared machine's pauses are no failures
 
 unhurried = settings(deadline=None)
@@ -384,3 +368,50 @@ def test_late_confirmation_changes_no_count(corners: list[Point], step: float, l
     seen = path(*corners, step=step)
     late = min(late, len(seen) - 1)
     assert totals(count([Walk(1, seen, late=late)], [DOOR])) == totals(count([Walk(1, seen)], [DOOR]))
+
+
+@unhurried
+@given(points, steps, any_line, st.floats(0.1, 0.9))
+def test_a_point_more_on_a_straight_line_changes_nothing(
+    corners: list[Point], step: float, line: Line, where: float
+) -> None:
+    (x1, y1), (x2, y2) = line.start, line.end
+    bent = replace(line, bends=((x1 + where * (x2 - x1), y1 + where * (y2 - y1)),))
+    assume(usable(bent))
+    seen = path(*corners, step=step)
+    assert totals(count([Walk(1, seen)], [bent])) == totals(count([Walk(1, seen)], [line]))
+
+
+#: Coordinates on a coarse grid, so that paths run through corners and along pieces all the time.
+grid = st.integers(1, 15).map(lambda n: n / 16)
+grid_points = st.lists(st.tuples(grid, grid), min_size=2, max_size=8)
+FINE = CounterParams(band=0.004, least_band=0.004, advance=0.0, whole_width=0.0, whole_height=0.0)
+
+
+@unhurried
+@given(grid_points, st.sampled_from([1 / 16, 1 / 32, 0.2]), st.tuples(grid, grid), st.tuples(grid, grid))
+def test_who_walks_into_a_zone_by_whatever_way_is_in_it(
+    corners: list[Point], step: float, one: Point, other: Point
+) -> None:
+    """Exits taken from entries are where one ends less where one began: however often a corner is met."""
+    (x1, y1), (x2, y2) = one, other
+    assume(abs(x1 - x2) > 0.1 and abs(y1 - y2) > 0.1)
+    notch = ((x1 + x2) / 2, (y1 + y2) / 2)
+    zone = Zone("bay", (one, (x2, y1), other, notch, (x1, y2)))
+    region = Region(zone, "overhead")
+    ends = [(corners[0][0] + 1 / 64, corners[0][1] + 3 / 256), (corners[-1][0] - 1 / 64, corners[-1][1] + 3 / 256)]
+    border = Border.around(zone, 1.0)
+    assume(all(abs(border.depth(end)) > 0.005 for end in ends))
+    seen = [ends[0], *path(*corners, step=step), ends[1], ends[1]]
+    entered, left = totals(count([Walk(1, seen, size=(0.004, 0.004))], [], zones=[zone], params=FINE))
+    assert entered - left == region.contains(ends[1]) - region.contains(ends[0])
+
+
+@unhurried
+@given(points, steps, any_line, st.floats(0, 1e6))
+def test_a_stream_that_began_earlier_counts_the_same(
+    corners: list[Point], step: float, line: Line, since: float
+) -> None:
+    walks = [Walk(1, path(*corners, step=step), late=2)]
+    now, later = count(walks, [line]), count(walks, [line], since=since)
+    assert [(c.frame, c.direction, c.group) for c in later] == [(c.frame, c.direction, c.group) for c in now]

@@ -1,12 +1,12 @@
 """People walking by script: tracks for the counter without camera, detector or tracker."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from edge.counter import Counter, CounterParams
 from edge.geometry import Box
-from edge.models import Crossing, Line, Mounting, Point, Sighting, Track
+from edge.models import Crossing, Line, Mounting, Point, Sighting, Tagging, Track, Zone
 
 FPS = 10.0
 
@@ -21,6 +21,7 @@ class Walk:
         start: frame of the first point.
         size: of the box, in fractions of the frame.
         late: confirmed only at this point of the path; the sightings before come as `earlier`.
+        sizes: of the box at each point, where it changes.
         silent: frames of the path in which the tracker reports nothing at all.
     """
 
@@ -30,10 +31,11 @@ class Walk:
     size: Point = (0.06, 0.1)
     late: int = 0
     silent: frozenset[int] = field(default_factory=frozenset)
+    sizes: Sequence[Point] = ()
 
-    def box(self, point: Point) -> Box:
+    def box(self, point: Point, step: int = 0) -> Box:
         """The box around a point, cut at the picture's border as a detector's is."""
-        (x, y), (w, h) = point, self.size
+        (x, y), (w, h) = point, self.sizes[step] if step < len(self.sizes) else self.size
         x1, y1, x2, y2 = x - w / 2, y - h / 2, x + w / 2, y + h / 2
         return (max(x1, 0.0), max(y1, 0.0), min(x2, 1.0), min(y2, 1.0))
 
@@ -44,13 +46,15 @@ class Walk:
             return None
         point = self.points[step]
         known = [p for p in self.points[: step + 1] if p is not None]
-        box = self.box(point if point is not None else known[-1])
+        box = self.box(point if point is not None else known[-1], step)
         if step < self.late:
             return Track(0, box, 0.9, False, point is not None)
         earlier: tuple[Sighting, ...] = ()
         if self.late and step == self.late:
             earlier = tuple(
-                Sighting((self.start + i) / FPS, self.box(p)) for i, p in enumerate(self.points[:step]) if p is not None
+                Sighting((self.start + i) / FPS, self.box(p, i))
+                for i, p in enumerate(self.points[:step])
+                if p is not None
             )
         return Track(self.track_id, box, 0.9, True, point is not None, earlier)
 
@@ -72,20 +76,28 @@ def count(
     mounting: Mounting = "overhead",
     params: CounterParams | None = None,
     after: int = 0,
+    zones: Sequence[Zone] = (),
+    tagging: Tagging | None = None,
+    since: float = 0.0,
 ) -> list[Crossing]:
-    """What the counter makes of some walks, `after` empty frames and the end of the stream.
+    """What the counter makes of some walks, `after` empty frames and the end of the stream, which began at `since`.
 
     Without `params` the band is 0.03 for every body, small as they are here.
     """
     params = params or CounterParams(least_band=0.03)
     walks = list(walks)
-    counter = Counter(lines, mounting=mounting, aspect=aspect, params=params)
+    counter = Counter(lines, mounting=mounting, aspect=aspect, params=params, zones=zones, tagging=tagging)
     found: list[Crossing] = []
     last = max(walk.start + len(walk.points) for walk in walks)
     for frame in range(last + after):
         tracks = [track for walk in walks if (track := walk.at(frame)) is not None]
-        found += counter.update(tracks, frame, frame / FPS)
+        found += counter.update([shifted(track, since) for track in tracks], frame, since + frame / FPS)
     return found + counter.finish()
+
+
+def shifted(track: Track, seconds: float) -> Track:
+    """The same track on a stream that began later."""
+    return replace(track, earlier=tuple(Sighting(past.time_s + seconds, past.box) for past in track.earlier))
 
 
 def totals(crossings: Iterable[Crossing]) -> tuple[int, int]:
