@@ -16,7 +16,7 @@ from edge.zones import Region
 
 #: Sightings at different places before anything is said of someone's height.
 _LEAST_HEIGHTS = 5
-#: How far someone must have walked since their height was last taken, in heights of their body.
+#: How far someone must have walked since their height was last taken, in heights of an adult there.
 _STEP = 0.1
 #: Of the newest sightings, how many must have shown a cart, of at least how many.
 _CART_SHARE, _LEAST_CART = 0.5, 8
@@ -126,14 +126,14 @@ class Tagger:
         return tuple(found)
 
     def _measure(self, marks: Marks, box: Box, size: AdultSize) -> None:
-        height = box[3] - box[1]
+        adult = adult_height(size, box[3])
         x, y = (box[0] + box[2]) / 2 * self._aspect, box[3]
         if marks.measured_at is not None:
             dx, dy = x - marks.measured_at[0], y - marks.measured_at[1]
-            if dx * dx + dy * dy < (_STEP * height) ** 2:
+            if dx * dx + dy * dy < (_STEP * adult) ** 2:
                 return
         marks.measured_at = (x, y)
-        marks.heights.append(height / adult_height(size, box[3]))
+        marks.heights.append((box[3] - box[1]) / adult)
 
 
 def adult_height(size: AdultSize, feet: float) -> float:
