@@ -3,8 +3,9 @@
 A line is bad where people turn, stop, appear or vanish: each of these makes a count doubtful. So every line of a dense
 set is laid over the ways, and is worth the people who pass it cleanly less those who come near it without. Of lines
 that are worth the same, a door is where ways begin or end in the middle of the picture, as at a sill people come out
-from behind, and where they draw together. The trap is to guess from too little: from two people any line looks perfect,
-so nothing is proposed until enough have passed.
+from behind, and where they draw together. Two traps. From two people any line looks perfect, so nothing is proposed
+until enough have passed. And a slanted line is passed by those who come in and those who walk past alike, so passing
+counts the less the more it is aslant.
 
 Pure. Points and distances are in frame heights; what comes out is in fractions of the frame.
 """
@@ -27,6 +28,8 @@ _FINALISTS: Final = 12
 #: Body sizes by which someone has come clear of a line well enough; more is better, but ever less so.
 _CLEAR: Final = 0.25
 _ROOM: Final = 0.5
+#: Whose passing is worth less than this passes too much aslant to be counted well.
+_LEAST: Final = 0.1
 #: What someone takes off for each time they turned round at the line beyond the first passing.
 _AGAIN: Final = 0.25
 #: What someone takes off who came to the line and neither passed nor kept off.
@@ -103,19 +106,24 @@ class _Candidate:
     doubtful: int
 
 
-def propose_line(walks: Sequence[Walk], *, aspect: float, overhead: bool, least: int = 5) -> LineProposal | None:
+def propose_line(
+    walks: Sequence[Walk], *, aspect: float, overhead: bool, inside: Point | None = None, least: int = 5
+) -> LineProposal | None:
     """The line most people pass cleanly.
 
     Args:
         walks: ways of people, of one camera.
         aspect: the frame's width over its height.
         overhead: whether the camera looks straight down.
+        inside: a point within the shop, fractions of the frame, where it is known: those who walk past a door are then
+            told from those who walk through it, even where they are more.
         least: how many people must pass it.
 
     Returns:
         The line; None where no line was passed by as many as `least`.
     """
     ways = [_Thin(walk) for walk in walks]
+    within = None if inside is None else np.asarray(inside, np.float64) * [aspect, 1.0]
     size = typical_size(walks)
     kind = "overhead" if overhead else "oblique"
     gap, half = _GAP[kind] * size, _HALF[kind] * size
@@ -123,7 +131,10 @@ def propose_line(walks: Sequence[Walk], *, aspect: float, overhead: bool, least:
     reach = math.hypot(aspect, 1.0)
     offsets = np.arange(-reach, reach, _OFFSET)
     first = [
-        c for angle in coarse for offset in offsets for c in _candidates(ways, angle, float(offset), gap, half, size)
+        c
+        for angle in coarse
+        for offset in offsets
+        for c in _candidates(ways, angle, float(offset), gap, half, size, within)
     ]
     finalists = sorted(first, key=_rank)[:_FINALISTS]
     second = [
@@ -131,7 +142,7 @@ def propose_line(walks: Sequence[Walk], *, aspect: float, overhead: bool, least:
         for finalist in finalists
         for turn in (-math.pi / 36, 0.0, math.pi / 36)
         for shift in (-_OFFSET / 2, 0.0, _OFFSET / 2)
-        for c in _candidates(ways, finalist.angle + turn, finalist.offset + shift, gap, half, size)
+        for c in _candidates(ways, finalist.angle + turn, finalist.offset + shift, gap, half, size, within)
     ]
     best = min([*finalists, *second], key=_rank, default=None)
     if best is None or len(best.clean) < least:
@@ -164,8 +175,12 @@ class _Thin:
         self.band = min(0.03, max(0.015, 0.1 * walk.size))
         self.came, self.went = walk.came, walk.went
 
-    def at(self, normal: Vector, along: Vector, offset: float) -> _Pass | None:
-        """What it did at the line of all points p with p · normal = offset; None where it kept off."""
+    def at(self, normal: Vector, along: Vector, offset: float, inside: Vector | None = None) -> _Pass | None:
+        """What it did at the line of all points p with p · normal = offset; None where it kept off.
+
+        Passing aslant counts less (the squared cosine against the normal), and so does passing without coming nearer
+        to the inside, or farther from it, where that is known.
+        """
         depth = self.points @ normal - offset
         clear = np.flatnonzero(np.abs(depth) > self.band)
         near = len(clear) < len(depth)
@@ -180,25 +195,51 @@ class _Thin:
             before = np.abs(depth[clear[edges[number] : edges[number + 1]]]).max()
             after = np.abs(depth[clear[edges[number + 1] : edges[number + 2]]]).max()
             room = float(min(before, after)) / self.size
-            clean = 1 - math.exp(-room / _ROOM) if room >= _CLEAR else 0.0
+            if room < _CLEAR:
+                continue
+            one, other = int(clear[turn]), int(clear[turn + 1])
+            way = self._way(one, other)
+            clean = (1 - math.exp(-room / _ROOM)) * float(way @ normal) ** 2
+            if inside is not None:
+                clean *= _towards(way, self.points[one], inside) ** 2
             if clean > best:
-                one, other = clear[turn], clear[turn + 1]
                 share = depth[one] / (depth[one] - depth[other])
                 best, where = clean, float(place[one] + share * (place[other] - place[one]))
         first, last = int(sides[0]), int(sides[-1])
         door = (first if self.came else 0) + (last if self.went else 0)
-        if best:
-            best = max(0.05, best - _AGAIN * (len(turns) - 1))
+        best = 0.0 if best < _LEAST else max(0.05, best - _AGAIN * (len(turns) - 1))
         return _Pass(where, best, True, int(np.sign(door)), first)
+
+    def _way(self, one: int, other: int) -> Vector:
+        """The direction of walking about the step from one point to the other, of length 1."""
+        before, after = one, other
+        while before > 0 and math.dist(self.points[before], self.points[one]) < self.size / 2:
+            before -= 1
+        while after < len(self.points) - 1 and math.dist(self.points[after], self.points[other]) < self.size / 2:
+            after += 1
+        way = self.points[after] - self.points[before]
+        return np.asarray(way / max(float(np.hypot(*way)), 1e-9), np.float64)
+
+
+def _towards(way: Vector, at: Vector, inside: Vector) -> float:
+    """How straight a direction leads to the inside, or away from it: the cosine of the angle, without its sign."""
+    straight = inside - at
+    return abs(float(way @ straight)) / max(float(np.hypot(*straight)), 1e-9)
 
 
 def _candidates(
-    ways: Sequence[_Thin], angle: float, offset: float, gap: float, half: float, size: float
+    ways: Sequence[_Thin],
+    angle: float,
+    offset: float,
+    gap: float,
+    half: float,
+    size: float,
+    inside: Vector | None,
 ) -> Iterator[_Candidate]:
     """The parts of an infinite line that people pass, each with its worth."""
     along = np.asarray([math.cos(angle), math.sin(angle)])
     normal = np.asarray([-along[1], along[0]])
-    seen = [each for way in ways if (each := way.at(normal, along, offset)) is not None]
+    seen = [each for way in ways if (each := way.at(normal, along, offset, inside)) is not None]
     clean = sorted((each for each in seen if each.clean > 0), key=lambda each: each.along)
     if not clean:
         return

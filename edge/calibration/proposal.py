@@ -84,7 +84,7 @@ def calibrate(
         least: how many people a proposal must rest on.
     """
     aspect, mounting = watched.aspect, watched.mounting
-    evidence = propose_line(watched.walks, aspect=aspect, overhead=mounting == "overhead", least=least)
+    evidence = propose_line(watched.walks, aspect=aspect, overhead=mounting == "overhead", inside=inside, least=least)
     size = propose_size(watched.walks, mounting=mounting, aspect=aspect, least=least)
     if evidence is None:
         return Calibration(watched, None, None, "guessed", {}, size)
