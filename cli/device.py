@@ -157,6 +157,22 @@ def rotate(
 
 
 @app.command()
+def move(name: Name, store: Annotated[str, typer.Option(help="Where it is to stand.")]) -> None:
+    """Put a box into another store, from its next start on; what it began to send from the old one is booked there.
+
+    Let it send everything before it is carried over: what the server never heard of would be taken for the new store's,
+    and put aside (doorline ingest dead list). Give it the new store's cameras and lines in its edge.toml.
+
+    Example: doorline device move door-1 --store S02
+    """
+    from server.provisioning.service import ProvisioningService
+
+    with central.database() as db:
+        before = ProvisioningService(db).move(central.operator(), name, store)
+    typer.echo(f"{name} stands in {store} from its next start on; what it began to send from {before} is booked there.")
+
+
+@app.command()
 def revoke(name: Name) -> None:
     """End a box: what it sends is refused from now on, its certificates too, and its session is cut.
 

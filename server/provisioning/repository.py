@@ -45,6 +45,22 @@ def lock_live_device(conn: Connection, scope: Scope, device_id: str) -> str | No
         ).fetchone()
 
 
+def move_device(conn: Connection, scope: Scope, device_id: str, store_id: str) -> bool:
+    """Put a box into another store; False when it stands there already, or there is no live one."""
+    return (
+        conn.execute(
+            """
+            UPDATE device
+            SET store_id = %(store_id)s
+            WHERE device_id = %(device_id)s AND revoked_at IS NULL AND store_id <> %(store_id)s
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            """,
+            {"device_id": device_id, "store_id": store_id, "scope": scope.store_ids},
+        ).rowcount
+        == 1
+    )
+
+
 def insert_certificate(conn: Connection, device_id: str, authority: str, issued: Issued, at: datetime) -> None:
     """Note what a box was given."""
     conn.execute(

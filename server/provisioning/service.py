@@ -73,7 +73,7 @@ class ProvisioningService:
 
         def note(conn: Connection) -> Provisioned:
             if stores.store(conn, scope, store_id) is None:
-                raise NotFound(f"there is no store {store_id!r}", field="store_id", remedy="add it, or check the id")
+                raise _no_store(store_id)
             if not stores.insert_device(conn, name, store_id, "", now):
                 raise Conflict(
                     f"there is a device {name!r} already",
@@ -125,6 +125,35 @@ class ProvisioningService:
             return self._note(conn, scope, "device.rotate", made)
 
         return self._issue(note, issued, name, now, authority, endpoint, hand_over)
+
+    def move(self, scope: Scope, name: str, store_id: str) -> str:
+        """Put a live box into another store, from its next start on.
+
+        An epoch stays with the store it was first heard in. One the server never heard of is taken for the new store's, and
+        its records become dead letters, for their lines are the old one's: so let a box send everything first.
+
+        Returns:
+            the store it stood in.
+
+        Raises:
+            Forbidden: unless an admin asks.
+            NotFound: no such live box, or store.
+            Conflict: it stands there already.
+        """
+        scope.require_role("admin")
+        scope.require(store_id)
+        now = self._clock()
+        with self._db.transaction() as conn:
+            before = repository.lock_live_device(conn, scope, name)
+            if before is None:
+                raise NotFound(f"there is no live device {name!r}", field="name")
+            if stores.store(conn, scope, store_id) is None:
+                raise _no_store(store_id)
+            if not repository.move_device(conn, scope, name, store_id):
+                raise Conflict(f"{name!r} stands in {store_id!r} already", field="store_id")
+            detail: dict[str, object] = {"from": before}
+            audit.record(conn, now, scope.actor, "device.move", subject=name, store_id=store_id, detail=detail)
+        return before
 
     def revoke(self, scope: Scope, name: str) -> int:
         """End a box and all its certificates: ingest refuses it from now on, the broker once it has the new list.
@@ -226,6 +255,10 @@ class ProvisioningService:
             conn, self._clock(), scope.actor, action, subject=made.device_id, store_id=made.store_id, detail=detail
         )
         return made
+
+
+def _no_store(store_id: str) -> NotFound:
+    return NotFound(f"there is no store {store_id!r}", field="store_id", remedy="add it, or check the id")
 
 
 def _check_life(life: timedelta) -> None:

@@ -363,6 +363,7 @@ def test_what_a_person_gets_wrong_is_one_clear_line(site: Site) -> None:
         ((*other, "a/b"), "is not of the form"),
         (("device", "add", "--store", "S99", "--name", "door-9"), "there is no store 'S99'"),
         (("device", "rotate", "door-9"), "there is no live device 'door-9'"),
+        (("device", "move", "door-1", "--store", "S01"), "stands in 'S01' already"),
         (("device", "revoke", "door-9"), "there is no live device 'door-9'"),
         (("pki", "init", "--host", "localhost"), "there is an authority in"),
         (("pki", "renew", "everything"), "is none of ca, broker, server"),

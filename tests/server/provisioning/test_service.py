@@ -15,6 +15,7 @@ from server.provisioning.models import Endpoint
 from server.provisioning.service import ProvisioningService
 from server.services import Services
 from tests.server.conftest import SYSTEM, TurnedClock
+from tests.server.ingest.devices import Sender, crossing, tell
 from wire import messages
 from wire.enrolment import Enrolment, decode
 from wire.messages import Status
@@ -276,6 +277,36 @@ def test_being_seen_is_written_once_an_hour(desk: Desk, chain: Services, clock: 
     (device,) = desk.service.devices(SYSTEM)
     assert device.certificates[0].first_seen_at == first
     assert device.certificates[0].last_seen_at == clock.now
+
+
+def test_a_box_that_moves_leaves_its_backlog_where_it_counted_it(
+    desk: Desk, chain: Services, clock: TurnedClock, scope_of: Callable[[str], Scope]
+) -> None:
+    desk.add()
+    for store in ("S01", "S02"):
+        chain.stores.add_camera(SYSTEM, store, f"{store}-C1", lines=[f"{store}-L1"])
+    old, new = Sender("door-1"), Sender("door-1")
+
+    def taken(sender: Sender, seq: int, store: str) -> None:
+        record = crossing(seq, clock.now, camera=f"{store}-C1", line=f"{store}-L1")
+        (reply,) = tell(chain.ingest, sender.batch([record], sent_at=clock.now))
+        assert isinstance(reply, messages.Ack)
+
+    taken(old, 1, "S01")
+    with pytest.raises(Forbidden):
+        desk.service.move(scope_of("hq"), "door-1", "S02")
+    assert desk.service.move(SYSTEM, "door-1", "S02") == "S01"
+    taken(old, 2, "S01")
+    taken(new, 1, "S02")
+    with chain.db.read() as conn:
+        assert conn.execute("SELECT store_id, count(*) FROM crossing GROUP BY 1 ORDER BY 1").fetchall() == [
+            ("S01", 2),
+            ("S02", 1),
+        ]
+        assert conn.execute("SELECT count(*) FROM dead_letter").fetchone() == (0,)
+    for name, store, error in (("door-1", "S02", Conflict), ("door-9", "S02", NotFound), ("door-1", "S99", NotFound)):
+        with pytest.raises(error):
+            desk.service.move(SYSTEM, name, store)
 
 
 def test_what_is_done_is_in_the_audit_trail(desk: Desk, chain: Services, clock: TurnedClock) -> None:
