@@ -1,0 +1,305 @@
+"""The contract as an AsyncAPI 3 document, made from the types that decode it: ``docs/asyncapi.yaml``.
+
+A description written by hand is right on the day it is written. This one is generated, so that what it says of fields
+and bounds is what `wire` enforces; what no type can say (who sends, how often, what must be kept) stands here.
+
+Write it anew with ``python -m server.ingest.contract docs/asyncapi.yaml``.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import msgspec
+
+from wire import messages, topics
+from wire.messages import (
+    Ack,
+    Batch,
+    CameraConfig,
+    CameraStatus,
+    Config,
+    Coverage,
+    CoverageSum,
+    Crossing,
+    CrossingSum,
+    Envelope,
+    LineConfig,
+    Refusal,
+    RefusalCode,
+    Rewind,
+    Status,
+    Tally,
+    make_batch,
+    to_builtins,
+)
+from wire.topics import Channel
+
+VERSION: Final = "3.0.0"
+_AT: Final = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
+_EPOCH: Final = "6f1c0d5a9b3e4c7f8a2d1e0b5c4f3a29"
+_NONCE: Final = "9b1f6c2a7d3e4805"
+
+#: What is said on each channel; None where the first version defines no message yet.
+MESSAGES: Final[dict[Channel, type[msgspec.Struct] | None]] = {
+    Channel.BATCH: Batch,
+    Channel.ACK: Ack,
+    Channel.REWIND: Rewind,
+    Channel.REFUSAL: Refusal,
+    Channel.STATUS: Status,
+    Channel.CONFIG: Config,
+    Channel.REQUEST: None,
+    Channel.REPLY: None,
+}
+RETAINED: Final = (Channel.STATUS, Channel.CONFIG)
+
+_ABOUT: Final = {
+    Channel.BATCH: "Records the box has on disk. One batch is in flight per lane (the live epoch, and the oldest "
+    "unfinished one); it is sent again, with another nonce, until it is answered. May expire when it is.",
+    Channel.ACK: "Committed up to here. The broker's own acknowledgement says nothing of the kind.",
+    Channel.REWIND: "A hole lies before the batch: send again from here, as far as it is still held.",
+    Channel.REFUSAL: "The whole batch was not taken. The box keeps everything, waits, tries again, and says why in its "
+    "status.",
+    Channel.STATUS: "The box's retained word about itself, at every change and every minute; also its last will.",
+    Channel.CONFIG: "Desired configuration, retained.",
+    Channel.REQUEST: "Reserved: something asked of the box, answered once on `reply`. No message is defined yet.",
+    Channel.REPLY: "Reserved: the answer to a `request`. No message is defined yet.",
+}
+
+_EXAMPLES: Final[dict[type[msgspec.Struct], list[msgspec.Struct]]] = {
+    Batch: [
+        make_batch(
+            device="door-1",
+            epoch=_EPOCH,
+            oldest=1,
+            sent_at=_AT,
+            nonce=_NONCE,
+            records=(
+                Crossing(
+                    seq=41,
+                    at=_AT,
+                    camera="S01-C1",
+                    line="S01-L1",
+                    direction="in",
+                    track=17,
+                    confidence=0.93,
+                    group=17,
+                    tags=("child",),
+                ),
+                Coverage(seq=42, minute=_AT, camera="S01-C1", seconds=58.5, frames=702, state="dark"),
+                Tally(
+                    from_seq=43,
+                    seq=90,
+                    crossings=(
+                        CrossingSum(
+                            line="S01-L1", camera="S01-C1", direction="out", start=_AT, span=60, count=9, groups=6
+                        ),
+                    ),
+                    coverage=(CoverageSum(camera="S01-C1", start=_AT, span=900, seconds=900, frames=10800),),
+                ),
+            ),
+        )
+    ],
+    Ack: [Ack(epoch=_EPOCH, seq=90, nonce=_NONCE)],
+    Rewind: [Rewind(epoch=_EPOCH, seq=41, nonce=_NONCE)],
+    Refusal: [
+        Refusal(
+            code="unknown_device",
+            reason="device door-1 is not registered; add it on the server (doorline device add)",
+            epoch=_EPOCH,
+            first_seq=41,
+            nonce=_NONCE,
+        )
+    ],
+    Status: [
+        Status(
+            device="door-1",
+            online=True,
+            at=_AT,
+            version="1.0.0",
+            epoch=_EPOCH,
+            pending=3,
+            cameras=(CameraStatus(camera="S01-C1", state="ok", fps=11.9),),
+        ),
+        Status(device="door-1", online=False, problem="connection lost"),
+    ],
+    Config: [
+        Config(
+            device="door-1",
+            revision=7,
+            cameras=(
+                CameraConfig(
+                    camera="S01-C1",
+                    mounting="overhead",
+                    lines=(LineConfig(line="S01-L1", start=(0.1, 0.5), end=(0.9, 0.5), inside=(0.5, 0.9)),),
+                ),
+            ),
+        )
+    ],
+}
+
+
+def document() -> dict[str, Any]:
+    """The whole description, as plain dicts and lists."""
+    return {
+        "asyncapi": VERSION,
+        "info": {
+            "title": "Doorline: between a box and the server",
+            "version": f"{messages.VERSION}.0.0",
+            "description": "Seen from the box: it sends batches and its status, and receives the rest. UTF-8 JSON, "
+            "decoded strictly: a field that is not named here, a time without an offset or a number out of its bounds "
+            "is refused. Nothing rests on the broker's memory. The same batch may be posted to `POST /api/v1/batches`, "
+            "and the same status put to `PUT /api/v1/status`, where a firewall blocks MQTT.",
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "broker": {
+                "host": "{host}:8883",
+                "protocol": "mqtts",
+                "protocolVersion": "5.0",
+                "description": "MQTT 5 where the broker speaks it, 3.1.1 otherwise; clean sessions. A box's user name "
+                "there is its device name (its certificate's common name), so that the access list is one pattern: "
+                f"`{topics.ROOT}/%u/#`.",
+                "variables": {"host": {"description": "The chain's own broker."}},
+                "security": [
+                    {"$ref": "#/components/securitySchemes/certificate"},
+                    {"$ref": "#/components/securitySchemes/password"},
+                ],
+            }
+        },
+        "channels": {channel.value: _channel(channel) for channel in Channel},
+        "operations": {_operation_name(channel): _operation(channel) for channel in Channel},
+        "components": {
+            "messages": {kind.__name__: _message(kind) for kind in MESSAGES.values() if kind is not None},
+            "schemas": _schemas(),
+            "securitySchemes": {
+                "certificate": {"type": "X509", "description": "A client certificate of the chain's own authority."},
+                "password": {"type": "userPassword", "description": "The box's name and password."},
+            },
+        },
+    }
+
+
+def _channel(channel: Channel) -> dict[str, Any]:
+    kind = MESSAGES[channel]
+    return {
+        "address": f"{topics.ROOT}/{{device}}/{channel.value}",
+        "description": _ABOUT[channel],
+        "parameters": {
+            "device": {"description": "The box's name: 1-64 letters, digits, '.', '_' or '-'.", "examples": ["door-1"]}
+        },
+        "messages": {} if kind is None else {kind.__name__: {"$ref": f"#/components/messages/{kind.__name__}"}},
+    }
+
+
+def _operation_name(channel: Channel) -> str:
+    return ("receive" if channel in topics.TO_DEVICE else "send") + channel.value.capitalize()
+
+
+def _operation(channel: Channel) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "action": "receive" if channel in topics.TO_DEVICE else "send",
+        "channel": {"$ref": f"#/channels/{channel.value}"},
+        "bindings": {"mqtt": {"qos": 1, "retain": channel in RETAINED}},
+    }
+    return found
+
+
+def _message(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    examples = [{"payload": to_builtins(example)} for example in _EXAMPLES[kind]]
+    found: dict[str, Any] = {
+        "name": kind.__name__,
+        "summary": _told(kind)[0],
+        "payload": {"$ref": f"#/components/schemas/{kind.__name__}"},
+        "examples": examples,
+    }
+    if kind is Batch:
+        found["x-max-bytes"] = messages.MAX_PAYLOAD
+    if kind is Refusal:
+        found["x-known-codes"] = list(get_args(RefusalCode))
+    return found
+
+
+def _schemas() -> dict[str, Any]:
+    """Every message's schema, and of what it is made, with what the docstrings say of each field."""
+    kinds = [kind for kind in MESSAGES.values() if kind is not None]
+    _, found = msgspec.json.schema_components([*kinds, Envelope], ref_template="#/components/schemas/{name}")
+    # A batch is decoded by its envelope, which takes no default for the version.
+    found["Batch"]["required"] = found.pop("Envelope")["required"]
+    for name, schema in found.items():
+        summary, fields = _told(getattr(messages, name))
+        schema["description"] = summary
+        for field, text in fields.items():
+            if field in schema["properties"]:
+                schema["properties"][field]["description"] = text
+    return found
+
+
+def _told(kind: type) -> tuple[str, dict[str, str]]:
+    """What a docstring says: in general, and of each attribute."""
+    text = re.sub(r"\n    ", "\n", kind.__doc__ or "")
+    general, _, attributes = text.partition("\nAttributes:\n")
+    fields: dict[str, str] = {}
+    for entry in re.split(r"\n(?=    \S)", "\n" + attributes):
+        names, colon, said = entry.strip().partition(": ")
+        if colon:
+            fields.update((name.strip(), _one_line(said)) for name in names.split(","))
+    return _one_line(general), fields
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+# -- YAML --------------------------------------------------------------------------------------------------------------
+
+
+#: What YAML would read as something else than a name.
+_YAML_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+
+
+def to_yaml(node: object) -> str:
+    """Dicts, lists and scalars as YAML; every string in double quotes, which is JSON and so cannot be misread."""
+    return "\n".join(_lines(node)) + "\n"
+
+
+def _lines(node: object) -> Iterator[str]:
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from _entry(f"{_key(str(key))}:", value)
+    elif isinstance(node, Sequence) and not isinstance(node, str) and node:
+        for value in node:
+            yield from _entry("-", value)
+    else:
+        yield json.dumps(node, ensure_ascii=False)
+
+
+def _entry(head: str, value: object) -> Iterator[str]:
+    nested = list(_lines(value))
+    if isinstance(value, Mapping | Sequence) and not isinstance(value, str) and value:
+        if head == "-":
+            yield f"- {nested[0]}"
+            yield from (f"  {line}" for line in nested[1:])
+        else:
+            yield head
+            yield from (f"  {line}" for line in nested)
+    else:
+        yield f"{head} {nested[0]}"
+
+
+def _key(text: str) -> str:
+    is_name = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", text) and text.lower() not in _YAML_WORDS
+    return text if is_name else json.dumps(text)
+
+
+def main(path: Path) -> None:
+    """Write the document."""
+    path.write_text(to_yaml(document()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
