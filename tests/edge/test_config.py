@@ -30,6 +30,27 @@ GOOD = dedent(
 )
 
 
+POINTS = "points = [[0.0, 0.5], [0.5, 0.6], [1.0, 0.5]]\n"
+ZONE = dedent(
+    """
+    [[camera.zone]]
+    id = "till"
+    points = [[0.6, 0.2], [0.9, 0.2], [0.9, 0.4]]
+    kind = "staff"
+    stay_s = 20.0
+    """
+)
+
+
+def bent(points: str) -> str:
+    """The good file with these points instead of its line's ends."""
+    return (
+        changed("start = [0.0, 0.5]\n", f"points = {points}\n")
+        .replace("  end = [1.0, 0.5]\n", "")
+        .replace("end = [1.0, 0.5]\n", "")
+    )
+
+
 def changed(before: str, after: str) -> str:
     assert before in GOOD
     return GOOD.replace(before, after)
@@ -45,6 +66,18 @@ def test_defaults_are_filled_in() -> None:
     assert found.camera[0].starts_at == datetime.fromisoformat("2026-11-21T01:00:00+00:00")
 
 
+def test_a_camera_may_have_bent_lines_zones_rules_and_heights() -> None:
+    rules = '[[camera.tag]]\ntag = "staff"\nbegan_in = "till"\n[camera.size]\nadult = [[0.4, 0.2], [0.9, 0.4]]\n'
+    text = bent("[[0.0, 0.5], [0.5, 0.6], [1.0, 0.5]]") + ZONE + rules + "[camera.counting]\ntag_wait_s = 20.0\n"
+    (camera,) = config.parse(text).camera
+    assert camera.line[0].line().points == ((0.0, 0.5), (0.5, 0.6), (1.0, 0.5))
+    assert camera.zone[0].zone().stay_s == 20.0
+    assert camera.tagging.wait_s == 20.0
+    assert camera.tagging.rules[0].began_in == "till"
+    assert camera.tagging.size is not None
+    assert camera.tagging.size.child_below == 0.72
+
+
 @pytest.mark.parametrize(
     ("text", "key", "says"),
     [
@@ -57,6 +90,22 @@ def test_defaults_are_filled_in() -> None:
         (changed("end = [1.0, 0.5]", "end = [0.0, 0.5]"), "camera[0].line[0].end", "must be at least"),
         (changed("end = [1.0, 0.5]", "end = 3"), "camera[0].line[0].end", "Write a point as [x, y]"),
         (changed("inside = [0.5, 0.9]", "inside = [0.2, 0.5]"), "camera[0].line[0].inside", "on the line itself"),
+        (changed("start = [0.0, 0.5]\n", ""), "camera[0].line[0].start", "Give start and end, or points"),
+        (GOOD + POINTS, "camera[0].line[0].start", "together with points"),
+        (bent("[[0.0, 0.5]]"), "camera[0].line[0].points", "has one point"),
+        (bent("[[0.0, 0.5], [0.9, 0.5], [0.5, 0.5]]"), "camera[0].line[0].points[1]", "fold back"),
+        (bent("[[0.0, 0.5], [0.9, 0.6], [0.9, 1.5]]"), "camera[0].line[0].points[2][1]", "from 0 to 1"),
+        (GOOD + ZONE.replace("till", "S01-L1"), "camera[0].zone[0].id", "already the id of camera[0].line[0]"),
+        (GOOD + ZONE + ZONE, "camera[0].zone[1].id", "already the id of camera[0].zone[0]"),
+        (GOOD + ZONE.replace("[0.9, 0.2], ", ""), "camera[0].zone[0].points", "three or more"),
+        (GOOD + ZONE.replace("staff", "shop"), "camera[0].zone[0].kind", "one of the values"),
+        (GOOD + ZONE.replace("stay_s", "stays"), "camera[0].zone[0].stays", "Did you mean 'stay_s'?"),
+        (GOOD + '[[camera.tag]]\ntag = "staff"\n', "camera[0].tag[0].crossings_at_least", "both left out"),
+        (GOOD + '[[camera.tag]]\ntag = "child"\nbegan_in = "till"\n', "camera[0].tag[0].tag", "one of the values"),
+        (GOOD + '[[camera.tag]]\ntag = "staff"\nbegan_in = "till"\n', "camera[0].tag[0].began_in", "names 'till'"),
+        (GOOD + "[camera.size]\nadult = [[0.5, 0.3]]\n", "camera[0].size.adult", "two depths"),
+        (GOOD + "[camera.counting]\ngroups = 3\n", "camera[0].counting.groups", "Did you mean 'group_s'?"),
+        (GOOD.split("  [[camera.line]]")[0], "camera[0].line", "no line is given"),
         (changed("[[camera]]", '[[camera]]\nmounting = "ceiling"'), "camera[0].mounting", "one of the values"),
         (changed("09:00:00+08:00", "09:00:00"), "camera[0].starts_at", "Write the offset"),
         (changed("[[camera]]", "[[camera]]\nloop = true"), "camera[0].loop", "read once"),

@@ -1,11 +1,17 @@
 """The order of the pipeline: the detector knows where people are expected, the counter sees the tracks."""
 
+from datetime import UTC, datetime
+
+import msgspec
 import numpy as np
 import pytest
 
+from edge.clock import Moment
 from edge.geometry import LineError
 from edge.models import Boxes, Detections, Frame, Line
-from edge.pipeline import make_pipeline
+from edge.pipeline import camera_pipeline, counter_params, make_pipeline
+from edge.records import crossing_record
+from edge.settings import CameraSettings, CountingSettings, LineSettings, ZoneSettings
 
 LINE = Line("door", (0.2, 0.5), (0.8, 0.5), (0.5, 0.9))
 FPS = 10.0
@@ -64,3 +70,34 @@ def test_what_remains_is_settled_at_the_end() -> None:
 def test_a_bad_line_is_refused_when_the_pipeline_is_made() -> None:
     with pytest.raises(LineError, match="'flat'"):
         make_pipeline(Scripted(), [Line("flat", (0.5, 0.5), (0.5, 0.5), (0.1, 0.1))], mounting="overhead", aspect=1.0)
+
+
+CAMERA = CameraSettings(
+    id="C1",
+    source=0,
+    mounting="overhead",
+    line=(LineSettings(id="L1", points=((0.2, 0.5), (0.5, 0.55), (0.8, 0.5)), inside=(0.5, 0.9)),),
+    zone=(ZoneSettings(id="till", points=((0.3, 0.0), (0.7, 0.0), (0.7, 0.4), (0.3, 0.4)), kind="staff", stay_s=0.5),),
+    counting=CountingSettings(tag_wait_s=1.0),
+)
+
+
+def test_a_cameras_settings_reach_the_wire() -> None:
+    pipeline = camera_pipeline(Scripted(), CAMERA, 80 / 60)
+    steps = [pipeline.step(frame(i)) for i in range(40)]
+    (crossing,) = [crossing for step in steps for crossing in step.crossings]
+    record = crossing_record("C1", crossing, Moment(at=datetime(2026, 11, 21, 9, tzinfo=UTC), uptime=0.0))
+    assert (record.line, record.direction, record.tags) == ("L1", "in", ("staff",))
+    assert record.opens_group
+
+
+def test_an_ignored_zone_keeps_people_from_being_followed() -> None:
+    everywhere = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+    ignoring = msgspec.structs.replace(CAMERA, zone=(ZoneSettings(id="mirror", points=everywhere, kind="ignore"),))
+    pipeline = camera_pipeline(Scripted(), ignoring, 80 / 60)
+    assert all(step.tracks == [] and step.crossings == [] for step in map(pipeline.step, map(frame, range(30))))
+
+
+def test_limits_of_groups_are_the_cameras_own() -> None:
+    params = counter_params(msgspec.structs.replace(CAMERA, counting=CountingSettings(group_s=3.0, group_distance=0.1)))
+    assert (params.group_s, params.group_span_s, params.group_distance) == (3.0, 4.5, 0.1)
