@@ -67,8 +67,8 @@ def calibrate(
         typer.Option(
             "--inside",
             metavar="X,Y",
-            help="A point within the shop, in fractions of the frame. Ways alone can't say which side is inside; it also "
-            "helps where more people walk past the door than through it.",
+            help="A point within the shop, in fractions of the frame. Ways alone can't say which side is inside; it "
+            "also helps where more people walk past the door than through it.",
             show_default=False,
         ),
     ] = None,
