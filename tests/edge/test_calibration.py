@@ -1,0 +1,351 @@
+"""Calibration: lines that count rendered doors exactly, sizes from known people, and nothing from too few."""
+
+import tomllib
+from collections import Counter as Tally
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import config
+from edge.calibration.lines import propose_line
+from edge.calibration.picture import draw
+from edge.calibration.proposal import Calibration, calibrate, count
+from edge.calibration.sizes import guess_mounting, propose_size
+from edge.calibration.walks import Walk, WalkCollector
+from edge.calibration.watching import Backdrop, Watched, Watcher
+from edge.calibration.writing import WriteError, fragment, updated
+from edge.camera import open_source
+from edge.models import Frame, Line, Mounting, Point, Track, no_boxes
+from edge.privacy import veiled
+from edge.scene import door_line, open_scene
+from tests.fixtures.footage import Clips
+
+ASPECT = 4 / 3
+EMPTY = np.full((90, 120, 3), 128, np.uint8)
+
+
+def walked(*ways: list[Point], height: float = 0.3, mounting: Mounting = "oblique", jitter: float = 0.0) -> list[Walk]:
+    """Walks whose feet (oblique) or middle go through these points in fractions of the frame, one after another."""
+    rng = np.random.default_rng(1)
+    collector = WalkCollector(aspect=ASPECT, mounting=mounting)
+    index = 15  # nobody is there when the recording begins
+    collector.add(Frame(0, 0.0, EMPTY), [])
+    for number, way in enumerate(ways, 1):
+        for begin, end in pairwise(way):
+            for share in np.linspace(0, 1, 20, endpoint=False):
+                x, y = np.asarray(begin) + share * (np.asarray(end) - begin) + rng.normal(0, 1, 2) * jitter
+                collector.add(Frame(index, index / 10, EMPTY), [standing(number, float(x), float(y), height, mounting)])
+                index += 1
+        index += 20
+    collector.add(Frame(index + 20, (index + 20) / 10, EMPTY), [])
+    return collector.walks()
+
+
+def standing(number: int, x: float, y: float, height: float, mounting: Mounting) -> Track:
+    if mounting == "overhead":
+        half = height / 2
+        return Track(number, (x - half / ASPECT, y - half, x + half / ASPECT, y + half), 1.0, True, True)
+    half = 0.2 * height / ASPECT
+    return Track(number, (x - half, y - height, x + half, y), 1.0, True, True)
+
+
+def seen(walks: list[Walk], mounting: Mounting = "oblique") -> Watched:
+    return Watched(walks, mounting, guessed=False, seconds=60.0, backdrop=EMPTY, aspect=ASPECT)
+
+
+def through_a_door(people: int) -> list[list[Point]]:
+    """From a door in the picture's middle, spread over its width, towards the camera, and back."""
+    ways: list[list[Point]] = []
+    for number in range(people):
+        x = 0.42 + 0.16 * number / max(1, people - 1)
+        way = [(x, 0.42), (x, 0.62), (0.3 + 0.4 * (number % 3) / 2, 0.97)]
+        ways.append(way if number % 2 else way[::-1])
+    return ways
+
+
+class TestLine:
+    def test_it_lies_across_the_door_and_counts_everyone(self) -> None:
+        walks = walked(*through_a_door(12))
+        proposal = propose_line(walks, aspect=ASPECT, overhead=False)
+        assert proposal is not None
+        assert proposal.passed == 12
+        assert proposal.doubtful == 0
+        (x1, y1), (x2, y2) = proposal.start, proposal.end
+        assert abs(y2 - y1) < 0.05
+        assert x1 < 0.42 < 0.58 < x2
+        line = Line("door", proposal.start, proposal.end, (0.5, 0.95))
+        assert count(line, walks, "oblique", ASPECT) == {"in": 6, "out": 6}
+
+    def test_the_inside_is_where_most_were_not_seen_first(self) -> None:
+        down = [way if way[0][1] < way[-1][1] else way[::-1] for way in through_a_door(8)]
+        for ways, below in ((down, True), ([way[::-1] for way in down], False)):
+            result = calibrate(seen(walked(*ways)))
+            assert result.line is not None
+            assert result.inside_from == "seen"
+            assert (result.line.inside[1] > result.line.start[1]) is below
+            assert result.counts == {"in": 8, "out": 0}
+
+    def test_what_is_told_of_the_inside_is_believed(self) -> None:
+        result = calibrate(seen(walked(*through_a_door(8))), inside=(0.5, 0.1))
+        assert result.line is not None
+        assert result.line.inside == (0.5, 0.1)
+        assert result.inside_from == "told"
+
+    def test_where_both_sides_are_even_it_is_a_guess_and_said_to_be(self) -> None:
+        result = calibrate(seen(walked(*through_a_door(8))))
+        assert result.inside_from == "guessed"
+        assert result.line is not None
+        assert result.line.inside[1] > result.line.start[1], "guessed to be where the camera is"
+
+    @pytest.mark.parametrize("people", [0, 1, 4])
+    def test_too_few_people_give_no_line(self, people: int) -> None:
+        result = calibrate(seen(walked(*through_a_door(people))))
+        assert result.line is None
+        assert result.evidence is None
+
+    def test_how_sure_it_is_grows_with_people(self) -> None:
+        words = [calibrate(seen(walked(*through_a_door(people)))).sureness for people in (6, 14, 26)]
+        assert words == ["weak", "fair", "well founded"]
+
+    def test_people_who_turn_at_the_line_keep_it_away(self) -> None:
+        """Six pass all the way down; three come half way and turn round: a line half way down would see them turn."""
+        passing: list[list[Point]] = [[(0.4 + 0.04 * k, 0.1), (0.4 + 0.04 * k, 0.9)] for k in range(6)]
+        turning: list[list[Point]] = [[(0.45, 0.9), (0.45, 0.55), (0.5, 0.9)] for _ in range(3)]
+        proposal = propose_line(walked(*passing, *turning, height=0.15), aspect=ASPECT, overhead=False)
+        assert proposal is not None
+        assert not 0.5 < proposal.start[1] < 0.6
+        assert proposal.doubtful == 0
+
+    def test_passers_by_are_told_from_customers_where_the_inside_is_known(self) -> None:
+        street: list[list[Point]] = [[(0.05, 0.3 + 0.01 * k), (0.95, 0.3 + 0.01 * k)] for k in range(12)]
+        customers: list[list[Point]] = [[(0.45 + 0.02 * k, 0.2), (0.45 + 0.02 * k, 0.8)] for k in range(6)]
+        walks = walked(*street, *customers, height=0.15, mounting="overhead")
+        blind = propose_line(walks, aspect=ASPECT, overhead=True)
+        told = propose_line(walks, aspect=ASPECT, overhead=True, inside=(0.5, 0.95))
+        assert blind is not None
+        assert told is not None
+        assert abs(blind.end[0] - blind.start[0]) < 0.1, "most people walk along the street: a line across it"
+        assert abs(told.end[1] - told.start[1]) < 0.05
+        assert told.passed == 6
+
+    def test_it_does_not_depend_on_the_order_of_the_walks(self) -> None:
+        walks = walked(*through_a_door(10), jitter=0.002)
+        assert propose_line(walks, aspect=ASPECT, overhead=False) == propose_line(
+            walks[::-1], aspect=ASPECT, overhead=False
+        )
+
+    @pytest.mark.parametrize("mounting", ["overhead", "oblique"])
+    def test_a_rendered_door_is_counted_as_it_truly_was(self, mounting: Mounting) -> None:
+        source = f"scene:{mounting}?seconds=100&seed=2&rate=12&light=steady&fps=10"
+        result = watch(source, mounting=mounting, inside=(0.5, 0.95))
+        assert result.line is not None
+        scene = open_scene(source)
+        door, proposed = (
+            Tally(each.direction for each in scene.truth(line)) for line in (door_line(mounting), result.line)
+        )
+        assert result.counts == proposed
+        # Between the two lines some turn on their heel.
+        assert all(abs(door[way] - proposed[way]) <= 1 for way in ("in", "out"))
+        assert min(door.values()) >= 3, "a scene with nobody in it would prove nothing"
+
+
+class TestSize:
+    def test_heights_grow_towards_the_camera_as_they_truly_do(self) -> None:
+        """Boxes of people half as high as their feet are low in the picture, less a tenth."""
+        walks = []
+        for number in range(8):
+            collector = WalkCollector(aspect=ASPECT, mounting="oblique")
+            collector.add(Frame(0, 0.0, EMPTY), [])
+            for step in range(60):
+                y = 0.4 + 0.5 * step / 60
+                track = standing(number + 1, 0.2 + 0.07 * number, y, 0.5 * y - 0.1, "oblique")
+                collector.add(Frame(20 + step, 2 + step / 10, EMPTY), [track])
+            walks += collector.walks()
+        proposal = propose_size(walks, mounting="oblique", aspect=ASPECT)
+        assert proposal is not None
+        assert proposal.by_depth
+        assert proposal.people == 8
+        for y, height in ((0.5, 0.15), (0.8, 0.3)):
+            assert proposal.at(y) == pytest.approx(height, abs=0.01)
+
+    def test_children_and_pairs_do_not_bend_it(self) -> None:
+        ways: list[list[Point]] = [[(0.1 * k, 0.45), (0.1 * k, 0.9)] for k in range(1, 9)]
+        odd = [0.3, 0.3, 0.3, 0.3, 0.3, 0.15, 0.3, 0.42]
+        walks = [walk for way, height in zip(ways, odd, strict=True) for walk in walked(way, height=height)]
+        proposal = propose_size(walks, mounting="oblique", aspect=ASPECT)
+        assert proposal is not None
+        assert proposal.at(0.6) == pytest.approx(0.3, abs=0.01)
+
+    def test_too_few_give_none(self) -> None:
+        assert propose_size(walked(*through_a_door(4)), mounting="oblique", aspect=ASPECT) is None
+
+    def test_from_above_it_is_one_diameter(self) -> None:
+        ways: list[list[Point]] = [[(0.3 + 0.05 * k, 0.15), (0.3 + 0.05 * k, 0.85)] for k in range(8)]
+        walks = walked(*ways, height=0.2, mounting="overhead")
+        proposal = propose_size(walks, mounting="overhead", aspect=ASPECT)
+        assert proposal is not None
+        assert proposal.at(0.2) == proposal.at(0.8) == pytest.approx(0.2, abs=0.005)
+
+    def test_the_mounting_shows_in_the_shape_of_people(self) -> None:
+        ways = through_a_door(6)
+        assert guess_mounting(walked(*ways), ASPECT) == "oblique"
+        assert guess_mounting(walked(*ways, mounting="overhead"), ASPECT) == "overhead"
+        assert guess_mounting([], ASPECT) == "oblique"
+
+
+def watch(source: str, *, mounting: Mounting | None, inside: Point | None = None) -> Calibration:
+    watcher = Watcher(mounting=mounting, detector="motion")
+    with open_source(source) as opened:
+        for frame in opened:
+            watcher.take(frame)
+    return calibrate(watcher.watched(), inside=inside)
+
+
+class TestWriting:
+    TEXT = """\
+# the door at the back
+[device]
+name = "door-1"   # ask Li
+[broker]
+host = "broker"
+[outbox]
+path = "outbox.sqlite"
+
+[[camera]]
+id = "C1"
+source = "a.mp4"
+  [[camera.line]]
+  id = "L1"
+  start = [0.0, 0.5]  # from the till
+  end = [1.0, 0.5]
+  inside = [0.5, 0.9]
+  settle = "on_exit"
+
+# the second one, 2021
+[[camera]]
+id = "C2"
+source = "b.mp4"
+  [[camera.line]]
+  id = "L2"
+  start = [0.0, 0.4]
+  end = [1.0, 0.4]
+  inside = [0.5, 0.9]
+  [camera.size]
+  adult = [[0.1, 0.2], [0.9, 0.4]]  # by eye
+  child_below = 0.6
+"""
+
+    def proposal(self, line_id: str) -> Calibration:
+        return calibrate(seen(walked(*through_a_door(8))), inside=(0.5, 0.95), line_id=line_id)
+
+    def test_only_what_was_measured_changes(self) -> None:
+        result = self.proposal("L2")
+        text = updated(self.TEXT, "C2", result)
+        before, after = self.TEXT.splitlines(), text.splitlines()
+        changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
+        assert [a.split("=")[0].strip() for a, _ in changed] == ["start", "end", "inside", "adult"]
+        assert "# by eye" in changed[-1][1]
+        camera = config.parse(text).camera[1]
+        assert result.line is not None
+        assert camera.line[0].line() == result.line
+        assert camera.size is not None
+        assert result.size is not None
+        assert camera.size.adult == result.size.adult
+        assert camera.size.child_below == 0.6
+
+    def test_a_size_is_added_where_there_is_none_and_remarks_stay_where_they_belong(self) -> None:
+        text = updated(self.TEXT, "C1", self.proposal("L1"))
+        assert config.parse(text).camera[0].size is not None
+        assert config.parse(text).camera[0].line[0].settle == "on_exit"
+        assert "# from the till" in text
+        assert text.index("[camera.size]") < text.index("# the second one, 2021") < text.index('id = "C2"')
+
+    def test_a_line_is_added_where_there_is_none_of_that_name(self) -> None:
+        lines = config.parse(updated(self.TEXT, "C1", self.proposal("L9"))).camera[0].line
+        assert [line.id for line in lines] == ["L1", "L9"]
+
+    def test_bends_make_way_for_a_straight_line(self) -> None:
+        bent = self.TEXT.replace("start = [0.0, 0.4]\n  end = [1.0, 0.4]", "points = [[0, 0.4], [0.5, 0.5], [1, 0.4]]")
+        found = config.parse(updated(bent, "C2", self.proposal("L2"))).camera[1].line[0]
+        assert (found.points, found.start is None) == ((), False)
+
+    @pytest.mark.parametrize(
+        ("text", "camera", "words"),
+        [
+            (TEXT, "C3", "no camera 'C3' in it; there is: C1, C2"),
+            ("camera = [{id = 'C1', source = 0}]\n", "C1", "not written as [[camera]] sections"),
+            (
+                TEXT.replace("start = [0.0, 0.5]", "start = [\n0.0,\n0.5]"),
+                "C1",
+                "not written with one key on each line",
+            ),
+            ("camera = ", "C1", "not valid TOML"),
+        ],
+    )
+    def test_what_cannot_be_changed_safely_is_refused(self, text: str, camera: str, words: str) -> None:
+        with pytest.raises(WriteError) as caught:
+            updated(text, camera, self.proposal("L1"))
+        assert words in str(caught.value)
+
+    def test_the_fragment_is_what_a_camera_takes(self) -> None:
+        text = "\n".join(line for line in fragment(self.proposal("L7")).splitlines())
+        camera = tomllib.loads(text)["camera"]
+        assert camera["line"][0]["id"] == "L7"
+        assert len(camera["size"]["adult"]) == 2
+
+
+class TestPicture:
+    def test_it_shows_the_line_and_a_legend_below(self) -> None:
+        result = calibrate(seen(walked(*through_a_door(8))))
+        picture = draw(result, "door 1 门")
+        height, width = picture.shape[:2]
+        assert width == 840
+        assert height > 630 + 100, "the scene, enlarged, and the legend below it"
+        assert result.line is not None
+        x = round((result.line.start[0] + 0.02) * width)
+        column = picture[round(result.line.start[1] * 630) - 4 : round(result.line.start[1] * 630) + 4, x]
+        assert (np.abs(column.astype(int) - (60, 200, 255)).sum(axis=1) < 40).any()
+
+    def test_without_a_line_the_ways_are_shown_alone(self) -> None:
+        assert draw(calibrate(seen(walked(*through_a_door(2))))).shape[1] == 840
+
+    def test_nobody_can_be_recognised(self) -> None:
+        """A face of fine stripes is gone, whether it was found or not; what is as broad as a door is still there."""
+        image = np.full((432, 768, 3), 90, np.uint8)
+        image[:, 380:] = 200
+        image[100:140:4, 100:140] = 255
+        image[100:140:4, 600:640] = 0
+        veil = veiled(image, np.asarray([[590 / 768, 95 / 432, 650 / 768, 145 / 432]], np.float32))
+        for left in (104, 604):
+            assert veil[104:136, left : left + 32].std() < 0.4 * image[104:136, left : left + 32].std()
+        assert abs(int(veil[300, 100, 0]) - 90) < 3
+        assert abs(int(veil[300, 700, 0]) - 200) < 3
+        assert veil.shape == image.shape
+
+    def test_who_walks_through_is_not_in_the_backdrop(self) -> None:
+        backdrop = Backdrop()
+        for step in range(100):
+            image = np.full((108, 192, 3), 100, np.uint8)
+            cv2.rectangle(image, (2 * step - 20, 40), (2 * step, 80), (255, 255, 255), cv2.FILLED)
+            backdrop.add(image, no_boxes())
+        assert np.abs(backdrop.picture().astype(int) - 100).max() <= 2
+
+
+@pytest.mark.footage
+def test_a_dark_bus_is_set_up_as_by_hand(clips: Clips, footage: Path) -> None:
+    result = watch(str(footage / "video" / "overhead-bus.avi"), mounting=None)
+    assert result.watched.mounting == "overhead"
+    assert result.line is not None
+    assert result.line.start[1] == pytest.approx(0.5, abs=0.1)
+    assert result.line.end[1] == pytest.approx(0.5, abs=0.1)
+    truth = clips.counted("overhead-bus.avi").truth.lines[0]
+    assert sum(result.counts.values()) == pytest.approx(len(truth.crossings), abs=1)
+
+
+@pytest.mark.footage
+def test_two_people_are_not_enough(footage: Path) -> None:
+    result = watch(str(footage / "video" / "EnterExitCrossingPaths1front.mpg"), mounting="oblique")
+    assert result.line is None
