@@ -1,8 +1,8 @@
 """Who goes with which detection, all together at the least cost.
 
 Taking the nearest for one after another goes wrong exactly where it matters: of two people side by side the first takes
-the other's box. The optimum is found by the Jonker-Volgenant algorithm; a single row or column needs none, and most
-frames of most shops have no more.
+the other's box. The optimum is found by the Jonker-Volgenant algorithm; where everyone has one choice and nobody's is
+another's, as in most frames of most shops, there is nothing to find.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ def assign(costs: Sequence[Sequence[float]], limit: float) -> list[int]:
     """
     if not costs or not costs[0]:
         return [-1] * len(costs)
+    choices = [[column for column, cost in enumerate(row) if cost < limit] for row in costs]
+    chosen = [column for choice in choices for column in choice]
+    if len(set(chosen)) == len(chosen) and all(len(choice) < 2 for choice in choices):
+        return [choice[0] if choice else -1 for choice in choices]
     if len(costs) == 1:
-        best = min(range(len(costs[0])), key=costs[0].__getitem__)
-        return [best if costs[0][best] < limit else -1]
-    if len(costs[0]) == 1:
-        best = min(range(len(costs)), key=lambda row: costs[row][0])
-        return [0 if row == best and costs[row][0] < limit else -1 for row in range(len(costs))]
+        return [min(choices[0], key=costs[0].__getitem__)]
     _, columns, _ = lap.lapjv(np.asarray(costs, np.float64), extend_cost=True, cost_limit=limit)
     return [int(column) for column in columns]

@@ -48,9 +48,10 @@ class _Body:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """One frame's detections: boxes in frame heights, scores, boxes in fractions."""
+    """One frame's detections: boxes in frame heights, the body sizes they speak of, scores, boxes in fractions."""
 
     measured: list[Centred]
+    sizes: list[float]
     scores: list[float]
     boxes: list[Box]
 
@@ -101,8 +102,10 @@ class Tracker:
             ValueError: time ran back.
         """
         self._move_to(time_s)
+        measured = to_centres(detections.boxes, self._aspect)
         found = _Found(
-            to_centres(detections.boxes, self._aspect),
+            measured,
+            [self._size(each) for each in measured],
             detections.scores.tolist(),
             [(x1, y1, x2, y2) for x1, y1, x2, y2 in detections.boxes.tolist()],
         )
@@ -184,16 +187,16 @@ class Tracker:
 
     def _costs(self, body: _Body, found: _Found, rows: list[int], now: float) -> list[float]:
         """Cost of pairing a body with each row: 0 (surely) to 1 (barely), `_NEVER` where no walker could have got."""
-        params, state = self._params, body.filter.state
-        own, spread, gap = self._size(state), body.filter.spread, now - body.seen_at
-        waited = 0.1 * min(gap, 1.0)
+        params, state, (x, y) = self._params, body.filter.state, body.seen_centre
+        own, three_spreads, gap = self._size(state), 3.0 * body.filter.spread, now - body.seen_at
+        waited, reach = 0.1 * min(gap, 1.0), 0.5 + params.fastest * gap
         costs = []
         for row in rows:
             measured = found.measured[row]
-            size = (own + self._size(measured)) / 2
-            off = math.dist(state[:2], measured[:2])
-            gate = min(0.5 * size + 3.0 * spread, params.farthest * size)
-            if off > gate or math.dist(body.seen_centre, measured[:2]) > (0.5 + params.fastest * gap) * size:
+            size = (own + found.sizes[row]) / 2
+            off = math.hypot(state[0] - measured[0], state[1] - measured[1])
+            gate = min(0.5 * size + three_spreads, params.farthest * size)
+            if off > gate or math.hypot(x - measured[0], y - measured[1]) > reach * size:
                 costs.append(_NEVER)
                 continue
             alike = likeness(state, measured)
