@@ -253,8 +253,9 @@ class SizeSettings(_Section, frozen=True, kw_only=True):
     adult: Annotated[
         tuple[tuple[Fraction, Fraction], ...],
         Meta(
-            description="At two depths or more: [[y of the feet, height of an adult's box], ...], fractions of the "
-            "frame's height; linear in between and beyond."
+            description="At two depths or more: [[y of the feet, height of an adult's box], ...], linear in between "
+            "and beyond. From above it is [[y of the middle, width across], ...].",
+            extra={"shape": "`[[y, height], [y, height], ...]`", "unit": "fractions of the frame's height"},
         ),
     ]
     child_below: Annotated[
