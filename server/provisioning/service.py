@@ -129,8 +129,8 @@ class ProvisioningService:
     def move(self, scope: Scope, name: str, store_id: str) -> str:
         """Put a live box into another store, from its next start on.
 
-        An epoch stays with the store it was first heard in. One the server never heard of is taken for the new store's, and
-        its records become dead letters, for their lines are the old one's: so let a box send everything first.
+        An epoch stays with the store it was first heard in. One the server never heard of is taken for the new store's,
+        and its records become dead letters, for their lines are the old one's: so let a box send everything first.
 
         Returns:
             the store it stood in.
@@ -199,7 +199,10 @@ class ProvisioningService:
             scope.require(store_id)
         with self._db.read() as conn:
             rows = repository.devices(conn, scope, store_id)
-            certificates = repository.live_certificates(conn, scope, [row.device_id for row in rows])
+            live = repository.live_certificates(conn, scope, [row.device_id for row in rows])
+        certificates: dict[str, list[DeviceCertificate]] = {}
+        for each in live:
+            certificates.setdefault(each.device_id, []).append(each)
         return [
             EnrolledDevice(
                 row.device_id,
@@ -208,7 +211,7 @@ class ProvisioningService:
                 row.online,
                 row.status_at,
                 row.has_password,
-                tuple(each for each in certificates if each.device_id == row.device_id),
+                tuple(certificates.get(row.device_id, ())),
             )
             for row in rows
         ]
