@@ -15,7 +15,7 @@ import cv2
 
 from edge.connect import explain, stream_opener, usb_opener
 from edge.live import LiveSource, PacedSource
-from edge.opencv import DECODER, prepare_opencv
+from edge.opencv import open_file
 from edge.sources import CameraError, Recording, Reel, Shot, SourceState, VideoSource, believable_fps, redact
 from edge.stamps import Stamps
 from edge.view import View
@@ -116,8 +116,7 @@ class FileReel:
         self.frame_count = _believable_count(stated, size_bytes, first.size)
 
     def _open(self) -> cv2.VideoCapture:
-        prepare_opencv()
-        capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG, DECODER)
+        capture = open_file(str(self._path))
         if not capture.isOpened():
             capture.release()
             raise CameraError(f"{self._path} is not a video that can be opened. MP4 (H.264), AVI and MPEG work.")

@@ -1,10 +1,10 @@
 """Whose turn it is to use the processor, when cameras want more of it than there is.
 
-Threads left to themselves don't share: whoever holds the interpreter's lock longest gets most, and a camera whose step
-is forty short calls loses its place at each of them to one whose step is a single long one. So a step is one turn, as
-many turns run at once as there are processors, and the next goes to the camera that has had the fewest for its weight.
-A camera that was idle brings no credit with it, and one that never comes back from its turn (a driver may hang) stops
-nobody.
+What is shared is time and not frames: turn by turn, one camera with a slow detector would hold all others to its own
+pace. So a step is one turn, about as many turns run at once as there are processors, and the next goes to the camera
+that has had the least time for its weight; cameras of one kind then look at equally many frames, and a slow one at
+fewer, while the others get all they need. A camera that was idle brings no credit with it, and one that never comes
+back from its turn (a driver may hang) stops nobody.
 """
 
 import os
@@ -32,8 +32,8 @@ class Member:
     def __init__(self, gate: "FairGate", order: int, weight: float) -> None:
         self._gate = gate
         self.order = order
-        self.cost = 1.0 / weight
-        #: Turns had, each counted as its cost; what was missed while idle is counted as had.
+        self.weight = weight
+        #: Time had, for its weight (seconds); what was missed while idle is counted as had.
         self.had = 0.0
         self.since = 0.0
 
@@ -48,10 +48,11 @@ class Member:
 
 
 class FairGate:
-    """Lets so many through at once, in shares. A member takes one turn at a time.
+    """Lets so many through at once, in shares of time. A member takes one turn at a time.
 
     Args:
-        slots: how many turns may run at once.
+        slots: how many turns may run at once; one more than there are processors when left out, for one of those that
+            run mostly waits for the interpreter.
         patience_s: a turn longer than this no longer takes a slot.
         clock: monotonic seconds.
     """
@@ -63,7 +64,7 @@ class FairGate:
         patience_s: float = PATIENCE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._slots = slots or processors()
+        self._slots = slots or processors() + 1
         self._patience_s = patience_s
         self._clock = clock
         self._changed = threading.Condition()
@@ -73,7 +74,7 @@ class FairGate:
         self._now = 0.0
 
     def member(self, weight: float = 1.0) -> Member:
-        """Another camera; one of twice the weight gets twice the turns where there are too few for all."""
+        """Another camera; one of twice the weight gets twice the time where there is too little for all."""
         with self._changed:
             self._members += 1
             return Member(self, self._members, weight)
@@ -90,7 +91,6 @@ class FairGate:
                 self._waiting.discard(member)
             self._running.add(member)
             self._now = max(self._now, member.had)
-            member.had += member.cost
             member.since = self._clock()
             if self._waiting:
                 self._changed.notify_all()
@@ -99,6 +99,7 @@ class FairGate:
         """The member's turn is over; `Member.turn` does this."""
         with self._changed:
             self._running.discard(member)
+            member.had += (self._clock() - member.since) / member.weight
             if self._waiting:
                 self._changed.notify_all()
 

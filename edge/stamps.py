@@ -12,7 +12,10 @@ from typing import Final
 #: A longer pause between two pictures (seconds) is taken for a counter that jumped.
 LONGEST_PAUSE_S: Final = 600.0
 #: Stamps so little behind (seconds) are pictures out of order, not a counter that began anew.
-_SHUFFLED_S: Final = 1.0
+_SHUFFLED_S: Final = 0.25
+
+#: No two pictures are nearer to each other (seconds).
+_LEAST_S: Final = 1e-4
 
 
 class Stamps:
@@ -46,11 +49,11 @@ class Stamps:
         if step > LONGEST_PAUSE_S or step < -_SHUFFLED_S:
             self._time, self._stamp = self._time + self._frame_s, stamp
             return self._time
-        if self._stamp <= 0.0 and self._time == 0.0 and step <= 4 * self._frame_s:
-            # The first picture's stamp may be the decoder's, some pictures early; the second's is sound.
+        if self._time == 0.0 and self._stamp < 0.0:
+            # The first picture's stamp was the decoder's, some pictures early; the second's is sound.
             self._time, self._stamp = self._frame_s, stamp
             return self._time
-        if step <= 0.0:
+        if step < _LEAST_S:
             # Half a picture, so that stamps in order again soon catch up.
             return self._go_on(self._frame_s / 2)
         self._time, self._stamp = self._time + step, stamp

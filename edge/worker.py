@@ -37,6 +37,7 @@ _SAME_SHAPE: Final = 0.01
 _KNOWN: Final = (CameraError, DetectorError, LineError)
 
 OpenSource = Callable[[CameraSettings], VideoSource]
+MakeDetector = Callable[[CameraSettings], Detector]
 
 
 def open_camera(settings: CameraSettings) -> VideoSource:
@@ -57,6 +58,7 @@ class CameraWorker:
         open_with: OpenSource = open_camera,
         backoff: Backoff | None = None,
         turns: Member | None = None,
+        detect_with: MakeDetector = detector_for,
     ) -> None:
         """Nothing runs yet.
 
@@ -68,12 +70,14 @@ class CameraWorker:
             open_with: opens the source.
             backoff: between attempts after a failure.
             turns: when to use the processor; whenever it likes when left out.
+            detect_with: makes the detector.
         """
         self._settings = settings
         self._outbox = outbox
         self._clock = clock
         self._on_change = on_change
         self._open = open_with
+        self._detect_with = detect_with
         self._backoff = backoff or Backoff(2.0, 60.0)
         self._turns = turns or FairGate().member()
         self._stop = threading.Event()
@@ -141,7 +145,7 @@ class CameraWorker:
         settings = self._settings
         if settings.starts_at is None:
             self._tie(LiveTimeline(self._clock))
-        self._detector = detector_for(settings)
+        self._detector = self._detect_with(settings)
         with self._open(settings) as source:
             if settings.starts_at is not None:
                 self._resume(settings.starts_at, source)

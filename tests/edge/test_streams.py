@@ -75,7 +75,9 @@ class TestRtsp:
             assert first.image.shape == (120, 320, 3)
             assert source.state == "ok"
             # What FFmpeg had gathered while it opened comes in a burst; from then on number and picture go together.
-            settled = wait_until(lambda: (f := next_frame(source)).index >= 20 and f, what="twenty pictures")
+            settled = first
+            while settled.index < 20:
+                settled = next_frame(source)
             offset = card_number(settled.image) - settled.index
             wait_until(lambda: source._index >= settled.index + 20, what="twenty more, which nobody takes")
             arrived = source._index - 1
