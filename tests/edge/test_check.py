@@ -1,0 +1,174 @@
+"""`edge check`: what is drawn unwisely, cameras that show nothing, boxes that can't keep up, pictures to look at."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import plausible
+from edge.check import check_cameras
+from edge.config import parse
+from edge.findings import Finding
+from edge.gauge import FrameStats
+from edge.look import Look, findings, look, processors_for
+from edge.settings import CameraSettings
+
+BASE = """
+[device]
+name = "box"
+[broker]
+host = "broker"
+[outbox]
+path = "outbox.sqlite"
+[[camera]]
+id = "C1"
+source = "{source}"
+{keys}
+  [[camera.line]]
+  id = "L1"
+  {line}
+{more}
+"""
+GOOD = "start = [0.2, 0.6]\nend = [0.8, 0.6]\ninside = [0.5, 0.9]"
+
+
+def camera(line: str = GOOD, *, keys: str = "", more: str = "", source: str = "door.mp4") -> CameraSettings:
+    return parse(BASE.format(line=line, keys=keys, more=more, source=source)).camera[0]
+
+
+def told(found: list[Finding]) -> str:
+    return "\n".join(f"{each.verdict}: {each.what} -> {each.remedy}" for each in found)
+
+
+def test_a_sensible_line_is_not_complained_of() -> None:
+    assert list(plausible.drawing(camera(), (640, 480))) == []
+
+
+SIZE = "[camera.size]\nadult = [[0.4, 0.2], [0.9, 0.5]]"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (camera("start = [0.5, 0.6]\nend = [0.55, 0.6]\ninside = [0.5, 0.9]"), "narrower than a door"),
+        (camera("start = [0.5, 0.6]\nend = [0.58, 0.6]\ninside = [0.5, 0.9]", more=SIZE), "narrower than a door"),
+        (camera("start = [0.1, 0.97]\nend = [0.9, 0.97]\ninside = [0.5, 0.5]"), "0.03 of the picture's height"),
+        (camera("start = [0.03, 0.1]\nend = [0.03, 0.9]\ninside = [0.0, 0.5]"), "0.04 of the picture's height"),
+        (camera("start = [0.2, 0.6]\nend = [0.8, 0.6]\ninside = [0.5, 0.62]"), "nearly on the line"),
+        (camera(GOOD + '\nanchor = "feet"', keys='mounting = "overhead"'), "does not see apart"),
+        (camera(GOOD + '\nanchor = "head"'), "depends on how tall one is"),
+        (camera(more="[camera.size]\nadult = [[0.4, 0.5], [0.9, 0.2]]"), "smaller towards the lower edge"),
+        (camera(more="[camera.size]\nadult = [[0.4, 0.03], [0.9, 0.05]]"), "18 pixels high there"),
+        (
+            camera(keys='mounting = "overhead"', more="[camera.size]\nadult = [[0.4, 0.9], [0.9, 0.9]]"),
+            "hangs too low",
+        ),
+    ],
+)  # fmt: skip
+def test_what_counts_badly_is_pointed_out_with_what_to_do(changed: CameraSettings, words: str) -> None:
+    found = list(plausible.drawing(changed, (640, 480)))
+    assert [each.verdict for each in found if words in each.what] == ["warning"], told(found)
+    assert all(each.remedy for each in found)
+
+
+def test_a_bent_line_has_no_room_to_measure() -> None:
+    bent = camera("points = [[0.2, 0.97], [0.5, 0.9], [0.8, 0.97]]\ninside = [0.5, 0.5]")
+    assert not any("room" in each.what for each in plausible.drawing(bent, (640, 480)))
+
+
+@pytest.mark.parametrize(
+    ("needs", "processors", "verdict"),
+    [
+        ({"C1": 0.3, "C2": 0.4}, 2, "ok"),
+        ({"C1": 0.7, "C2": 0.8}, 2, "warning"),
+        ({"C1": 0.9, "C2": 1.2}, 2, "wrong"),
+        ({"C1": 0.3}, 1, "ok"),
+    ],
+)
+def test_a_box_that_cannot_keep_up_is_found_out(needs: dict[str, float], processors: int, verdict: str) -> None:
+    (found,) = plausible.load(needs, processors)
+    assert found.verdict == verdict
+    assert (verdict == "ok") or "C2 takes most" in found.remedy
+
+
+def test_without_cameras_nothing_is_said_of_the_processor() -> None:
+    assert list(plausible.load({}, 2)) == []
+
+
+def seen(fps: float = 10.0, *, detail: float = 50.0, brightness: float = 90.0, repeated: bool = False) -> Look:
+    picture = np.zeros((480, 640, 3), np.uint8)
+    return Look((640, 480), fps, 0.002, 0.02, FrameStats(brightness, detail, False), repeated, picture, 0)
+
+
+@pytest.mark.parametrize(
+    ("look_", "keys", "words"),
+    [
+        (seen(detail=1.0, brightness=2.0), "", "is dark now"),
+        (seen(detail=1.0, brightness=120.0), "", "without any detail"),
+        (seen(repeated=True), "", "the same picture again and again"),
+        (seen(6.0), "target_fps = 12", "6.0 frames a second come, fewer than target_fps = 12"),
+        (seen(3.0), "", "lost between two pictures"),
+    ],
+)
+def test_a_picture_that_shows_nothing_is_pointed_out(look_: Look, keys: str, words: str) -> None:
+    found = findings(camera(keys=keys), look_)
+    assert any(each.verdict == "warning" and words in each.what.replace("comes again", "again") for each in found), (
+        told(found)
+    )
+
+
+def test_a_processor_is_kept_busy_by_reading_all_and_looking_at_some() -> None:
+    assert processors_for(camera(), seen(25.0)) == pytest.approx(25 * 0.002 + 25 * 0.02)
+    assert processors_for(camera(keys="target_fps = 5"), seen(25.0)) == pytest.approx(25 * 0.002 + 5 * 0.02)
+    assert processors_for(camera(keys="target_fps = 50"), seen(25.0)) == pytest.approx(25 * 0.002 + 25 * 0.02)
+
+
+def test_a_camera_is_looked_at_and_its_picture_saved_with_nobody_recognisable(tmp_path: Path) -> None:
+    """Someone walks over a striped floor: the stripes on the person are gone, floor and line are there."""
+    path = tmp_path / "door.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (320, 240))
+    for step in range(40):
+        image = np.full((240, 320, 3), 120, np.uint8)
+        cv2.rectangle(image, (0, 0), (320, 60), (40, 60, 90), cv2.FILLED)
+        x = 20 + 6 * step
+        for row in range(90, 190, 4):
+            cv2.rectangle(image, (x, row), (x + 40, row + 1), (0, 0, 230), cv2.FILLED)
+        writer.write(image)
+    writer.release()
+    found = list(check_cameras([camera(source=str(path))], tmp_path / "pictures"))
+    assert found[0].verdict == "ok"
+    assert "320x240, 10.0 frames a second" in found[0].what
+    assert "counting L1" in found[0].what
+    assert any("processor: all cameras together" in each.what for each in found)
+    picture = cv2.imread(str(tmp_path / "pictures" / "C1.png"))
+    assert picture is not None
+    assert picture.shape == (480, 640, 3)
+    assert np.abs(picture[288, 130:380].astype(int) - (60, 200, 255)).sum(axis=1).min() < 40, "the line"
+    rows = picture[200:360, 100:600].astype(int)
+    assert np.abs(np.diff(rows, axis=0)).mean() < 6, "fine stripes would make neighbouring rows differ"
+
+
+def test_a_camera_that_is_not_there_does_not_keep_the_others_from_being_looked_at(tmp_path: Path) -> None:
+    cameras = [
+        camera(source=str(tmp_path / "absent.mp4")),
+        camera(source="scene:overhead?seconds=3", keys='mounting = "overhead"'),
+    ]
+    found = list(check_cameras(cameras))
+    assert [each.verdict for each in found[:2]] == ["wrong", "ok"], told(found)
+    assert "absent.mp4" in found[0].what
+    assert found[0].remedy
+
+
+def test_a_line_outside_the_picture_is_refused_and_a_model_that_is_missing_named(tmp_path: Path) -> None:
+    crossing_itself = "points = [[0.1, 0.1], [0.9, 0.9], [0.9, 0.1], [0.1, 0.9]]\ninside = [0.5, 0.9]"
+    keys = f'detector = "onnx"\nmodel = "{tmp_path}/absent.onnx"'
+    (wrong,) = check_cameras([camera(keys=keys, source="scene:overhead?seconds=3")])
+    assert wrong.verdict == "wrong"
+    assert "absent.onnx" in wrong.what
+    with pytest.raises(ValueError, match="cross itself"):
+        camera(crossing_itself)
+
+
+def test_looking_takes_all_pictures_to_tell_how_many_come() -> None:
+    assert look(camera(source="scene:overhead?seconds=4&fps=20", keys="target_fps = 2")).fps == 20.0
