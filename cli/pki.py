@@ -21,7 +21,7 @@ def init(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Its TLS port.")] = 8883,
     also: Annotated[
         list[str] | None,
-        typer.Option(help="What else it is called, such as its name within the centre; may be repeated."),
+        typer.Option(help="What else it is called; may be repeated. mosquitto and localhost when left out."),
     ] = None,
     name: Annotated[str, typer.Option(help="Of the authority, for people.")] = "Doorline CA",
 ) -> None:
