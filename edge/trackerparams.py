@@ -45,7 +45,7 @@ class TrackerParams:
     lost_s: float = 1.3
     merge_s: float = 3.0
     established_s: float = 0.4
-    roomy: float = 1.25
+    roomy: float = 1.5
     crowd_trust: float = 2.0
     jitter: float = 0.03
 
