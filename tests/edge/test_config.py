@@ -180,12 +180,12 @@ def test_the_example_is_valid_and_names_every_key(repository_root: Path) -> None
     config.load(path)
     text = path.read_text(encoding="utf-8")
     for section in (
-        config.DeviceSettings,
-        config.BrokerSettings,
+        settings.DeviceSettings,
+        settings.BrokerSettings,
         settings.HttpsSettings,
-        config.OutboxSettings,
-        config.CameraSettings,
-        config.LineSettings,
+        settings.OutboxSettings,
+        settings.CameraSettings,
+        settings.LineSettings,
         settings.ZoneSettings,
         settings.TagSettings,
         settings.SizeSettings,
@@ -198,7 +198,7 @@ def test_the_example_is_valid_and_names_every_key(repository_root: Path) -> None
 def test_every_key_is_described() -> None:
     import msgspec
 
-    definitions = msgspec.json.schema(config.EdgeConfig)["$defs"]
+    definitions = msgspec.json.schema(settings.EdgeConfig)["$defs"]
     for name, definition in definitions.items():
         if name == "EdgeConfig":
             continue
