@@ -21,7 +21,7 @@ _DIRECTIONS: Final[dict[str, Direction]] = {
     **dict.fromkeys(("in", "i", "entry", "enter", "进"), "in"),
     **dict.fromkeys(("out", "o", "exit", "leave", "出"), "out"),
 }
-_HEADINGS: Final = {"frame", "time", "line", "direction", "when", "second", "seconds"}
+_HEADINGS: Final = {"direction", "way", "方向"}
 _CLOCK: Final = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:\.\d+)?)")
 _SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)\s*s(?:ec)?")
 _TOTALS: Final = re.compile(r"(?:(?P<line>[^=:,;\s]+)\s*:\s*)?(?P<way>in|out)\s*=\s*(?P<count>\d+)", re.IGNORECASE)
@@ -111,7 +111,7 @@ def _rows(path: Path, text: str, fps: float, tolerance: int) -> list[Noted]:
         cells = [cell.strip() for cell in row]
         if not any(cells) or cells[0].startswith("#"):
             continue
-        if not found and {cell.lower() for cell in cells} & _HEADINGS:
+        if not found and cells[-1].lower() in _HEADINGS:
             continue
         where = f"{path}, line {number}"
         if len(cells) not in (2, 3):
