@@ -40,8 +40,12 @@ class Capture(Protocol):
 Opener = Callable[[], Capture]
 
 
-def stream_opener(address: str, *, open_timeout_s: float = 10.0, read_timeout_s: float = 5.0) -> Opener:
-    """Opens a network stream through FFmpeg."""
+def stream_opener(address: str, *, open_timeout_s: float = 10.0, read_timeout_s: float = 10.0) -> Opener:
+    """Opens a network stream through FFmpeg.
+
+    Its own time-out must be longer than the silence after which a stall is noticed, or the stall ends as an error, and
+    is reported as a camera that is offline.
+    """
 
     def open_stream() -> Capture:
         prepare_opencv()
