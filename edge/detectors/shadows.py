@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detectors.pixels import Image, Mask, above, edges, picked, widened
+from edge.detectors.pixels import Image, Mask, above, brightest, edges, picked, widened
 
 Floats = NDArray[np.float32]
 Where = tuple[slice, slice]
@@ -36,12 +36,9 @@ class Shadows:
         self._edges = edges(empty)
         self._exposure, self._brightness, self._tint = exposure, brightness, tint
         self._new_edge = _NEW_EDGE * exposure
-        known = np.asarray(cv2.threshold(empty, _ENDS - 1, 1, cv2.THRESH_BINARY_INV)[1], np.uint8)
-        self._any_ended = not known.all()
-        if self._any_ended:  # of white nothing is known but that it is no colour: there it counts as it is
-            known[~known.any(axis=2)] = 1
-            empty = cast("Image", cv2.multiply(empty, known))
-        self._known, self._empty = known, empty
+        self._empty = empty
+        self._ended = above(brightest(empty), _ENDS - 1)
+        self._any_ended = cv2.countNonZero(self._ended) > 0
 
     def none_at(self, image: Image, mask: Mask, where: Where) -> Mask:
         """Where something else than a shadow is.
@@ -65,18 +62,31 @@ class Shadows:
         places = np.flatnonzero(part > keep)
         seen = picked(image[where], places).astype(np.float32)
         empty = picked(self._empty[where], places).astype(np.float32)
-        here = picked(self._known[where], places) if self._any_ended else None
-        inner = seen if here is None else seen * here
-        along, square = _sums(inner * empty), np.maximum(_sums(empty * empty), 1.0)
+        square = np.maximum(_sums(empty * empty), 1.0)
+        along = _sums(seen * empty)
         share = along / square
-        off = _sums(inner * inner) - along * share
-        if here is not None:  # below what is left of the brightest value that is known no shadow goes
-            least = (1 - here) * _ENDS * share[:, None]
-            off += _sums(np.square(np.maximum(least - seen, 0) * (1 - here)))
+        off = _sums(seen * seen) - along * share
+        if self._any_ended:
+            ended = np.flatnonzero(self._ended[where].take(places))
+            share[ended], off[ended] = _apart_from_ended(seen[ended], empty[ended])
         dark, light = self._brightness
         allowed = (_TINT * self._exposure + self._tint * np.sqrt(square)) ** 2
         keep.reshape(-1)[places] = np.where((share > dark) & (share < light) & (off < allowed), 0, 255)
         return keep
+
+
+def _apart_from_ended(seen: Floats, empty: Floats) -> tuple[Floats, Floats]:
+    """Brightness and squared distance in colour, both from channels that do not end, where there is one.
+
+    In those that do no shadow goes below what is left of the brightest value that is known, but may lie above it.
+    """
+    ended = empty >= _ENDS
+    ended[ended.all(axis=1)] = False  # of white nothing is known but that it is no colour: it counts as it is
+    known: Floats = empty * (~ended).astype(np.float32)
+    share = np.asarray(_sums(seen * known) / np.maximum(_sums(known * known), 1.0), np.float32)
+    off: Floats = seen - share[:, None] * empty
+    off[ended & (off > 0)] = 0
+    return share, _sums(off * off)
 
 
 def _sums(colours: Floats) -> Floats:

@@ -15,6 +15,7 @@ from edge.models import Mounting
 
 _BANDS: Final = 8
 _ENOUGH: Final = 25
+_ENOUGH_IN_BAND: Final = 8
 _ENOUGH_OVERHEAD: Final = 10
 _REMEMBERED: Final = 300
 _WIDTH_SHARE: Final = 0.42  # a walking adult's width over height, seen obliquely
@@ -32,10 +33,12 @@ class SizeModel:
         self._medians: dict[int, tuple[int, float]] = {}
         self._line: tuple[float, float] | None = None
         self._samples = 0
+        self._rows = 1
 
     def learn(self, blobs: list[Blob], shape: tuple[int, ...]) -> None:
         """Take in what is surely one whole person: alone in its columns, away from the borders, well proportioned."""
         height, width = shape
+        self._rows = height
         for blob in blobs:
             inside = blob.x > 2 and blob.y > 2 and blob.x + blob.w < width - 2 and blob.y + blob.h < height - 2
             if not inside:
@@ -55,7 +58,7 @@ class SizeModel:
     def _fit(self, height: int) -> None:
         rows, heights, weights = [], [], []
         for band, seen in enumerate(self._heights):
-            if len(seen) >= 8:
+            if len(seen) >= _ENOUGH_IN_BAND:
                 rows.append((band + 0.5) * height / _BANDS)
                 heights.append(float(np.median(seen)))
                 weights.append(float(len(seen)) ** 0.5)
@@ -78,6 +81,15 @@ class SizeModel:
             return None
         slope, offset = self._line
         return max(8.0, slope * bottom + offset)
+
+    def feet_below(self, top: float) -> float | None:
+        """The row in which someone stands whose head ends in this one; None unless people were seen alone there."""
+        if not self.learnt or self._line is None or self._line[0] >= 0.9:
+            return None
+        slope, offset = self._line
+        feet = (top + offset) / (1 - slope)
+        band = min(_BANDS - 1, int(feet * _BANDS / self._rows))
+        return feet if len(self._heights[band]) >= _ENOUGH_IN_BAND else None
 
     def one_person(self, one: Blob, other: Blob, shape: tuple[int, ...]) -> bool:
         """Whether two pieces together make no more than one person."""
@@ -106,13 +118,19 @@ class SizeModel:
             known = self._medians[id(values)] = (self._samples, float(np.median(values)))
         return known[1]
 
-    def expected(self, blob: Blob) -> tuple[float, float] | None:
-        """Width and height of one person whose feet are where the blob ends; None where nothing can be said."""
-        if self._mounting == "overhead":
-            return None
-        height = self.height_at(blob.y + blob.h) or float(blob.h)
-        share = self._median(self._shares) if self.learnt else _WIDTH_SHARE
-        return share * height, height
+    def expected(self, blob: Blob, rows: int) -> tuple[float, float, bool]:
+        """Width and height of one person seen obliquely who is where the blob is, and whether that was learnt.
+
+        Whose feet are below the picture's lower border is as large as his head's place says.
+        """
+        bottom: float = blob.y + blob.h
+        if bottom >= rows - 2 and self.learnt and self._line is not None and self._line[0] < 0.9:
+            slope, offset = self._line
+            bottom = min(max(bottom, (blob.y + offset) / (1 - slope)), 2.0 * rows)
+        height = self.height_at(bottom)
+        if height is None:
+            return _WIDTH_SHARE * blob.h, float(blob.h), False
+        return self._median(self._shares) * height, height, True
 
     def likeness(self, blob: Blob, shape: tuple[int, ...]) -> float:
         """A score from 0.3 to 1: how near the blob comes to the expected size, and how solid it is."""
