@@ -33,17 +33,20 @@ CameraState = Literal["ok", "offline", "frozen", "dark", "covered", "stalled"]
 
 
 class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Common to all: immutable, nothing unknown. (`kw_only` is not inherited, so each class says it.)"""
+    """Common to all: immutable, nothing unknown. (`kw_only` is not inherited, so each class says it.)
+
+    What comes by the thousand says `gc=False`: it can't be part of a cycle, so nobody need look for one.
+    """
 
 
-class Bounds(_Message, frozen=True, kw_only=True):
+class Bounds(_Message, frozen=True, kw_only=True, gc=False):
     """What is known of a time that was never dated: it lies between these two (UTC)."""
 
     earliest: Utc
     latest: Utc
 
 
-class Crossing(_Message, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="crossing"):
+class Crossing(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag="crossing"):
     """One person over one line.
 
     Attributes:
@@ -70,7 +73,7 @@ class Crossing(_Message, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
         return self.group is None or self.group == self.track
 
 
-class Coverage(_Message, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="coverage"):
+class Coverage(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag="coverage"):
     """How long one camera was really watched within one minute.
 
     Two records for one camera and minute add up, capped at 60 seconds.
@@ -91,7 +94,7 @@ class Coverage(_Message, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     bounds: Bounds | None = None
 
 
-class CrossingSum(_Message, frozen=True, kw_only=True, omit_defaults=True):
+class CrossingSum(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Crossings of one line, direction and class folded over `span` seconds from `start` (UTC)."""
 
     line: Name
@@ -104,7 +107,7 @@ class CrossingSum(_Message, frozen=True, kw_only=True, omit_defaults=True):
     tags: Annotated[tuple[Tag, ...], Meta(max_length=3)] = ()
 
 
-class CoverageSum(_Message, frozen=True, kw_only=True, omit_defaults=True):
+class CoverageSum(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Coverage of one camera folded over `span` seconds from `start` (UTC)."""
 
     camera: Name
@@ -115,7 +118,7 @@ class CoverageSum(_Message, frozen=True, kw_only=True, omit_defaults=True):
     state: CameraState = "ok"
 
 
-class Tally(_Message, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="tally"):
+class Tally(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag="tally"):
     """Records never sent, folded when the disk's quota was reached; stands for `from_seq` to `seq`, both included."""
 
     from_seq: Seq

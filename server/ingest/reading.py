@@ -31,14 +31,13 @@ class Unreadable:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Numbered:
+class Numbered(msgspec.Struct, frozen=True, gc=False):
     """A record, what it was sent as, and the sequence numbers it stands for (both included)."""
 
     first: int
     last: int
     record: Record | Unreadable
-    raw: bytes
+    raw: msgspec.Raw | bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +58,12 @@ def names_of(records: Sequence[Numbered]) -> tuple[set[str], set[str]]:
     lines: set[str] = set()
     cameras: set[str] = set()
     for numbered in records:
-        match numbered.record:
-            case Crossing(line=line, camera=camera):
-                lines.add(line)
-                cameras.add(camera)
+        record = numbered.record
+        if type(record) is Crossing:
+            lines.add(record.line)
+            cameras.add(record.camera)
+            continue
+        match record:
             case Coverage(camera=camera):
                 cameras.add(camera)
             case Tally(crossings=crossings, coverage=coverage):
@@ -112,6 +113,8 @@ def _number(incoming: Incoming, envelope: Envelope) -> list[Numbered]:
         raise WireError("wrong_envelope", f"the batch says it is from {envelope.device}, but {incoming.device} sent it")
     if envelope.oldest > envelope.first_seq:
         raise WireError("wrong_envelope", f"oldest {envelope.oldest} lies after first_seq {envelope.first_seq}")
+    if (plain := _plain(envelope)) is not None:
+        return plain
     numbered: list[Numbered] = []
     expected = envelope.first_seq
     for raw in envelope.records:
@@ -121,13 +124,33 @@ def _number(incoming: Incoming, envelope: Envelope) -> list[Numbered]:
             numbered[-1] = _stretched(numbered[-1], first - 1)
         elif first != expected:
             raise WireError("wrong_envelope", f"after seq {expected - 1} comes {first}; expected {expected}")
-        numbered.append(Numbered(first, last, record, bytes(raw)))
+        numbered.append(Numbered(first, last, record, raw))
         expected = last + 1
     if expected <= envelope.last_seq and isinstance(numbered[-1].record, Unreadable):
         numbered[-1] = _stretched(numbered[-1], envelope.last_seq)
     elif expected != envelope.last_seq + 1:
         raise WireError("wrong_envelope", f"records end at seq {expected - 1}, not at last_seq {envelope.last_seq}")
     return numbered
+
+
+def _plain(envelope: Envelope) -> list[Numbered] | None:
+    """The records of a batch with nothing wrong about it, which is nearly every one; None for any other."""
+    try:
+        records = [decode_record(raw) for raw in envelope.records]
+    except WireError:
+        return None
+    numbered: list[Numbered] = []
+    expected = envelope.first_seq
+    for raw, record in zip(envelope.records, records, strict=True):
+        last = record.seq
+        if type(record) is Tally:
+            if record.from_seq != expected or last < expected:
+                return None
+        elif last != expected:
+            return None
+        numbered.append(Numbered(expected, last, record, raw))
+        expected = last + 1
+    return numbered if expected == envelope.last_seq + 1 else None
 
 
 def _decode(raw: msgspec.Raw, expected: int, most: int) -> tuple[int, int, Record | Unreadable]:

@@ -3,13 +3,18 @@
 The order of a transaction is fixed as well: cursors, then traffic, then coverage, then devices.
 """
 
+import struct
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 import msgspec
-from psycopg.rows import class_row
+import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+from psycopg.rows import TupleRow, class_row
 
 from server.ingest.models import (
     STATES,
@@ -34,9 +39,37 @@ _CROSSING_TYPES: Final = (
     *("timestamptz", "text", "text", "text", "text", "text", "bool", "int8", "float4", "text[]", "bool"),
     *("text", "text", "int8", "timestamptz"),
 )
+_TEXT_OID: Final = 25
+_TEXT_ARRAY_OID: Final = 1009
+#: At most the permutations of the tags of the contract.
+_TAGS_MADE: Final[dict[tuple[str, ...], bytes]] = {}
 _COVERAGE_TYPES: Final = (
     *("timestamptz", "text", "text", "numeric", "int4", "text", "bool", "text", "text", "int8", "timestamptz"),
 )
+
+
+class _TagsDumper(Dumper):
+    """The few lists of tags there are, each made once: psycopg makes an array anew, in Python, for every row."""
+
+    format = Format.BINARY
+    oid = _TEXT_ARRAY_OID
+
+    def dump(self, obj: list[str]) -> Buffer | None:
+        """As PostgreSQL's binary form of text[]."""
+        tags = tuple(obj)
+        made = _TAGS_MADE.get(tags)
+        if made is None:
+            made = _TAGS_MADE[tags] = _binary_texts(tags)
+        return made
+
+
+def _binary_texts(texts: Sequence[str]) -> bytes:
+    """A one-dimensional text[] as `array_recv` reads it; without elements it has no dimension."""
+    head = struct.pack("!iii", 1 if texts else 0, 0, _TEXT_OID)
+    if not texts:
+        return head
+    encoded = [text.encode() for text in texts]
+    return head + struct.pack("!ii", len(texts), 1) + b"".join(struct.pack("!i", len(each)) + each for each in encoded)
 
 
 def devices(connection: Connection, names: Collection[str]) -> dict[str, Device]:
@@ -70,9 +103,13 @@ def lock_cursors(connection: Connection, wanted: Iterable[tuple[str, str, str]])
     rows = sorted(set(wanted))
     keys = ([row[0] for row in rows], [row[1] for row in rows])
     connection.execute(
+        # Nearly all are there already, and to look is cheaper than to try.
         "INSERT INTO ingest_cursor (device_id, epoch, store_id)"
         " SELECT device_id, epoch, store_id FROM unnest(%s::text[], %s::text[], %s::text[])"
-        " AS wanted (device_id, epoch, store_id) ORDER BY device_id, epoch"
+        " AS wanted (device_id, epoch, store_id)"
+        " WHERE NOT EXISTS (SELECT FROM ingest_cursor AS held"
+        "   WHERE held.device_id = wanted.device_id AND held.epoch = wanted.epoch)"
+        " ORDER BY device_id, epoch"
         " ON CONFLICT (device_id, epoch) DO NOTHING",
         (*keys, [row[2] for row in rows]),
     )
@@ -109,8 +146,13 @@ def copy_crossings(connection: Connection, rows: Sequence[CrossingRow]) -> None:
     """Append crossings by binary COPY."""
     if not rows:
         return
+    with connection.cursor() as cursor:
+        cursor.adapters.register_dumper(list, _TagsDumper)
+        _copy_crossings(cursor, rows)
+
+
+def _copy_crossings(cursor: psycopg.Cursor[TupleRow], rows: Sequence[CrossingRow]) -> None:
     with (
-        connection.cursor() as cursor,
         cursor.copy(
             "COPY crossing (at, store_id, camera_id, line_id, direction, class, opens_group, track, confidence, tags,"
             " undated, device_id, epoch, seq, received_at) FROM STDIN (FORMAT BINARY)"
@@ -163,22 +205,21 @@ def merge_tallies(connection: Connection, rows: Sequence[TallyRow]) -> None:
 
 
 def add_traffic(connection: Connection, traffic: dict[TrafficKey, Traffic]) -> None:
-    """Add to the roll-up of crossings, in key order."""
+    """Add to the roll-up of crossings, in key order.
+
+    As one JSON text: psycopg makes an array element by element in Python, which cost more than the upsert itself.
+    """
     if not traffic:
         return
-    keys = sorted(traffic)
+    added = [(*key, traffic[key].count, traffic[key].groups) for key in sorted(traffic)]
     connection.execute(
         "INSERT INTO traffic_15m AS held (store_id, quarter, line_id, direction, class, count, groups)"
-        " SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::bigint[],"
-        " %s::bigint[]) AS added (store_id, quarter, line_id, direction, class, count, groups)"
-        " ORDER BY store_id, quarter, line_id, direction, class"
+        " SELECT one->>0, (one->>1)::timestamptz, one->>2, one->>3, one->>4, (one->>5)::integer, (one->>6)::integer"
+        " FROM jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS added (one, place)"
+        " ORDER BY place"
         " ON CONFLICT (store_id, quarter, line_id, direction, class)"
         " DO UPDATE SET count = held.count + EXCLUDED.count, groups = held.groups + EXCLUDED.groups",
-        (
-            *([key[column] for key in keys] for column in range(5)),
-            [traffic[key].count for key in keys],
-            [traffic[key].groups for key in keys],
-        ),
+        (msgspec.json.encode(added).decode(),),
     )
 
 

@@ -173,14 +173,16 @@ class _Transaction:
         if envelope.first_seq > cursor.seq + 1:
             return Rewind(epoch=cursor.epoch, seq=cursor.seq + 1, nonce=envelope.nonce)
         origin = Origin(cursor.store_id, cursor.device_id, cursor.epoch, batch.incoming.received_at)
+        seq = cursor.seq
         for numbered in batch.records:
-            if numbered.last <= cursor.seq:
+            if numbered.last <= seq:
                 continue
-            if numbered.first <= cursor.seq:
-                booking.put_aside(numbered, origin, "overlap", f"{cursor.seq} and before are booked already")
+            if numbered.first <= seq:
+                booking.put_aside(numbered, origin, "overlap", f"{seq} and before are booked already")
             else:
                 booking.book(numbered, origin)
-            cursor.seq = numbered.last
+            seq = numbered.last
+        cursor.seq = seq
         cursor.last_at = _last_told(batch) or cursor.last_at
         self._moved[cursor.device_id, cursor.epoch] = cursor
         return Ack(epoch=cursor.epoch, seq=cursor.seq, nonce=envelope.nonce)
@@ -205,9 +207,12 @@ class _Transaction:
 
     def _write(self, booking: Booking) -> None:
         repository.insert_lost(self._connection, self._lost)
-        writing.write(self._connection, booking, "ingest")
-        repository.set_skews(self._connection, self._skews)
-        repository.move_cursors(self._connection, list(self._moved.values()), self._now)
+        writing.append(self._connection, booking)
+        # One round trip for all of it; COPY, above, can't be part of one.
+        with self._connection.pipeline():
+            writing.add_up(self._connection, booking, "ingest")
+            repository.set_skews(self._connection, self._skews)
+            repository.move_cursors(self._connection, list(self._moved.values()), self._now)
 
 
 def _last_told(batch: Batch) -> datetime | None:

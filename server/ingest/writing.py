@@ -19,6 +19,12 @@ def write(connection: Connection, booking: Booking, reason: str, *, merge_tallie
         reason: of the marks, such as ``ingest``.
         merge_tallies: whether part of a tally may have been booked before, so that the rest is added to its row.
     """
+    append(connection, booking, merge_tallies=merge_tallies)
+    add_up(connection, booking, reason)
+
+
+def append(connection: Connection, booking: Booking, *, merge_tallies: bool = False) -> None:
+    """The rows alone: the first half of `write`."""
     repository.copy_crossings(connection, booking.crossings)
     repository.copy_coverage(connection, booking.coverage)
     if merge_tallies:
@@ -26,6 +32,10 @@ def write(connection: Connection, booking: Booking, reason: str, *, merge_tallie
     else:
         repository.insert_tallies(connection, booking.tallies)
     repository.insert_dead_letters(connection, booking.dead_letters)
+
+
+def add_up(connection: Connection, booking: Booking, reason: str) -> None:
+    """Roll-ups and marks alone: the second half of `write`. Nothing here waits for an answer, so it fits a pipeline."""
     repository.add_traffic(connection, booking.traffic)
     repository.add_coverage(connection, booking.watched)
     dirty.mark_all(connection, booking.touched(), reason)
