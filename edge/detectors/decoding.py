@@ -19,8 +19,8 @@ Family = Literal["yolox", "decoded", "yolo", "end2end"]
 
 _STRIDES: Final = (8, 16, 32)
 _ANCHORS: Final = (1, 3)  # boxes a cell: YOLOX's one, v5's three
-#: More boxes than this are no shop; sorting out thousands from a broken model would stop the camera.
-_MOST: Final = 300
+#: More boxes than this are no shop; sorting out all of a broken model's would stop the camera.
+_MOST: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
