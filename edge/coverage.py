@@ -116,7 +116,8 @@ class CoverageMeter:
         if gap is not None and gap <= self._params.gap_s:
             self._book(at, state)
         else:
-            self._book(at, self._trouble)
+            self._interrupted(at)
+            self._new_at = at
         self._last_frame, self._trouble = at, "stalled"
         self._minute(at).frames += frames
         return self._close(at)
@@ -136,7 +137,7 @@ class CoverageMeter:
         """
         limit = timedelta(seconds=self._params.gap_s)
         if now > self._upto and (self._last_frame is None or now - self._last_frame > limit):
-            self._book(now, self._trouble)
+            self._interrupted(now)
         # A minute stays open while the stretch over its end may still turn out to have been watched.
         return self._close(min(now, self._upto) if self._last_frame is not None else now)
 
@@ -164,6 +165,12 @@ class CoverageMeter:
             return "doubt"
         self._resolve("frozen")
         return "frozen"
+
+    def _interrupted(self, until: datetime) -> None:
+        """No pictures came up to `until`; what was in doubt before has to be settled, or it would wait for them."""
+        self._resolve("ok")
+        self._new_at = None
+        self._book(until, self._trouble)
 
     def _resolve(self, state: Literal["ok", "frozen"]) -> None:
         """What was in doubt is known."""

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _GAUGE_WIDTH: Final = 96
-#: Pictures remembered: five minutes at five a second.
-_REMEMBERED: Final = 1500
+#: Pictures remembered: a minute and a half at five a second, more than lies between two key frames.
+_REMEMBERED: Final = 450
 #: Share of the newest picture in the running mean: noise sinks to a quarter, and a cover shows after three seconds.
 _NEW_SHARE: Final = 0.12
 #: A mean change beyond this (grey levels) is another scene, and the mean begins anew.
@@ -36,7 +36,7 @@ class FrameStats:
         brightness: mean, in grey levels of 255.
         detail: its sharpest edges, in grey levels (99th percentile of steps within 3x3 pixels of the running mean of
             the last pictures, made small and soft). A plain floor has a few somewhere, a covered lens none.
-        seen_before: whether just this picture was shown within the last minutes.
+        seen_before: whether just this picture was shown within the last minute and a half.
     """
 
     brightness: float
@@ -45,9 +45,19 @@ class FrameStats:
 
 
 class Gauge:
-    """Measures one stream's pictures, best about five a second; keeps a small running mean and what was shown."""
+    """Measures one stream's pictures, best about five a second; keeps a small running mean and what was shown.
 
-    def __init__(self) -> None:
+    A picture that is frozen under a clock which runs on in its corner is not recognised.
+    """
+
+    def __init__(self, *, loops: bool = False) -> None:
+        """Nothing was shown yet.
+
+        Args:
+            loops: a recording that is played again and again does show what it showed before; only a picture that
+                repeats the one before it is then a repetition.
+        """
+        self._remembered = 1 if loops else _REMEMBERED
         self._mean: NDArray[np.float32] | None = None
         self._count = 0
         self._detail = 0.0
@@ -81,7 +91,7 @@ class Gauge:
         before = self._shown.get(picture, 0)
         self._shown[picture] = before + 1
         self._order.append(picture)
-        if len(self._order) > _REMEMBERED:
+        if len(self._order) > self._remembered:
             oldest = self._order.popleft()
             left = self._shown[oldest] - 1
             if left:

@@ -101,7 +101,7 @@ class RecordedTimeline:
 class CoverageLog:
     """Minutes watched of one camera, into the outbox, whatever the clock does meanwhile."""
 
-    def __init__(self, camera: str, outbox: Outbox, timeline: Timeline, *, mark: str = "") -> None:
+    def __init__(self, camera: str, outbox: Outbox, timeline: Timeline, *, mark: str = "", loops: bool = False) -> None:
         """Nothing is watched yet.
 
         Args:
@@ -110,12 +110,13 @@ class CoverageLog:
             timeline: dates them.
             mark: under which the outbox keeps, with each minute, how far the stream was watched (microseconds); for
                 streams that may come a second time.
+            loops: the stream is a recording that is played again and again.
         """
         self._camera = camera
         self._outbox = outbox
         self._timeline = timeline
         self._mark = mark
-        self._gauge = Gauge()
+        self._gauge = Gauge(loops=loops)
         self._zero = timeline.zero()
         self._last = self._reading(timeline.now())
         self._meter = CoverageMeter(camera, began=self._last)

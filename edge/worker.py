@@ -169,7 +169,8 @@ class CameraWorker:
         """Begin to date what is seen, once: a failure in between must not begin it again."""
         if self._timeline is None:
             self._timeline = timeline
-            self._coverage = CoverageLog(self._settings.id, self._outbox, timeline, mark=mark)
+            loops = self._settings.loop
+            self._coverage = CoverageLog(self._settings.id, self._outbox, timeline, mark=mark, loops=loops)
 
     def _read(self, source: VideoSource) -> None:
         while not self._stop.is_set():

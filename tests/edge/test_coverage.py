@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge.camera import open_source
@@ -89,6 +90,24 @@ def test_repetition_that_ends_was_an_empty_shop() -> None:
     done = watch(meter, 0, 30) + watch(meter, 30.5, 85, REPEATED)
     assert done == []
     assert [(m.seconds, m.state) for m in watch(meter, 85.5, 121)] == [(60.0, "ok"), (60.0, "ok")]
+
+
+def test_an_outage_settles_what_was_in_doubt_and_doubt_begins_anew_after_it() -> None:
+    meter = CoverageMeter("C1", began=NOON)
+    done = watch(meter, 0, 30) + watch(meter, 30.5, 50, REPEATED)
+    for second in range(51, 200):
+        done += meter.tick(at(second))
+    assert [(m.seconds, m.state) for m in done] == [(50.0, "stalled"), (0.0, "stalled"), (0.0, "stalled")]
+    done = watch(meter, 200, 240, REPEATED) + watch(meter, 240.5, 301)
+    assert [(m.seconds, m.state) for m in done] == [(40.0, "stalled"), (60.0, "ok")]
+
+
+def test_a_recording_in_a_loop_is_not_frozen_but_one_that_stands_still_is() -> None:
+    pictures = [np.full((54, 96, 3), 60 + number, np.uint8) for number in range(10)]
+    camera, film = Gauge(), Gauge(loops=True)
+    assert [camera.measure(pictures[n % 10]).seen_before for n in range(30)] == [False] * 10 + [True] * 20
+    assert not any(film.measure(pictures[n % 10]).seen_before for n in range(30))
+    assert film.measure(pictures[9]).seen_before
 
 
 def test_what_is_in_doubt_when_looking_ends_was_watched() -> None:
