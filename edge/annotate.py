@@ -80,10 +80,11 @@ class Annotator:
             self._totals[crossing.line_id][crossing.direction] += 1
             self._flashes[crossing.line_id] = frame.time_s + 0.5
         for number, zone in enumerate(self._zones, 1):
-            draw_zone(image, zone, name=shown(zone.zone_id, number, "zone"))
+            lit = self._lit(zone.zone_id, frame)
+            draw_zone(image, zone, name=shown(zone.zone_id, number, "zone"), lit=lit)
         for line in self._lines:
             name = self._names[line.line_id] if len(self._names) > 1 else ""
-            draw_line(image, line, name=name, lit=frame.time_s <= self._flashes.get(line.line_id, -1.0))
+            draw_line(image, line, name=name, lit=self._lit(line.line_id, frame))
         for track in tracks:
             self._draw_track(image, track)
         here = {track.track_id for track in tracks}
@@ -92,6 +93,10 @@ class Annotator:
         moment = f"frame {frame.index}   {clock(frame.time_s)}"
         label(image, moment, (image.shape[1] - label_size(image, moment)[0], 0), PAPER, INK)
         return image
+
+    def _lit(self, name: str, frame: Frame) -> bool:
+        """Whether someone has just crossed there."""
+        return frame.time_s <= self._flashes.get(name, -1.0)
 
     def _draw_track(self, image: Image, track: Track) -> None:
         top_left = pixel((track.box[0], track.box[1]), image)

@@ -106,13 +106,20 @@ def draw_line(image: Image, line: Line, *, name: str = "", inward: str = "in", l
         label(image, name, (round(0.9 * x1 + 0.1 * x2), round(0.9 * y1 + 0.1 * y2) - thick), PAPER, LINE)
 
 
-def draw_zone(image: Image, zone: Zone, *, name: str = "") -> None:
-    """A zone's border and name; what is ignored is hatched, for nobody is looked for there."""
-    colour = ZONES[zone.kind]
+def draw_zone(image: Image, zone: Zone, *, name: str = "", lit: bool = False) -> None:
+    """A zone's border and name; what is ignored is hatched, for nobody is looked for there.
+
+    Args:
+        image: drawn upon.
+        zone: its corners in fractions of the frame.
+        name: shown at its upper corner; empty for none.
+        lit: whether someone has just come in or gone out.
+    """
+    colour = INWARD if lit else ZONES[zone.kind]
     points = [pixel(point, image) for point in zone.points]
     if zone.kind == "ignore":
         _hatch(image, points, colour)
-    stroke(image, points, colour, max(1, thickness(image) - 1), closed=True)
+    stroke(image, points, colour, thickness(image) + (2 if lit else 0), closed=True)
     if name:
         left, top = min(points, key=lambda point: (point[1], point[0]))
         label(image, name, (left, top), PAPER, colour)

@@ -151,7 +151,8 @@ def _entries(calibration: Calibration, title: str) -> list[_Entry]:
                 f"{evidence.doubtful} did not; counts {counts['in']} in, {counts['out']} out here",
             )
         )
-        rows.append(_Entry(_inward, f"the inside: {INSIDE_WORDS[calibration.inside_from]}"))
+        check = "" if calibration.inside_from == "told" else "; check it"
+        rows.append(_Entry(_inward, f"the inside: {INSIDE_WORDS[calibration.inside_from]}{check}"))
         rows.append(_Entry(_way(_PASSED), "ways of people over the line"))
     rows.append(_Entry(_way(_OTHER), "other ways"))
     rows.append(_Entry(lambda image, x, y, _: _begin(image, (x, y)), "first seen"))
@@ -177,8 +178,8 @@ SURENESS_WORDS: Final = {"well founded": "well founded", "fair": "fair", "weak":
 #: How sure the inside is, in words.
 INSIDE_WORDS: Final = {
     "told": "as you said",
-    "seen": "most were first seen on the other side; check it",
-    "guessed": "a guess only; check it",
+    "seen": "most were first seen on the other side",
+    "guessed": "a guess only",
 }
 
 

@@ -34,7 +34,8 @@ class _Block:
 
 def fragment(calibration: Calibration) -> str:
     """The sections a camera needs, as one would write them by hand, with what they rest on in comments."""
-    parts = []
+    seen = ", as it seems" if calibration.watched.guessed else ""
+    parts = [f'# In the [[camera]] itself: mounting = "{calibration.watched.mounting}"{seen}']
     if calibration.line is not None and calibration.evidence is not None:
         why = {
             "told": "",
