@@ -313,9 +313,8 @@ def _tell(result: "Calibration", least: int, picture: Path | None) -> None:
             f"{evidence.doubtful} came to it and did not (clean: {100 * low:.0f} to {100 * high:.0f}%)"
         )
         say(f"          it counts {result.counts['in']} in and {result.counts['out']} out of what was seen")
-        say(
-            f"inside    {INSIDE_WORDS[result.inside_from]}" + ("" if result.inside_from == "told" else "; --inside X,Y")
-        )
+        check = "" if result.inside_from == "told" else "; check it, or say --inside X,Y"
+        say(f"inside    {INSIDE_WORDS[result.inside_from]}{check}")
     if result.size is None:
         say(f"size      not enough people seen whole and alone: fewer than {least}")
     else:

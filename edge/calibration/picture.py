@@ -138,9 +138,13 @@ class _Entry:
 
 def _entries(calibration: Calibration, title: str) -> list[_Entry]:
     watched, size = calibration.watched, calibration.size
+    seems = ", as it seems" if watched.guessed else ""
     head = title.encode("ascii", "ignore").decode()
     rows = [
-        _Entry(None, f"{head}    {len(watched.walks)} people in {watched.seconds:.0f} s   {watched.mounting}".strip())
+        _Entry(
+            None,
+            f"{head}    {len(watched.walks)} people in {watched.seconds:.0f} s    {watched.mounting}{seems}".strip(),
+        )
     ]
     if calibration.line is not None and calibration.evidence is not None:
         evidence, counts = calibration.evidence, calibration.counts
