@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from cli.calibrate import calibrate
 from edge.config import load
 from tests.cli.test_count import run as count
+from tests.fixtures.rtsp import RtspServer
 
 app = typer.Typer()
 app.command()(calibrate)
@@ -162,3 +163,13 @@ def test_a_table_scene_is_counted_by_the_line_it_proposes(footage: Path) -> None
     counted = count(video, "--line", ends, "--inside", ",".join(map(str, line["inside"])))
     cells = [row.replace("│", " ").replace("|", " ").split() for row in counted.stdout.splitlines()]
     assert ["line", "6", "0"] in cells or ["line", "0", "6"] in cells, counted.stdout
+
+
+def test_a_real_camera_is_watched_for_as_long_as_was_said() -> None:
+    with RtspServer(source="scene:overhead?fps=10&rate=30&light=steady", fps=10.0) as server:
+        result = run(
+            server.address(credentials="li:hush"), "--minutes", "0.1", "--mounting", "overhead", "--least", "2"
+        )
+    assert result.exit_code in (0, 1), result.output
+    assert "watched   6 s" in result.stderr
+    assert "hush" not in result.output

@@ -13,6 +13,7 @@ from edge.findings import Finding
 from edge.gauge import FrameStats
 from edge.look import Look, findings, look, processors_for
 from edge.settings import CameraSettings
+from tests.fixtures.rtsp import RtspServer
 
 BASE = """
 [device]
@@ -172,3 +173,13 @@ def test_a_line_outside_the_picture_is_refused_and_a_model_that_is_missing_named
 
 def test_looking_takes_all_pictures_to_tell_how_many_come() -> None:
     assert look(camera(source="scene:overhead?seconds=4&fps=20", keys="target_fps = 2")).fps == 20.0
+
+
+def test_of_a_real_stream_it_is_measured_how_many_pictures_come() -> None:
+    with RtspServer(source="scene:overhead?fps=10&light=steady", fps=10.0) as server:
+        asked = camera(source=server.address(), keys='target_fps = 15\nmounting = "overhead"')
+        found = look(asked)
+    assert 2 < found.fps < 12
+    assert found.size == (384, 288)
+    assert not found.repeated
+    assert any("fewer than target_fps = 15" in each.what for each in findings(asked, found))
