@@ -362,7 +362,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8, help="turns that plain COPY, writer and service take")
     parser.add_argument("--at-once", type=int, default=5, help="transactions of 1,000 rows in a turn")
     parser.add_argument("--messages", type=int, default=2000, help="messages of 50 records through the broker")
-    parser.add_argument("--without-index", action="store_true", help="also drop the crossings' own index")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2], help="worker processes, one run each")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="doorline-bench-"))
@@ -372,9 +371,6 @@ def main() -> None:
         migrate(postgres.start().dsn)
         with Database(postgres.dsn, 2) as db:
             fill(db)
-            if asked.without_index:
-                with db.transaction() as connection:
-                    connection.execute("DROP INDEX crossing_store_at")
             assert postgres.pid is not None
             meter = Meter(postgres.pid)
             beside_plain(db, meter, asked.rounds, asked.at_once)
