@@ -178,17 +178,10 @@ class Background:
         if not self.params.upright:
             mask[where] = body
             return
-        # A grey shirt before a white wall looks like a shadow; but it has legs below and a head above, or goes on
-        # beyond the picture's upper border.
+        # A grey shirt before a white wall looks like a shadow; but shadows lie at the feet, and it has legs below.
         legs, torso = max(3, round(_LEGS * len(image))), max(3, round(_TORSO * len(image)))
         upright = cv2.erode(body, np.ones((legs, 1), np.uint8))
-        above_legs = cv2.dilate(upright, np.ones((torso, 1), np.uint8), anchor=(0, 0))
-        head = body.copy()
-        if where[0].start == 0:
-            head[0] = mask[where][0]
-        aside = torso // 4  # who hurries leans
-        below_head = cv2.dilate(head, np.ones((torso, 2 * aside + 1), np.uint8), anchor=(aside, torso - 1))
-        carried = above_legs
+        carried = cv2.dilate(upright, np.ones((torso, 1), np.uint8), anchor=(0, 0))
         mask[where] = cv2.bitwise_or(body, cv2.bitwise_and(mask[where], carried))
 
     def strength(self) -> Mask:
