@@ -7,6 +7,7 @@ back before anyone relies on it.
 
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Final
 
@@ -48,17 +49,19 @@ def export(weights: Path, out: Path, *, size: tuple[int, int], may_fetch: bool =
             shutil.copyfile(weights, here)
         try:
             model = yolo(str(here if weights.exists() else weights), task="detect")
-            made = model.export(
-                format="onnx",
-                imgsz=[size[1], size[0]],
-                batch=1,
-                half=False,
-                int8=False,
-                dynamic=False,
-                simplify=False,
-                nms=False,
-                device="cpu",
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # torch's word to ultralytics, not to us
+                made = model.export(
+                    format="onnx",
+                    imgsz=[size[1], size[0]],
+                    batch=1,
+                    half=False,
+                    int8=False,
+                    dynamic=False,
+                    simplify=False,
+                    nms=False,
+                    device="cpu",
+                )
             read_onnx(Path(made))
             out.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(made, out)
