@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from server.ingest.broker import SERVER_USER, EmbeddedBroker
 from server.ingest.intake import Limits
-from server.ingest.link import BrokerAddress
+from server.ingest.link import BrokerAddress, Delivery
 from server.ingest.models import Answer, Incoming
 from server.ingest.service import IngestService
 from server.ingest.worker import IngestWorker
@@ -304,6 +304,72 @@ def test_a_database_away_slows_intake_and_loses_nothing(
             wait_until(lambda: _all_acked(box, senders, batches), 60, "every batch to be acked")
         assert scalar(db, "SELECT count(*) FROM crossing") == 41
         assert_roll_ups_equal_raw(db)
+
+
+class Held(IngestService):
+    """A service whose commits wait until they are let go; `taken` counts what waits for them."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db, lambda: NOW)
+        self.let_go = threading.Event()
+        self.taken = 0
+
+    def take(self, incoming: Sequence[Incoming]) -> list[Answer]:
+        self.taken += len(incoming)
+        assert self.let_go.wait(60)
+        return super().take(incoming)
+
+
+def test_neither_the_broker_nor_the_device_is_told_before_the_commit(
+    db: Database, broker: EmbeddedBroker, boxes: dict[str, Box], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_stores(db)
+    told: list[int] = []
+    acknowledge = Delivery.acknowledge
+
+    def noted(delivery: Delivery) -> None:
+        told.append(scalar(db, "SELECT count(*) FROM crossing"))
+        acknowledge(delivery)
+
+    monkeypatch.setattr(Delivery, "acknowledge", noted)
+    service, box = Held(db), boxes["door-1"]
+    with working(db, broker, service=service):
+        box.send(Sender("door-1").batch([crossing(1), crossing(2)]))
+        wait_until(lambda: service.taken == 1, 10, "the batch to be taken up")
+        assert (told, box.heard) == ([], [])
+        service.let_go.set()
+        wait_until(lambda: box.acked() == 2, 10, "an ack")
+        wait_until(lambda: told, 10, "the broker to be told")
+    assert told == [2]
+
+
+def test_what_waits_is_bounded_in_bytes_and_nothing_is_lost_by_it(
+    db: Database, broker: EmbeddedBroker, boxes: dict[str, Box], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow database, and a flood: what there is no room for is let go, and sent again by whoever still has it."""
+    monkeypatch.setattr("server.ingest.worker._ROOM_SECONDS", 0.05)
+    add_stores(db)
+    service, box = Held(db), boxes["door-1"]
+    senders = [Sender("door-1") for _ in range(40)]
+    batches = [sender.batch([crossing(seq) for seq in range(1, 101)]) for sender in senders]
+    size = len(batches[0].payload)
+    limits = Limits(messages=1000, size=5 * size + 1, group_messages=4)
+    with working(db, broker, limits, service=service) as worker:
+        most = 0
+
+        def flooded() -> bool:
+            nonlocal most
+            most = max(most, worker.waiting[1])
+            return worker.counters.let_go > 0
+
+        for batch in batches:
+            box.send(batch)
+        wait_until(flooded, 30, "some batches to be let go")
+        assert 0 < most <= limits.size
+        service.let_go.set()
+        wait_until(lambda: _all_acked(box, senders, batches), 60, "every batch to be acked")
+    assert scalar(db, "SELECT count(*) FROM crossing") == 4000
+    assert_roll_ups_equal_raw(db)
 
 
 def _all_acked(box: Box, senders: list[Sender], batches: list[Incoming]) -> bool:
