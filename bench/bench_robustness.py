@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from bench.bench_accuracy import Clip, Score, TrueCrossing, TrueLine, read_truth, run, score
 from bench.footage import footage_folder
 from edge.models import Frame, Point
+from edge.view import rotated
 
 Image = NDArray[np.uint8]
 Picture = Callable[[Image, float], Image]
@@ -151,8 +152,8 @@ def _line_mirrored_other_side(line: TrueLine) -> TrueLine:
 
 
 def _set_right(image: Image, _: float) -> Image:
-    """A camera hung on its side, turned back before it is looked at."""
-    return _image(cv2.rotate(_image(cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)), cv2.ROTATE_90_COUNTERCLOCKWISE))
+    """A camera hung on its side, turned back by its setting `rotate` before it is looked at."""
+    return rotated(_image(cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)), 270)
 
 
 def _on_its_side(image: Image, _: float) -> Image:
