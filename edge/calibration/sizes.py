@@ -26,6 +26,8 @@ _DEPTH: Final = 0.12
 _MOST: Final = 1500
 #: An upright body is at least so many times as high as wide; from above few are.
 _UPRIGHT: Final = 1.4
+#: From fewer people than this nothing is made of their shape: reflections and people half hidden look like anything.
+_FEW: Final = 5
 #: Boxes of people, upright ones, that are too slim or too wide are parts of a body, or more than one.
 _SHAPES: Final = (1.2, 5.0)
 
@@ -124,7 +126,7 @@ def guess_mounting(seen_as_overhead: Sequence[Walk], aspect: float) -> Mounting:
         aspect: the frame's width over its height.
 
     Returns:
-        The mounting; oblique where nobody was seen so, as small people far away are.
+        The mounting; oblique where few were seen so, as small people far away are.
     """
     shapes = [float(np.median(upright(walk, aspect)[walk.whole])) for walk in seen_as_overhead if walk.whole.any()]
-    return "overhead" if shapes and float(np.median(shapes)) < _UPRIGHT else "oblique"
+    return "overhead" if len(shapes) >= _FEW and float(np.median(shapes)) < _UPRIGHT else "oblique"

@@ -193,7 +193,8 @@ class TestSize:
         ways = through_a_door(6)
         assert guess_mounting(walked(*ways), ASPECT) == "oblique"
         assert guess_mounting(walked(*ways, mounting="overhead"), ASPECT) == "overhead"
-        assert guess_mounting([], ASPECT) == "oblique"
+        few = walked(*through_a_door(3), mounting="overhead")
+        assert guess_mounting(few, ASPECT) == guess_mounting([], ASPECT) == "oblique"
 
 
 def watch(source: str, *, mounting: Mounting | None, inside: Point | None = None) -> Calibration:
