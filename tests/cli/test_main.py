@@ -70,7 +70,9 @@ def test_every_command_of_a_group_has_help_and_an_example(name: str) -> None:
         assert re.search(rf"Example: .*doorline {name} {command.name}\b", told), command.name
 
 
-@pytest.mark.parametrize("command", [("count",), ("edge",), ("edge", "run"), ("edge", "check")])
+@pytest.mark.parametrize(
+    "command", [("count",), ("audit",), ("calibrate",), ("edge",), ("edge", "run"), ("edge", "check")]
+)
 def test_a_box_without_the_server_runs_its_commands(command: tuple[str, ...]) -> None:
     shown = doorline(*command, "--help", without=_SERVER_ONLY)
     assert shown.returncode == 0, shown.stderr
