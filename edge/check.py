@@ -22,12 +22,15 @@ from edge.detectors import DetectorError
 from edge.fairness import processors
 from edge.findings import Finding
 from edge.geometry import LineError
+from edge.https import HttpsTransport
 from edge.look import Look, findings, look, processors_for, save_picture
 from edge.mqtt import MqttTransport
 from edge.partfile import UnwritableError
 from edge.settings import CameraSettings, ConfigError, EdgeConfig, OutboxSettings
 from edge.signin import agent_runs, check_door, check_identity
-from edge.transport import Event, Opened
+from edge.transport import Closed, Event, Opened, Received
+from wire import messages
+from wire.topics import Channel
 
 _BROKER_S: Final = 10.0
 _MB: Final = 1024 * 1024
@@ -51,6 +54,10 @@ def check(config: EdgeConfig, path: Path, pictures: Path | None = None) -> Itera
     yield check_clock(config.device.clock_battery)
     yield from check_cameras(config.camera, pictures)
     yield from check_identity(config)
+    if config.https.url:
+        yield check_https(config)
+        if config.https.use == "always":
+            return
     # By its certificate a box may have one session only, and that is the agent's.
     alone = not config.broker.cert_file or not agent_runs(config)
     yield check_broker(config) if alone else check_door(config.broker)
@@ -154,6 +161,32 @@ def check_broker(config: EdgeConfig) -> Finding:
     finally:
         transport.close()
     return Finding("wrong", f"{where}: {reason}", _broker_remedy(reason))
+
+
+def check_https(config: EdgeConfig) -> Finding:
+    """Whether the server can be reached over HTTPS and knows us: it is sent a batch that is none, and says so."""
+    where = f"server {config.https.url}"
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    transport = HttpsTransport(config.device.name, config.https, config.broker)
+    until = time.monotonic() + 2 * config.https.timeout_s
+    try:
+        transport.open(0, events.put, None)
+        while True:
+            match events.get(timeout=max(0.0, until - time.monotonic())):
+                case Opened():
+                    transport.send(Channel.BATCH, b"{}")
+                case Received(payload=payload):
+                    refusal = messages.decode(payload, messages.Refusal)
+                    if refusal.code == "wrong_envelope":
+                        return Finding("ok", f"{where}: signed in")
+                    return Finding("wrong", f"{where}: {refusal.reason}", "Check broker.username and the password")
+                case Closed(reason=reason):
+                    remedy = "Check https.url, https.proxy and https.ca_file, the network, and the shop's firewall"
+                    return Finding("wrong", f"{where}: {reason}", remedy)
+    except queue.Empty:
+        return Finding("wrong", f"{where}: no answer", "Check https.url and https.proxy")
+    finally:
+        transport.close()
 
 
 def _broker_remedy(reason: str) -> str:

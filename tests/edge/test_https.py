@@ -13,13 +13,15 @@ import pytest
 import uvicorn
 from pydantic import SecretStr
 
+from edge.check import check_https
 from edge.clock import SystemClock, moment
 from edge.fallback import FallbackTransport
+from edge.findings import Finding
 from edge.https import HttpsTransport, proxy_of
 from edge.models import Crossing
 from edge.mqtt import MqttTransport
 from edge.outbox import Outbox
-from edge.settings import BrokerSettings, HttpsSettings
+from edge.settings import BrokerSettings, DeviceSettings, EdgeConfig, HttpsSettings, OutboxSettings
 from edge.transport import Transport
 from edge.uplink import Backoff, Uplink
 from server.access.models import Scope
@@ -464,3 +466,26 @@ def test_the_certificate_is_checked_by_default() -> None:
     context = transport._context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
+
+
+def test_the_check_before_leaving_the_shop_tries_the_way_and_the_password(
+    services: Services, password: str, stack: ExitStack
+) -> None:
+    port = stack.enter_context(web(services))
+
+    def found(port: int, secret: str) -> Finding:
+        settings = EdgeConfig(
+            device=DeviceSettings(name=DEVICE),
+            broker=BrokerSettings(host="nowhere", password=secret),
+            https=HttpsSettings(url=f"http://127.0.0.1:{port}", proxy="none", timeout_s=5),
+            outbox=OutboxSettings(path="outbox.sqlite"),
+            camera=(),
+        )
+        return check_https(settings)
+
+    assert found(port, password).verdict == "ok"
+    wrong = found(port, "wrong")
+    assert (wrong.verdict, "password" in wrong.what) == ("wrong", True)
+    assert found(free_port(), password).verdict == "wrong"
+    [device] = services.stores.devices(SYSTEM, "S01")
+    assert device.status is None, "the check said something in the box's name"
