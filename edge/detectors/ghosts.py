@@ -14,7 +14,6 @@ import numpy as np
 
 from edge.detectors.pixels import Image, Mask, above, at_least, box_of, edges, narrowed, neighbourhood, outside, widened
 
-_AROUND: Final = 6  # pixels around the foreground that are watched with it
 _MOST: Final = 0.8  # share of a shape that must be still for it to be: here and there noise shows
 
 
@@ -58,7 +57,6 @@ class Ghosts:
         """Forget everything: another picture size, or another scene."""
         self._before: tuple[Image, Image] | None = None
         self._quiet_s = np.zeros((0, 0), np.float32)
-        self._watched: tuple[slice, slice] | None = None
 
     def find(self, image: Image, empty: Image, mask: Mask, held: Mask, elapsed_s: float) -> Mask | None:
         """Which foreground to release.
@@ -73,23 +71,15 @@ class Ghosts:
         Returns:
             255 where the picture is to be taken for empty, shape (h, w); None if nowhere.
         """
+        low, high = neighbourhood(image)
         if self._before is None:
-            self._before, self._quiet_s = neighbourhood(image), np.zeros(mask.shape, np.float32)
+            self._before, self._quiet_s = (low, high), np.zeros(mask.shape, np.float32)
             return None
-        if not cv2.countNonZero(mask):
-            self._watched = None
-            return None
-        where = box_of(mask, margin=_AROUND)
-        if self._watched != where:  # what was empty a moment ago has not been still for long
-            self._forget_outside(where)
-        before = self._before[0][where], self._before[1][where]
-        now = neighbourhood(image[where])
-        changed = widened(above(outside(image[where], *before), self._params.change), 1)
-        for kept, new in zip(before, now, strict=True):
-            cv2.copyTo(new, changed, kept)  # else what it is compared with stays, so that slow changes add up
-        quiet = self._quiet_s[where]
-        quiet += np.float32(elapsed_s)
-        quiet[changed > 0] = 0
+        changed = widened(above(outside(image, *self._before), self._params.change), 1)
+        for kept, now in zip(self._before, (low, high), strict=True):
+            cv2.copyTo(now, changed, kept)  # else what it is compared with stays, so that slow changes add up
+        self._quiet_s += np.float32(elapsed_s)
+        self._quiet_s[changed > 0] = 0
         still = cast("Mask", cv2.bitwise_and(at_least(self._quiet_s, self._params.left_s), mask))
         if not cv2.countNonZero(still):
             return None
@@ -101,12 +91,6 @@ class Ghosts:
                 cv2.drawContours(shape, [outline], -1, 255, cv2.FILLED)
                 self._judge(cast("Mask", cv2.bitwise_and(shape, still)), image, empty, mask, held, release)
         return release if cv2.countNonZero(release) else None
-
-    def _forget_outside(self, where: tuple[slice, slice]) -> None:
-        kept = self._quiet_s[where].copy() if self._watched is not None else 0.0
-        self._quiet_s[:] = 0
-        self._quiet_s[where] = kept
-        self._watched = where
 
     def _judge(self, shape: Mask, image: Image, empty: Image, mask: Mask, held: Mask, release: Mask) -> None:
         """Add one still shape to what is released, if it has been still for as long as it needs."""
