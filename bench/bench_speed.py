@@ -192,8 +192,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ours = trained(model, clip, options.looks)
         if not options.weights:
             print("ultralytics: not compared; give its weights with --weights")
-        elif importlib.util.find_spec("ultralytics") is None:
-            print("ultralytics: not compared; it is not installed (extra `yolo`)")
+        elif missing := [name for name in ("ultralytics", "shapely", "lap") if importlib.util.find_spec(name) is None]:
+            print(f"ultralytics: not compared; its counter needs {', '.join(missing)}, not installed here")
         else:
             ultralytics(options.weights, size, clip, options.looks, ours)
         idle(model, options.idle)
