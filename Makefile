@@ -10,12 +10,15 @@ PORT ?= 8080
 VIDEO ?=
 DEMO_HOME ?= .demo
 ARGS ?=
+# A person detector for the benches, and weights of ultralytics' for the comparison with it (needs the extra `yolo`).
+MODEL ?= $(wildcard $(or $(DOORLINE_FOOTAGE),../shared/data)/models/yolox_nano.onnx)
+WEIGHTS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-test demo clean-demo test screenshots check format lint types lock clean
+.PHONY: help venv venv-test demo clean-demo test screenshots bench-edge bench-ingest check format lint types lock clean
 
 help: ## Show what can be made
 	@echo "Doorline: who comes through each door, and who becomes a customer."
@@ -74,6 +77,19 @@ test: $(VENV)/.test ## Run every test, on the same embedded parts as the demo
 
 screenshots: $(VENV)/.test ## Take every page in both languages, three widths, light and dark (.artifacts/screenshots)
 	@$(BIN)/python -m bench.screenshots $(ARGS)
+
+bench-edge: $(VENV)/.test ## Measure the counting: accuracy, robustness, lines from tracks, speed, cameras (half an hour)
+	$(BIN)/python -m bench.bench_accuracy
+	$(if $(MODEL),$(BIN)/python -m bench.bench_accuracy --model $(MODEL))
+	$(BIN)/python -m bench.bench_tracks
+	$(BIN)/python -m bench.bench_pairs
+	$(BIN)/python -m bench.bench_robustness
+	$(if $(MODEL),$(BIN)/python -m bench.bench_robustness --model $(MODEL))
+	$(BIN)/python -m bench.bench_speed $(if $(MODEL),--model $(MODEL)) $(if $(WEIGHTS),--weights $(WEIGHTS))
+	$(BIN)/python -m bench.bench_cameras
+
+bench-ingest: $(VENV)/.test ## Measure what exactly-once costs beside plain COPY
+	$(BIN)/python -m bench.bench_ingest
 
 check: $(VENV)/.test lint types test ## What CI runs: format, lint, types, then every test
 
