@@ -110,7 +110,7 @@ def test_a_batch_that_can_not_be_written_is_our_fault(
     def broken(*_: object) -> None:
         raise RuntimeError("nobody thought of this")
 
-    monkeypatch.setattr("server.ingest.writing.write", broken)
+    monkeypatch.setattr("server.ingest.writing.append", broken)
     answer = post(Sender().batch([crossing(1)], sent_at=clock.now))
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "not_writable")
 
@@ -148,9 +148,17 @@ class TestWhoSends:
             sent.append(message)
 
         scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
-            "path": BATCHES, "raw_path": BATCHES.encode(), "root_path": "", "query_string": b"",
-            "client": ("192.0.2.1", 1), "server": ("127.0.0.1", 80),
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": BATCHES,
+            "raw_path": BATCHES.encode(),
+            "root_path": "",
+            "query_string": b"",
+            "client": ("192.0.2.1", 1),
+            "server": ("127.0.0.1", 80),
             "headers": [(b"authorization", credentials)] if credentials else [],
         }
         asyncio.run(create_app(chain)(scope, receive, send))
