@@ -38,7 +38,7 @@ class FocusParams:
 
     margin: float = 0.1
     roomy: float = 0.5
-    smallest: float = 0.4
+    smallest: float = 0.5
     patience: float = 2.0
     filled: float = 0.25
 
