@@ -2,7 +2,7 @@
 
 Run `python -m bench.bench_accuracy` from the repository's root. Footage is looked for in ../shared/data, or where
 DOORLINE_FOOTAGE says. A crossing found is *true* if one of the truth's has its line and direction and lies within the
-truth's tolerance (each used once, see `edge.audit.match`); one in the other direction near a missed one is *wrong*; the
+truth's tolerance (each used once, see `edge.auditing.matching.match`); one in the other direction near a missed one is *wrong*; the
 rest is *invented*. Speed is decoding and counting, all in, on this machine.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from bench.footage import footage_folder
-from edge.audit import match
+from edge.auditing.matching import match
 from edge.camera import open_source
 from edge.detectors import make_detector
 from edge.models import Anchor, Crossing, Direction, Frame, Line, Mounting, Point

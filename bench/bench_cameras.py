@@ -28,13 +28,13 @@ import cv2
 import numpy as np
 
 from bench.footage import footage_folder
+from edge.cameras.sources import FALLBACK_FPS, VideoSource
 from edge.clock import SystemClock
 from edge.detectors import detector_for
 from edge.fairness import FairGate
 from edge.models import Boxes, Detections, Frame
 from edge.outbox import Outbox
 from edge.settings import CameraSettings, LineSettings
-from edge.sources import FALLBACK_FPS, VideoSource
 from edge.worker import CameraWorker, open_camera
 from server.ingest.broker import SERVER_USER, EmbeddedBroker
 

@@ -75,7 +75,7 @@ def empty_scene(path: str) -> Image:
     with open_source(path) as source:
         every = max(1, (source.frame_count or 800) // _SAMPLES)
         kept.extend(frame.image.copy() for frame in source if frame.index % every == 0)
-    return np.median(np.stack(kept), axis=0).astype(np.uint8)
+    return np.asarray(np.median(np.stack(kept), axis=0), np.uint8)
 
 
 def with_company(frames: Iterable[Frame], empty: Image, company: Company) -> Iterator[Frame]:

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from bench.bench_accuracy import Clip, Score, TrueCrossing, TrueLine, read_truth, run, score
 from bench.footage import footage_folder
+from edge.cameras.view import rotated
 from edge.models import Frame, Point
-from edge.view import rotated
 
 Image = NDArray[np.uint8]
 Picture = Callable[[Image, float], Image]

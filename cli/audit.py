@@ -29,10 +29,10 @@ from cli.options import (
 )
 
 if TYPE_CHECKING:
-    from edge.audit import Mistake
-    from edge.clips import Seen
+    from edge.auditing.clips import Seen
+    from edge.auditing.matching import Mistake
+    from edge.auditing.truth import Truth
     from edge.models import Crossing
-    from edge.truth import Truth
 
 _INTERRUPTED = 130
 
@@ -106,12 +106,12 @@ def audit(
 
     doorline audit saturday.mp4 in=212,out=198 --config /etc/doorline/edge.toml --camera S01-C1
     """
-    from edge.annotate import AnnotateError
+    from edge.auditing.truth import TruthError, read_truth
     from edge.camera import CameraError, open_source
     from edge.detectors import DetectorError
     from edge.geometry import LineError
     from edge.partfile import PartFile, UnwritableError
-    from edge.truth import TruthError, read_truth
+    from edge.pictures.annotate import AnnotateError
 
     check_outputs(json_out, source=Path(video))
     if clips is not None and clips.exists() and not clips.is_dir():
@@ -192,8 +192,8 @@ def _named(truth: "Truth", counted: list[str]) -> "Truth":
 
 def _count(video: str, layout: Layout, *, keep: bool) -> "tuple[list[Crossing], int, dict[int, Seen]]":
     """Crossings and frames; with `keep` also what was followed in each frame."""
+    from edge.auditing.clips import Seen
     from edge.camera import open_source
-    from edge.clips import Seen
     from edge.detectors import make_detector
     from edge.pipeline import Pipeline
 
@@ -216,8 +216,8 @@ def _count(video: str, layout: Layout, *, keep: bool) -> "tuple[list[Crossing], 
 
 
 def _compare(video: str, truth: "Truth", counted: "list[Crossing]", frames: int, fps: float) -> Audited:
-    from edge.audit import TotalScore
-    from edge.audit import audit as compare
+    from edge.auditing.matching import TotalScore
+    from edge.auditing.matching import audit as compare
 
     if truth.crossings is not None:
         beyond = [each for each in truth.crossings if each.frame >= frames]
@@ -236,8 +236,8 @@ def _compare(video: str, truth: "Truth", counted: "list[Crossing]", frames: int,
 
 
 def _cut(video: str, folder: Path, audited: Audited, layout: Layout, seen: "dict[int, Seen]") -> None:
+    from edge.auditing.clips import cut_out
     from edge.camera import open_source
-    from edge.clips import cut_out
 
     mistakes: tuple[Mistake, ...] = audited.crossings.mistakes if audited.crossings is not None else ()
     if audited.crossings is None:

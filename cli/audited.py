@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from edge.audit import Audit, Score, TotalScore
-    from edge.intervals import Interval
+    from edge.auditing.intervals import Interval
+    from edge.auditing.matching import Audit, Score, TotalScore
     from edge.models import Direction
 
 #: What the intervals rest on, said with every result.
@@ -120,7 +120,7 @@ def _share(value: float | None, interval: "Interval | None") -> str:
 
 
 def _clock(time_s: float) -> str:
-    from edge.annotate import clock
+    from edge.pictures.annotate import clock
 
     return clock(time_s)
 

@@ -28,10 +28,10 @@ from cli.options import (
 if TYPE_CHECKING:
     from edge.calibration.proposal import Calibration
     from edge.calibration.watching import Watcher
+    from edge.cameras.sources import VideoSource
+    from edge.cameras.view import View
     from edge.models import Frame, Point
     from edge.settings import CameraSettings
-    from edge.sources import VideoSource
-    from edge.view import View
 
 _INTERRUPTED = 130
 #: How long a live camera may show nothing before it is given up (seconds).
@@ -124,9 +124,9 @@ def calibrate(
     from edge.calibration.watching import Watcher
     from edge.calibration.writing import WriteError, fragment
     from edge.camera import CameraError
+    from edge.counting.layout import check_line
     from edge.detectors import DetectorError
     from edge.geometry import LineError
-    from edge.layout import check_line
     from edge.partfile import UnwritableError
 
     settings = _settings(write, camera)
@@ -220,7 +220,7 @@ def _inside(text: str | None) -> "Point | None":
 def _watch(watcher: "Watcher", source: str, minutes: float | None, view: "View | None") -> None:
     """Show one source to the watcher."""
     from edge.camera import open_source, redact
-    from edge.sources import CameraError
+    from edge.cameras.sources import CameraError
 
     with open_source(source, view=view) as opened:
         live = opened.size == (0, 0)

@@ -97,12 +97,12 @@ def count(
 
     doorline count --boxes boxes.csv.gz --size 1920x1080 --fps 25 --line 0.5,0,0.5,1 --inside 0.9,0.5
     """
-    from edge.annotate import AnnotateError
     from edge.boxfile import BoxFileError
     from edge.camera import CameraError
     from edge.detectors import DetectorError
     from edge.geometry import LineError
     from edge.partfile import UnwritableError
+    from edge.pictures.annotate import AnnotateError
 
     if config is not None:
         if line or inside or name or zone or anchor or model:
@@ -138,9 +138,9 @@ def count(
 
 
 def _count_video(video: str, layout: Layout, annotate: Path | None) -> Counted:
-    from edge.annotate import Annotator, VideoFile
     from edge.camera import SCENE_PREFIX, open_source
     from edge.detectors import make_detector
+    from edge.pictures.annotate import Annotator, VideoFile
     from edge.pipeline import Pipeline
 
     with ExitStack() as stack:

@@ -14,7 +14,7 @@ from cli.main import fail
 from cli.options import AnchorOption, SettleOption, parse_lines
 
 if TYPE_CHECKING:
-    from edge.counterparams import CounterParams
+    from edge.counting.params import CounterParams
     from edge.models import Anchor, Line, Mounting, Tagging, Zone, ZoneKind
     from edge.pipeline import Follower
 
@@ -68,7 +68,7 @@ class Layout:
         Raises:
             LineError: what is wrong and what to do.
         """
-        from edge.layout import check_drawing
+        from edge.counting.layout import check_drawing
 
         rules, size = (self.tagging.rules, self.tagging.size) if self.tagging else ((), None)
         check_drawing(self.lines, self.zones, rules, size, aspect)

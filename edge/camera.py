@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 import cv2
 
-from edge.connect import explain, stream_opener, usb_opener
-from edge.live import LiveSource, PacedSource
+from edge.cameras.connect import explain, stream_opener, usb_opener
+from edge.cameras.live import LiveSource, PacedSource
+from edge.cameras.sources import CameraError, Recording, Reel, Shot, SourceState, VideoSource, believable_fps, redact
+from edge.cameras.stamps import Stamps
+from edge.cameras.view import View
 from edge.opencv import open_file
-from edge.sources import CameraError, Recording, Reel, Shot, SourceState, VideoSource, believable_fps, redact
-from edge.stamps import Stamps
-from edge.view import View
 
 if TYPE_CHECKING:
     from edge.scene import Scene

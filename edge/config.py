@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from edge.counting.layout import check_line, check_rule, check_size, check_zone
 from edge.geometry import LineError
-from edge.layout import check_line, check_rule, check_size, check_zone
 from edge.settings import (
     BrokerSettings,
     CameraSettings,

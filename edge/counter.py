@@ -1,9 +1,9 @@
 """Tracks in, crossings out: the heart. Pure: no camera, no clock, no I/O.
 
 Counters fail in known ways, and each part answers one: jitter on the line counted many times, fast and diagonal walkers
-missed (`edge.passages`); a path past the corner of a bent line counted twice or not at all (`edge.borders`); people
+missed (`edge.counting.passages`); a path past the corner of a bent line counted twice or not at all (`edge.counting.borders`); people
 confirmed late or lost at the door, a body leaving through the picture's side whose cut-off centre wanders
-(`edge.walkers`); a family counted as several customers (`edge.groups`); staff counted as visitors (`edge.tags`).
+(`edge.counting.walkers`); a family counted as several customers (`edge.counting.groups`); staff counted as visitors (`edge.counting.tags`).
 """
 
 from bisect import bisect_left
@@ -11,15 +11,15 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from edge.borders import Border
-from edge.counterparams import CounterParams
+from edge.counting.borders import Border
+from edge.counting.groups import Groups
+from edge.counting.layout import check_drawing
+from edge.counting.params import CounterParams
+from edge.counting.passages import Cut, Passage
+from edge.counting.tags import Tagger
+from edge.counting.walkers import Seen, Walker, lost_near
 from edge.geometry import Box, anchor_point, default_anchor, in_heights
-from edge.groups import Groups
-from edge.layout import check_drawing
 from edge.models import Anchor, Crossing, Direction, Line, Mounting, Settle, Tagging, Track, Zone
-from edge.passages import Cut, Passage
-from edge.tags import Tagger
-from edge.walkers import Seen, Walker, lost_near
 
 __all__ = ["Counter", "CounterParams"]
 

@@ -15,18 +15,18 @@ import msgspec
 import numpy as np
 
 from edge.camera import CameraError, open_source, redact
+from edge.cameras.gauge import FrameStats, Gauge
+from edge.cameras.live import LiveSource
+from edge.cameras.sources import VideoSource
 from edge.coverage import CoverageParams
 from edge.detectors import detector_for
-from edge.drawing import INK, PAPER, Image, draw_line, draw_zone, enlarged, label, shown
 from edge.findings import Finding
-from edge.gauge import FrameStats, Gauge
-from edge.live import LiveSource
 from edge.models import Boxes, Frame
 from edge.partfile import PartFile
+from edge.pictures.drawing import INK, PAPER, Image, draw_line, draw_zone, enlarged, label, shown
+from edge.pictures.privacy import veiled
 from edge.pipeline import camera_pipeline
-from edge.privacy import veiled
 from edge.settings import CameraSettings
-from edge.sources import VideoSource
 
 #: A camera that shows nothing in this time is not there; RTSP may take some seconds to begin.
 _PICTURE_S: Final = 20.0

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.counter import Counter, CounterParams
+from edge.counting.zones import Ignored
 from edge.models import CART, PERSON, Crossing, Detections, Detector, Frame, Line, Mounting, Tagging, Track, Zone
 from edge.settings import CameraSettings
 from edge.tracker import Tracker, TrackerParams
-from edge.zones import Ignored
 
 
 @dataclass(frozen=True, slots=True)

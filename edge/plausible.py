@@ -28,7 +28,7 @@ _NEAR_LINE: Final = 0.03
 
 
 def drawing(camera: CameraSettings, size: tuple[int, int]) -> Iterator[Finding]:
-    """What is unwise in a camera's lines and sizes; what is wrong outright is found by `edge.layout`.
+    """What is unwise in a camera's lines and sizes; what is wrong outright is found by `edge.counting.layout`.
 
     Args:
         camera: as it is set.

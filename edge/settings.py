@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from edge.cameras.view import Rotation, View
 from edge.models import AdultSize, Anchor, Line, LineKind, Mounting, Settle, StaffRule, Tagging, Zone, ZoneKind
-from edge.view import Rotation, View
 from wire import messages
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

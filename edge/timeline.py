@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 
+from edge.cameras.gauge import Gauge
 from edge.clock import Clock, Moment, moment
 from edge.coverage import CoverageMeter, CoveredMinute
 from edge.dating import micros, placeholder
-from edge.gauge import Gauge
 from edge.models import Frame
 from edge.outbox import Outbox
 from wire.messages import CameraState

@@ -15,8 +15,8 @@ import numpy as np
 from edge.calibration.proposal import Calibration
 from edge.calibration.sizes import SizeProposal
 from edge.calibration.walks import Walk
-from edge.drawing import INK, INWARD, LINE, PAPER, Colour, Image, draw_line, enlarged, pixel, stroke, thickness
 from edge.models import Mounting
+from edge.pictures.drawing import INK, INWARD, LINE, PAPER, Colour, Image, draw_line, enlarged, pixel, stroke, thickness
 
 _PASSED: Final[Colour] = (250, 190, 110)
 _OTHER: Final[Colour] = (190, 190, 190)

@@ -10,13 +10,13 @@ from typing import Final, Literal
 
 import numpy as np
 
+from edge.auditing.intervals import Interval, share
 from edge.calibration.lines import LineProposal, as_line, inside_of, propose_line
 from edge.calibration.sizes import SizeProposal, propose_size
 from edge.calibration.walks import Walk
 from edge.calibration.watching import Watched
 from edge.counter import Counter
 from edge.geometry import in_heights
-from edge.intervals import Interval, share
 from edge.models import Anchor, Direction, Line, Mounting, Point, Track
 
 Sureness = Literal["well founded", "fair", "weak"]

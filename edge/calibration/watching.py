@@ -17,7 +17,7 @@ from edge.calibration.sizes import guess_mounting
 from edge.calibration.walks import Walk, WalkCollector
 from edge.detectors import make_detector
 from edge.models import Anchor, Boxes, Detector, Frame, Mounting, no_boxes
-from edge.privacy import veiled
+from edge.pictures.privacy import veiled
 from edge.tracker import Tracker
 
 Image = NDArray[np.uint8]

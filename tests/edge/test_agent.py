@@ -17,12 +17,12 @@ import pytest
 from edge import config as configuration
 from edge.agent import Agent
 from edge.camera import open_source
+from edge.cameras.sources import Recording, VideoSource
 from edge.detectors import make_detector
 from edge.models import Frame, Line, Mounting
 from edge.pipeline import make_pipeline
 from edge.scene import door_line
 from edge.settings import CameraSettings, EdgeConfig
-from edge.sources import Recording, VideoSource
 from edge.uplink import Backoff
 from edge.worker import open_camera
 from server.ingest.broker import EmbeddedBroker

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.audit import Matching, Noted, Score, TotalScore, audit, match
+from edge.auditing.clips import cut_out
+from edge.auditing.intervals import events, share
+from edge.auditing.matching import Matching, Noted, Score, TotalScore, audit, match
+from edge.auditing.truth import TruthError, read_truth
 from edge.camera import open_source
-from edge.clips import cut_out
-from edge.intervals import events, share
 from edge.models import Direction, Line
-from edge.truth import TruthError, read_truth
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.camera import open_source
+from edge.cameras.gauge import Gauge
+from edge.cameras.view import Image
 from edge.coverage import CoverageMeter
-from edge.gauge import Gauge
-from edge.view import Image
 from tests.fixtures.encoding import through_a_codec
 
 Floats = NDArray[np.float32]

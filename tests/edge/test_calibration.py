@@ -19,7 +19,7 @@ from edge.calibration.watching import Backdrop, Watched, Watcher
 from edge.calibration.writing import WriteError, fragment, updated
 from edge.camera import open_source
 from edge.models import Frame, Line, Mounting, Point, Track, no_boxes
-from edge.privacy import veiled
+from edge.pictures.privacy import veiled
 from edge.scene import door_line, open_scene
 from tests.fixtures.footage import Clips
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from edge.camera import CameraError, open_source
-from edge.live import Backoff, LiveSource, PacedSource
-from edge.sources import FALLBACK_FPS, Shot, believable_fps
-from edge.view import Image
+from edge.cameras.live import Backoff, LiveSource, PacedSource
+from edge.cameras.sources import FALLBACK_FPS, Shot, believable_fps
+from edge.cameras.view import Image
 
 
 def write_clip(path: Path, frames: int = 6, fps: float = 10.0) -> Path:

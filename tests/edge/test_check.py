@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from edge import plausible
+from edge.cameras.gauge import FrameStats
 from edge.check import check_cameras
 from edge.config import parse
 from edge.findings import Finding
-from edge.gauge import FrameStats
 from edge.look import Look, findings, look, processors_for
 from edge.settings import CameraSettings
 from tests.fixtures.rtsp import RtspServer

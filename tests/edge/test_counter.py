@@ -6,11 +6,11 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from edge.borders import Border
 from edge.counter import Counter, CounterParams
+from edge.counting.borders import Border
+from edge.counting.zones import Region
 from edge.geometry import LineError
 from edge.models import Crossing, Line, Point, Zone
-from edge.zones import Region
 from tests.edge.walks import FPS, Walk, count, path, totals
 
 #: A doorway across the middle third of the picture; inside is above (smaller y).

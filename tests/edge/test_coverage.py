@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edge.camera import open_source
+from edge.cameras.gauge import FrameStats, Gauge
 from edge.coverage import CoverageMeter, CoverageParams, CoveredMinute
-from edge.gauge import FrameStats, Gauge
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 GOOD = FrameStats(brightness=120.0, detail=60.0, seen_before=False)

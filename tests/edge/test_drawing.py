@@ -3,9 +3,21 @@
 import numpy as np
 import pytest
 
-from edge.annotate import Annotator, clock
-from edge.drawing import INWARD, LINE, ZONES, Colour, Image, draw_line, draw_zone, ink_on, label, label_size, shown
 from edge.models import Crossing, Frame, Line, Point, Track, Zone
+from edge.pictures.annotate import Annotator, clock
+from edge.pictures.drawing import (
+    INWARD,
+    LINE,
+    ZONES,
+    Colour,
+    Image,
+    draw_line,
+    draw_zone,
+    ink_on,
+    label,
+    label_size,
+    shown,
+)
 
 
 def blank(grey: int = 128, size: tuple[int, int] = (800, 600)) -> Image:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from edge.borders import Border
+from edge.counting.borders import Border
+from edge.counting.layout import check_line
 from edge.geometry import LineError, anchor_point, default_anchor, in_heights
-from edge.layout import check_line
 from edge.models import Anchor, Line, Point
 
 LINE = Line("sill", (0.25, 0.5), (0.75, 0.5), (0.5, 0.2))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.camera import open_source
-from edge.stamps import Stamps
+from edge.cameras.stamps import Stamps
 from tests.fixtures.encoding import encode
 
 

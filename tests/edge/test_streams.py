@@ -7,11 +7,11 @@ from functools import partial
 
 import pytest
 
-from edge.connect import explain, stream_opener
-from edge.live import Backoff, LiveSource
+from edge.cameras.connect import explain, stream_opener
+from edge.cameras.live import Backoff, LiveSource
+from edge.cameras.sources import redact
+from edge.cameras.view import View
 from edge.models import Frame
-from edge.sources import redact
-from edge.view import View
 from tests.fixtures.mjpeg import MjpegCamera
 from tests.fixtures.rtsp import RtspServer, card_number
 from tests.fixtures.wait import wait_until

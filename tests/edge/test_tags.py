@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from edge.counter import Counter
+from edge.counting.tags import adult_height
+from edge.counting.zones import Ignored, Region
 from edge.models import (
     CART,
     PERSON,
@@ -20,8 +22,6 @@ from edge.models import (
     Zone,
 )
 from edge.pipeline import Follower
-from edge.tags import adult_height
-from edge.zones import Ignored, Region
 from tests.edge.walks import FPS, Walk, count, path, totals
 
 DOOR = Line("door", (0.0, 0.7), (1.0, 0.7), (0.5, 0.1))

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.camera import open_source
-from edge.connect import usb_opener
-from edge.live import LiveSource
-from edge.view import Cadence, Image, Rotation, View, rotated, shaped
+from edge.cameras.connect import usb_opener
+from edge.cameras.live import LiveSource
+from edge.cameras.view import Cadence, Image, Rotation, View, rotated, shaped
 from tests.fixtures.encoding import encode
 
 

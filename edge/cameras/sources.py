@@ -1,7 +1,7 @@
 """What a source of frames is, and the kind that is read in step with its reader.
 
 A recording must give every frame in order, or a count can't be repeated; a live source must give only its newest (see
-`edge.live`). Both look the same from outside, so that the pipeline can be proved on recordings and run on cameras.
+`edge.cameras.live`). Both look the same from outside, so that the pipeline can be proved on recordings and run on cameras.
 """
 
 import math
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Protocol, Self
 
+from edge.cameras.view import Cadence, View, shaped
 from edge.models import Frame
-from edge.view import Cadence, View, shaped
 
 if TYPE_CHECKING:
     import cv2.typing

@@ -5,7 +5,7 @@ one by one in time, and every miss, invention and wrong direction has its frame.
 nearest pair first may leave a later one without a partner that another choice would have given, and calls it a miss and
 an invention; so as many as possible are paired, and of those ways the one with the least distance is taken.
 
-Pure: no video, no file, no clock. Truth is read by `edge.truth`.
+Pure: no video, no file, no clock. Truth is read by `edge.auditing.truth`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from typing import Final, Literal, Protocol
 import lap
 import numpy as np
 
-from edge.intervals import Interval, events, share
+from edge.auditing.intervals import Interval, events, share
 from edge.models import Direction
 
 Kind = Literal["missed", "invented", "wrong direction"]

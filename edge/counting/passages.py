@@ -8,7 +8,7 @@ whole: of someone who sits half hidden, one side of the box jumps by half its wi
 
 from dataclasses import dataclass, field
 
-from edge.borders import Border
+from edge.counting.borders import Border
 from edge.models import Point
 
 #: To be at the very edge of the band must not be decided by rounding.

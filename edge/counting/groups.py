@@ -6,8 +6,8 @@ is a queue, in which everyone is close to the next: a group also ends some secon
 
 from dataclasses import dataclass
 
-from edge.borders import Border
-from edge.counterparams import CounterParams
+from edge.counting.borders import Border
+from edge.counting.params import CounterParams
 
 #: Groups nobody joined for this long are forgotten; those who settle on exit are given out late.
 _REMEMBERED_S = 600.0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from edge.borders import Border, area
+from edge.counting.borders import Border, area
 from edge.geometry import LineError, in_heights
 from edge.models import AdultSize, Line, Point, StaffRule, Zone
 

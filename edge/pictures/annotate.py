@@ -12,7 +12,11 @@ from typing import Self
 
 import cv2
 
-from edge.drawing import (
+from edge.geometry import anchor_point, default_anchor
+from edge.models import Crossing, Frame, Line, Mounting, Track, Zone
+from edge.opencv import prepare_opencv
+from edge.partfile import PartFile
+from edge.pictures.drawing import (
     HUES,
     INK,
     PAPER,
@@ -29,10 +33,6 @@ from edge.drawing import (
     stroke,
     thickness,
 )
-from edge.geometry import anchor_point, default_anchor
-from edge.models import Crossing, Frame, Line, Mounting, Track, Zone
-from edge.opencv import prepare_opencv
-from edge.partfile import PartFile
 
 _PATH = 40
 

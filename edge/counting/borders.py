@@ -60,13 +60,13 @@ class Border:
 
     @classmethod
     def of(cls, line: Line, aspect: float) -> "Border":
-        """A line's; it must have been checked (`edge.layout`)."""
+        """A line's; it must have been checked (`edge.counting.layout`)."""
         points = [in_heights(point, aspect) for point in line.points]
         return cls(points[:-1] if line.closed else points, in_heights(line.inside, aspect), closed=line.closed)
 
     @classmethod
     def around(cls, zone: Zone, aspect: float) -> "Border":
-        """A zone's; it must have been checked (`edge.layout`)."""
+        """A zone's; it must have been checked (`edge.counting.layout`)."""
         points = [in_heights(point, aspect) for point in zone.points]
         return cls(points[:-1] if points[0] == points[-1] else points, None, closed=True)
 

@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edge.borders import Border
-from edge.counterparams import CounterParams
+from edge.counting.borders import Border
+from edge.counting.params import CounterParams
+from edge.counting.passages import Passage
+from edge.counting.tags import Marks
 from edge.geometry import Box, anchor_point, in_heights
 from edge.models import Point
-from edge.passages import Passage
-from edge.tags import Marks
 
 #: Sightings over which a body that touches the border must keep its extent.
 _STEADY = 4

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from edge.counting.zones import Region
 from edge.geometry import AT_BORDER, Box
 from edge.models import AdultSize, Mounting, StaffRule, Tag, Tagging, Zone
-from edge.zones import Region
 
 #: Sightings at different places before anything is said of someone's height.
 _LEAST_HEIGHTS = 5

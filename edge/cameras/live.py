@@ -14,10 +14,10 @@ from typing import Final
 
 import cv2
 
-from edge.connect import Capture, Opener
+from edge.cameras.connect import Capture, Opener
+from edge.cameras.sources import FALLBACK_FPS, CameraError, Reel, SourceState, VideoSource, believable_fps, chosen
+from edge.cameras.view import Cadence, Image, View, shaped
 from edge.models import Frame
-from edge.sources import FALLBACK_FPS, CameraError, Reel, SourceState, VideoSource, believable_fps, chosen
-from edge.view import Cadence, Image, View, shaped
 
 #: A camera that can't be opened is asked why at most so often (seconds).
 _ASK_AGAIN_S: Final = 15.0

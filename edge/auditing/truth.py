@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from edge.audit import Noted
+from edge.auditing.matching import Noted
 from edge.models import Anchor, Direction, Line, Mounting, Point
 
 _DIRECTIONS: Final[dict[str, Direction]] = {

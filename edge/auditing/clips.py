@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge.annotate import Annotator, VideoFile, clock
-from edge.audit import Mistake
-from edge.drawing import PAPER, Image, label, label_size
+from edge.auditing.matching import Mistake
+from edge.cameras.sources import VideoSource
 from edge.models import Crossing, Frame, Line, Mounting, Track, Zone
-from edge.sources import VideoSource
+from edge.pictures.annotate import Annotator, VideoFile, clock
+from edge.pictures.drawing import PAPER, Image, label, label_size
 
 _BEFORE_S: Final = 2.0
 _AFTER_S: Final = 2.0

@@ -17,8 +17,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import cv2
 
+from edge.cameras.view import View
 from edge.opencv import DECODER, prepare_opencv
-from edge.view import View
 
 _ASK_S: Final = 4.0
 _PORTS: Final = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935}

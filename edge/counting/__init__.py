@@ -1,0 +1,1 @@
+"""The counter's parts: borders and passages, zones, groups, tags, and what people drew on a picture."""
