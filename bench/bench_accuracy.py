@@ -2,7 +2,7 @@
 
 Run `python -m bench.bench_accuracy` from the repository's root. Footage is looked for in ../shared/data, or where
 DOORLINE_FOOTAGE says. A crossing found is *true* if one of the truth's has its line and direction and lies within the
-truth's tolerance (each used once, see `edge.auditing.matching.match`); one in the other direction near a missed one is *wrong*; the
+truth's tolerance (each used once, see `edge.auditing`); one in the other direction near a missed one is *wrong*; the
 rest is *invented*. Speed is decoding and counting, all in, on this machine.
 """
 

@@ -1,9 +1,9 @@
 """Tracks in, crossings out: the heart. Pure: no camera, no clock, no I/O.
 
-Counters fail in known ways, and each part answers one: jitter on the line counted many times, fast and diagonal walkers
-missed (`edge.counting.passages`); a path past the corner of a bent line counted twice or not at all (`edge.counting.borders`); people
-confirmed late or lost at the door, a body leaving through the picture's side whose cut-off centre wanders
-(`edge.counting.walkers`); a family counted as several customers (`edge.counting.groups`); staff counted as visitors (`edge.counting.tags`).
+Counters fail in known ways, and each part in `edge.counting` answers one: jitter on the line counted many times, fast
+and diagonal walkers missed (`passages`); a path past the corner of a bent line counted twice or not at all (`borders`);
+people confirmed late or lost at the door, a body leaving through the picture's side whose cut-off centre wanders
+(`walkers`); a family counted as several customers (`groups`); staff counted as visitors (`tags`).
 """
 
 from bisect import bisect_left

@@ -266,11 +266,12 @@ class _Link:
             self._open.add(connection)
         try:
             connection.connect()
-            if self._given_up.is_set():
-                raise ConnectionAbortedError("given up")
         except BaseException:
             self._forget(connection)
             raise
+        if self._given_up.is_set():
+            self._forget(connection)
+            raise ConnectionAbortedError("given up")
         return connection
 
     def _forget(self, connection: http.client.HTTPConnection) -> None:

@@ -1,7 +1,7 @@
 """What a source of frames is, and the kind that is read in step with its reader.
 
 A recording must give every frame in order, or a count can't be repeated; a live source must give only its newest (see
-`edge.cameras.live`). Both look the same from outside, so that the pipeline can be proved on recordings and run on cameras.
+`live`). Both look the same from outside, so that the pipeline can be proved on recordings and run on cameras.
 """
 
 import math
