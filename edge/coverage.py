@@ -4,7 +4,7 @@ Without this, "nobody came" and "nobody looked" are the same zero, and a store w
 second counts as watched if pictures came at short intervals over it and a person could have been seen in them: not in
 a frozen stream that repeats itself, not in the dark, not under a jacket hung over the camera.
 
-Pure: times come in with each call, and pictures as a few numbers (see `cameras.gauge`), so that a night can be tested in a
+Pure: times come in with each call, and pictures as a few numbers (see `cameras.gauge`), so that a night is tested in a
 millisecond.
 """
 

@@ -230,8 +230,11 @@ def _configuration(config: Path, text: str | None, given: Enrolment) -> str:
         "key_file": f"{LINK}/{_KEY}",
     }
     try:
-        named = tomledit.set_keys(text, "device", {"name": given.device})
-        return tomledit.set_keys(named, "broker", wanted, _OBSOLETE)
+        return tomledit.edit(
+            text,
+            tomledit.Change(("device",), {"name": given.device}),
+            tomledit.Change(("broker",), wanted, without=_OBSOLETE),
+        )
     except tomledit.EditError as error:
         by_hand = tomledit.fragment("device", {"name": given.device}) + tomledit.fragment("broker", wanted)
         raise EnrolError(
