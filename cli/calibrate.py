@@ -6,7 +6,6 @@ is meant for a program, the configuration, goes to standard output, what is mean
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -122,12 +121,13 @@ def calibrate(
     """
     from edge.calibration.proposal import calibrate as propose
     from edge.calibration.watching import Watcher
-    from edge.calibration.writing import WriteError, fragment
+    from edge.calibration.writing import fragment
     from edge.camera import CameraError
     from edge.counting.layout import check_line
     from edge.detectors import DetectorError
     from edge.geometry import LineError
     from edge.partfile import UnwritableError
+    from edge.tomledit import EditError
 
     settings = _settings(write, camera)
     sources = source or ([str(settings.source)] if settings else [])
@@ -167,7 +167,7 @@ def calibrate(
             typer.echo(fragment(result), nl=False)
     except (CameraError, DetectorError, LineError, UnwritableError) as error:
         fail(str(error))
-    except WriteError as error:
+    except EditError as error:
         fail(f"{write}: {error}")
     except KeyboardInterrupt:
         typer.echo("doorline: stopped; nothing was written", err=True)
@@ -267,26 +267,21 @@ def _draw(path: Path, result: "Calibration", title: str) -> None:
 
 def _write(path: Path, camera_id: str, result: "Calibration") -> None:
     """Put the changed configuration in the place of the old one, with its owner and rights, once it is known good."""
-    from edge.calibration.writing import WriteError, updated
+    from edge.calibration.writing import updated
     from edge.config import parse
-    from edge.partfile import PartFile
+    from edge.partfile import UnwritableError, replace
     from edge.settings import ConfigError
+    from edge.tomledit import EditError
 
     text = updated(path.read_text(encoding="utf-8"), camera_id, result)
     try:
         parse(text)
     except ConfigError as error:
-        raise WriteError(f"it would not be valid any more: {error}") from error
-    place = path.resolve()  # what a link points to is changed, not the link
-    with PartFile(place) as part:
-        shutil.copymode(place, part)  # before the text is in it: there may be a password in it
-        owner = place.stat()
-        if (owner.st_uid, owner.st_gid) != (part.stat().st_uid, part.stat().st_gid):
-            os.chown(part, owner.st_uid, owner.st_gid)
-        with part.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
+        raise EditError(f"it would not be valid any more: {error}") from error
+    try:
+        replace(path, text.encode())
+    except OSError as error:
+        raise UnwritableError(path, error) from error
 
 
 def _tell(result: "Calibration", least: int, picture: Path | None) -> None:

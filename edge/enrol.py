@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from edge import identity, tomledit
+from edge import identity, partfile, tomledit
 from edge.identity import Identity, IdentityError
 from edge.outbox_store import CorruptStore, Store, StoreInUse
 from wire import enrolment
@@ -117,7 +117,7 @@ def enrol(
     try:
         found = here or _install(config.parent, given, owner)
         if edited != text:
-            _write(config, edited.encode(), 0o644, like=config if text is not None else None)
+            partfile.replace(config, edited.encode())
         _forget_others(config.parent)
     except OSError as error:
         raise EnrolError(
@@ -247,9 +247,9 @@ def _install(folder: Path, given: Enrolment, owner: tuple[int, int] | None) -> I
     """Write the identity beside its place, look at it, and only then move the link."""
     folder.mkdir(parents=True, exist_ok=True)
     with _staged(folder) as stage:
-        _write(stage / _KEY, given.key.encode(), 0o600)
-        _write(stage / _CERTIFICATE, given.certificate.encode(), 0o644)
-        _write(stage / _AUTHORITY, given.authority.encode(), 0o644)
+        partfile.replace(stage / _KEY, given.key.encode(), 0o600)
+        partfile.replace(stage / _CERTIFICATE, given.certificate.encode())
+        partfile.replace(stage / _AUTHORITY, given.authority.encode())
         found = _inspect(stage)
         if found.name != given.device:
             raise EnrolError(
@@ -265,7 +265,7 @@ def _install(folder: Path, given: Enrolment, owner: tuple[int, int] | None) -> I
     link.unlink(missing_ok=True)
     link.symlink_to(place.name)
     link.replace(folder / LINK)
-    _sync(folder)
+    partfile.sync_folder(folder)
     return found
 
 
@@ -317,29 +317,3 @@ def _forget_others(folder: Path) -> None:
     for each in folder.glob(f"{LINK}-*"):
         if _OURS.fullmatch(each.name) and each.resolve() != current:
             shutil.rmtree(each)
-
-
-def _write(path: Path, content: bytes, mode: int, like: Path | None = None) -> None:
-    """Replace a file in one step, durably; mode and owner of `like` go over to it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    if like is not None:
-        was = like.stat()
-        mode = was.st_mode & 0o7777
-        if (was.st_uid, was.st_gid) != (os.geteuid(), os.getegid()):
-            os.chown(draft, was.st_uid, was.st_gid)
-    draft.chmod(mode)
-    draft.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

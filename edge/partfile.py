@@ -4,6 +4,7 @@ A count that is stopped half way, or a disk that fills up, must not leave a file
 the one that was there. So it is written beside its place under another name, and put there when it is complete.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from types import TracebackType
@@ -63,3 +64,43 @@ class PartFile:
             self.keep()
         else:
             self.drop()
+
+
+def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Put this in the place of what a file holds, or make it, in one step that a power cut does not undo.
+
+    Args:
+        path: the file; what a link points to is replaced, not the link.
+        content: all of it.
+        mode: of a file that is made. One that is there keeps its mode and owner: there may be a password in it.
+
+    Raises:
+        OSError: it can't be written; what was there is there still.
+    """
+    place = path.resolve()
+    was = place.stat() if place.exists() else None
+    draft = place.with_name(f".{place.name}.{os.getpid()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if was is not None and (was.st_uid, was.st_gid) != (os.geteuid(), os.getegid()):
+            os.chown(draft, was.st_uid, was.st_gid)
+        draft.chmod(mode if was is None else was.st_mode & 0o7777)
+        draft.replace(place)
+    except BaseException:
+        with contextlib.suppress(OSError):  # what went wrong first is what is to be told
+            draft.unlink()
+        raise
+    sync_folder(place.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make sure that names given or taken away in it last."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -25,7 +25,11 @@ _Body: TypeAlias = list[tuple[Key | None, Item]]
 
 
 class EditError(ValueError):
-    """The text can't be changed safely; the message says why."""
+    """The text can't be changed as wanted; the message says why."""
+
+
+class LayoutError(EditError):
+    """It can't because of the way it is written: a person has to change it by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ def edit(text: str, *changes: Change) -> str:
 
 def rows(keys: Mapping[str, Value]) -> list[str]:
     """The keys as one would write them by hand, each on a line."""
-    return tomlkit.dumps({key: _plain(value) for key, value in keys.items()}).splitlines()
+    return tomlkit.dumps({key: _plain(value) for key, value in keys.items()}).removesuffix("\n").split("\n")
 
 
 def fragment(table: str, keys: Mapping[str, Value]) -> str:
@@ -76,9 +80,9 @@ def _edited(text: str, change: Change) -> str:
         edited = _written(text, change)
         after = tomllib.loads(edited)
     except (TOMLKitError, tomllib.TOMLDecodeError) as error:
-        raise EditError(f"{_said(change.path)} is written in a way that can't be followed: {error}") from error
+        raise LayoutError(f"{_said(change.path)} is written in a way that can't be followed: {error}") from error
     if after != expected:
-        raise EditError(f"{_said(change.path)} is written in a way that can't be followed")
+        raise LayoutError(f"{_said(change.path)} is written in a way that can't be followed")
     return edited
 
 
@@ -134,26 +138,29 @@ def _find(holder: dict[str, Any], step: Step) -> dict[str, Any] | None:
         return None
     if isinstance(step, str):
         if not isinstance(found, dict):
-            raise EditError(f"a key stands where the table [{name}] is wanted")
+            raise LayoutError(f"a key stands where the table [{name}] is wanted")
         return found
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise EditError(f"a key stands where the tables [[{name}]] are wanted")
+        raise LayoutError(f"a key stands where the tables [[{name}]] are wanted")
     return next((each for each in found if each.get("id") == step[1]), None)
 
 
 def _written(text: str, change: Change) -> str:
     """The text with the change made by tomlkit."""
-    document = tomlkit.parse(text if not text or text.endswith("\n") else text + "\n")
+    whole = text if not text or text.endswith("\n") else text + "\n"
+    document = tomlkit.parse(whole)
+    if document.as_string() != whole:  # it draws together an array of tables that others stand between
+        raise LayoutError("its sections are in an order that can't be kept")
     holder, step = _holder(document, change.path), change.path[-1]
-    table = _find(holder, step)
-    if table is not None:
+    if (table := _find(holder, step)) is not None:
         with _tail_aside(table):
             _set_keys(table, change)
     else:
         with _tail_aside(holder, apart=True):
             _add(holder, step, change.keys)
     edited = document.as_string()
-    return edited if text.endswith("\n\n") else edited.rstrip("\n") + "\n"
+    edited = edited if text.endswith("\n\n") else edited.rstrip("\n") + "\n"
+    return edited if text.strip() else edited.lstrip("\n")
 
 
 def _set_keys(table: dict[str, Any], change: Change) -> None:

@@ -7,7 +7,7 @@ What is printed and what is set come from the same numbers, so that whoever puts
 from edge.calibration.proposal import Calibration
 from edge.calibration.sizes import SizeProposal
 from edge.models import Line, Point
-from edge.tomledit import Change, EditError, Value, edit, rows
+from edge.tomledit import Change, LayoutError, Value, edit, rows
 
 
 def fragment(calibration: Calibration) -> str:
@@ -53,8 +53,8 @@ def updated(text: str, camera_id: str, calibration: Calibration) -> str:
         changes.append(Change((camera, "size"), _size_keys(calibration.size)))
     try:
         return edit(text, *changes)
-    except EditError as error:
-        raise EditError(f"{error}; put the fragment that is printed without --write in by hand") from error
+    except LayoutError as error:
+        raise LayoutError(f"{error}; put the fragment that is printed without --write in by hand") from error
 
 
 def _line_keys(line: Line) -> dict[str, Value]:

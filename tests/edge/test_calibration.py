@@ -16,11 +16,12 @@ from edge.calibration.proposal import Calibration, calibrate, count
 from edge.calibration.sizes import guess_mounting, propose_size
 from edge.calibration.walks import Walk, WalkCollector
 from edge.calibration.watching import Backdrop, Watched, Watcher
-from edge.calibration.writing import WriteError, fragment, updated
+from edge.calibration.writing import fragment, updated
 from edge.camera import open_source
 from edge.models import Frame, Line, Mounting, Point, Track, no_boxes
 from edge.pictures.privacy import veiled
 from edge.scene import door_line, open_scene
+from edge.tomledit import EditError
 from tests.fixtures.footage import Clips
 
 ASPECT = 4 / 3
@@ -277,19 +278,33 @@ source = "b.mp4"
         ("text", "camera", "words"),
         [
             (TEXT, "C3", "no camera 'C3' in it; there is: C1, C2"),
-            ("camera = [{id = 'C1', source = 0}]\n", "C1", "not written as [[camera]] sections"),
-            (
-                TEXT.replace("start = [0.0, 0.5]", "start = [\n0.0,\n0.5]"),
-                "C1",
-                "not written with one key on each line",
-            ),
+            ("camera = 3\n", "C1", "put the fragment that is printed without --write in by hand"),
             ("camera = ", "C1", "not valid TOML"),
         ],
     )
     def test_what_cannot_be_changed_safely_is_refused(self, text: str, camera: str, words: str) -> None:
-        with pytest.raises(WriteError) as caught:
+        with pytest.raises(EditError) as caught:
             updated(text, camera, self.proposal("L1"))
         assert words in str(caught.value)
+
+    def test_what_is_written_in_another_way_is_followed(self) -> None:
+        result = self.proposal("L1")
+        assert result.line is not None
+        lines = self.TEXT.replace("start = [0.0, 0.5]", "start = [\n  0.0, # left\n  0.5 ]")
+        text = updated(lines, "C1", result)
+        assert "# left" in text
+        assert config.parse(text).camera[0].line[0].line().start == result.line.start
+        inline = "camera = [{id = 'C1', source = 0}]  # the only one\n"
+        (camera,) = tomllib.loads(updated(inline, "C1", result))["camera"]
+        assert tuple(camera["line"][0]["start"]) == result.line.start
+        assert len(camera["size"]["adult"]) == 2
+        assert "# the only one" in updated(inline, "C1", result)
+
+    def test_the_fragment_says_what_is_set(self) -> None:
+        result = self.proposal("L1")
+        by_hand = tomllib.loads(fragment(result))["camera"]
+        camera = tomllib.loads(updated("[[camera]]\nid = 'C1'\n", "C1", result))["camera"][0]
+        assert camera == {"id": "C1", **by_hand}
 
     def test_the_fragment_is_what_a_camera_takes(self) -> None:
         text = "\n".join(line for line in fragment(self.proposal("L7")).splitlines())

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -233,11 +234,28 @@ def test_an_encrypted_key_is_refused_and_not_asked_for_at_the_terminal(
 def test_a_configuration_that_can_not_be_changed_safely_is_left_with_what_to_write(
     make_file: MakeFile, box: Path
 ) -> None:
-    box.write_text('broker = { host = "x" }\n')
+    box.write_text("broker = 3\n")
     error = refused(make_file(), box, "can't be changed safely")
     assert 'cert_file = "identity/device.crt"' in error.remedy
     box.write_text("[broker\n")
     refused(make_file(), box, "is not valid TOML")
+
+
+def test_a_configuration_written_in_another_way_is_changed_too(make_file: MakeFile, box: Path) -> None:
+    box.write_text('broker = { host = "x", password = "hush" }   # in the cellar\n')
+    assert enrol(make_file(), box).config_changed
+    assert "# in the cellar" in box.read_text()
+    broker = tomllib.loads(box.read_text())["broker"]
+    assert (broker["host"], broker["cert_file"]) == ("mqtt.example.com", "identity/device.crt")
+    assert "password" not in broker
+
+
+def test_a_link_to_a_configuration_stays_a_link(make_file: MakeFile, box: Path, tmp_path: Path) -> None:
+    (tmp_path / "kept.toml").write_text(WRITTEN)
+    box.symlink_to(tmp_path / "kept.toml")
+    enrol(make_file(), box)
+    assert box.is_symlink()
+    assert "mqtt.example.com" in (tmp_path / "kept.toml").read_text()
 
 
 def test_a_folder_of_that_name_is_not_written_over(make_file: MakeFile, box: Path) -> None:

@@ -39,3 +39,9 @@ def test_nothing_of_the_server_is_imported_by_a_box(repository_root: Path) -> No
 @pytest.mark.parametrize("name", ["cli.edge"])
 def test_help_imports_no_camera(name: str, repository_root: Path) -> None:
     assert not loaded_by([name], repository_root) & {"cv2", "numpy", "paho", *FORBIDDEN}
+
+
+def test_what_changes_a_configuration_is_loaded_only_to_change_one(repository_root: Path) -> None:
+    reading = ["cli.main", "cli.edge", "cli.calibrate", "edge.agent", "edge.config"]
+    assert "tomlkit" not in loaded_by(reading, repository_root)
+    assert "tomlkit" in loaded_by(["edge.tomledit"], repository_root)
