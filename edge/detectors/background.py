@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from edge.detectors.pixels import (
     Image,
     Mask,
+    above,
     box_of,
     brightest,
     darkest,
@@ -41,6 +42,9 @@ _LEGS: Final = 0.04  # of the picture's height: what stands at least so tall car
 _BESIDE: Final = 3  # pixels: how near to what differs clearly it is enough to differ a little
 _LEAST_EXPOSURE: Final = 0.4
 _GRID: Final = 8  # every so many pixels are enough for a median of the whole picture
+_LEAST_GAIN: Final = 0.01  # by which the light must change to be followed
+_DARKEST: Final = np.zeros(3)  # as OpenCV wants a colour's bounds
+_NOT_WHITE: Final = np.full(3, 249.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +150,29 @@ class Background:
 
     def _follow_light(self, image: Image) -> None:
         """Scale the model by the median ratio of what is not foreground: clouds, dimmers, a camera's own exposure."""
-        now = picked(sampled(image, _GRID), self._lit)
-        empty = sampled(self._foreground, _GRID).take(self._lit) == 0
-        places = np.flatnonzero(empty & (now < 250).all(axis=1))
-        if len(places) < 40:
+        now = sampled(image, _GRID)
+        usable = cv2.inRange(now, _DARKEST, _NOT_WHITE)
+        usable = cast("Mask", cv2.subtract(cv2.bitwise_and(usable, self._lit), sampled(self._foreground, _GRID)))
+        count = cv2.countNonZero(usable)
+        if count < 40 or self._as_bright(now, usable, count):
             return
-        gain = _medians(now.take(places, axis=0).astype(np.float32) / self._samples.take(places, axis=0))
-        if np.abs(gain - 1).max() < 0.01:
+        places = np.flatnonzero(usable > 0)
+        gain = _medians(picked(now, places).astype(np.float32) / picked(self._samples, places))
+        if np.abs(gain - 1).max() < _LEAST_GAIN:
             return
         gain = np.clip(gain, 0.4, 2.5)
         self._mean *= gain.astype(np.float32)
         self._refresh()
+
+    def _as_bright(self, now: Image, usable: Mask, count: int) -> bool:
+        """Whether fewer than half the samples are that much brighter or darker: no median is, and none is worked out.
+
+        Nearly always so, and counting takes a fifth of the time of dividing and sorting.
+        """
+        most = 255 * (0.5 - 1 / count)
+        brighter = cv2.mean(cv2.compare(now, self._brighter, cv2.CMP_GE), usable)
+        darker = cv2.mean(cv2.compare(now, self._darker, cv2.CMP_LE), usable)
+        return max(brighter) < most and max(darker) < most
 
     def _relit(self, share: float, time_s: float) -> bool:
         """Whether nearly everything has changed and stays changed: another light, not a crowd."""
@@ -226,8 +242,10 @@ class Background:
         self._faint = self._beyond(cast("Mask", cv2.convertScaleAbs(threshold, alpha=self.params.faint)))
         self._shadows = None
         samples = sampled(self.image, _GRID)
-        self._lit = np.flatnonzero(darkest(samples) > 16)
-        self._samples = picked(samples, self._lit).astype(np.float32)
+        self._lit = above(darkest(samples), 16)
+        self._samples = samples.astype(np.float32)
+        self._brighter = np.ceil(self._samples * (1 + _LEAST_GAIN)).clip(0, 255).astype(np.uint8)
+        self._darker = np.floor(self._samples * (1 - _LEAST_GAIN)).astype(np.uint8)
 
     def _beyond(self, by: Mask) -> tuple[Image, Image]:
         """The darkest and the brightest colours that are `by` grey levels outside the background's, not more."""
