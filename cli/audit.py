@@ -5,13 +5,15 @@ frame of each miss, invention and wrong direction, and with a clip of each to lo
 counted by hand, it is said that they hide what cancels.
 """
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.audited import Audited, as_json, show
-from cli.layout import CameraOption, ConfigOption, Layout, ZoneOption, from_config, from_options
+from cli.layout import CameraOption, ConfigOption, Layout, ZoneOption, config_alone, from_config, from_options
 from cli.main import fail
 from cli.options import (
     AnchorChoice,
@@ -38,6 +40,7 @@ _INTERRUPTED = 130
 
 
 def audit(
+    context: typer.Context,
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="The recording that was counted by hand.")],
     truth: Annotated[
         str,
@@ -123,8 +126,7 @@ def audit(
             fps = source.fps
         known = read_truth(truth, video=video, fps=fps, tolerance=_tolerance(tolerance, fps))
         if config is not None:
-            if line or inside or name or zone or anchor or model or mounting:
-                fail("--config says what is counted; leave out --line, --zone, --mounting and what goes with them")
+            config_alone(context)
             layout = from_config(config, camera)
         else:
             how = mounting.value if mounting else known.mounting or "oblique"
@@ -170,8 +172,6 @@ def _tolerance(text: str | None, fps: float) -> int:
 
 def _named(truth: "Truth", counted: list[str]) -> "Truth":
     """The same with every crossing under a line's name; a name that nothing counts ends the command."""
-    from dataclasses import replace
-
     if "" in truth.names:
         if len(counted) != 1:
             fail(f"this hand count names no line, and there are several: {', '.join(counted)}; name one in each row")
@@ -194,25 +194,25 @@ def _count(video: str, layout: Layout, *, keep: bool) -> "tuple[list[Crossing], 
     """Crossings and frames; with `keep` also what was followed in each frame."""
     from edge.auditing.clips import Seen
     from edge.camera import open_source
-    from edge.detectors import make_detector
     from edge.pipeline import Pipeline
 
     found: list[Crossing] = []
     seen: dict[int, Seen] = {}
     frames = 0
-    with open_source(video) as source:
+    with open_source(video, view=layout.view) as source:
         aspect = source.size[0] / source.size[1]
         layout.check(aspect)
-        finder = make_detector(layout.detector, mounting=layout.mounting, model=layout.model)
-        pipeline = Pipeline(finder, layout.follower(aspect))
+        pipeline = Pipeline(layout.finder(), layout.follower(aspect))
         for frame in progress(source, source.frame_count, Path(video).name):
             step = pipeline.step(frame)
             found += step.crossings
-            frames += 1
+            frames = frame.index + 1
             if keep and (step.tracks or step.crossings):
                 seen[frame.index] = Seen(tuple(step.tracks), tuple(step.crossings))
+        if layout.view.target_fps:  # the last ones may have been left out
+            frames += max(0, math.ceil(source.fps / layout.view.target_fps) - 1)
         found += pipeline.finish()
-    return found, frames, seen
+    return found, min(frames, source.frame_count or frames), seen
 
 
 def _compare(video: str, truth: "Truth", counted: "list[Crossing]", frames: int, fps: float) -> Audited:
@@ -243,7 +243,7 @@ def _cut(video: str, folder: Path, audited: Audited, layout: Layout, seen: "dict
     if audited.crossings is None:
         typer.echo("doorline: no clips: totals don't say which crossing was wrong", err=True)
     elif mistakes:
-        with open_source(video) as source:
+        with open_source(video, view=replace(layout.view, target_fps=0.0)) as source:  # to be looked at: every frame
             made = cut_out(
                 source, seen, mistakes, folder, lines=layout.lines, zones=layout.zones, mounting=layout.mounting
             )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.counted import Counted, as_json, show
-from cli.layout import CameraOption, ConfigOption, Layout, ZoneOption, from_config, from_options
+from cli.layout import CameraOption, ConfigOption, Layout, ZoneOption, config_alone, from_config, from_options
 from cli.main import fail
 from cli.options import (
     AnchorChoice,
@@ -39,6 +39,7 @@ _WHOLE = 0.9  # of the frames a header promises; some count those a camera dropp
 
 
 def count(
+    context: typer.Context,
     video: Annotated[
         str | None, typer.Argument(metavar="VIDEO", help="The recording. Left out with --boxes.", show_default=False)
     ] = None,
@@ -105,8 +106,7 @@ def count(
     from edge.pictures.annotate import AnnotateError
 
     if config is not None:
-        if line or inside or name or zone or anchor or model:
-            fail("--config says what is counted; leave out --line, --inside, --name, --zone, --anchor and --model")
+        config_alone(context)
         layout = from_config(config, camera)
     else:
         if camera is not None:
@@ -139,28 +139,27 @@ def count(
 
 def _count_video(video: str, layout: Layout, annotate: Path | None) -> Counted:
     from edge.camera import SCENE_PREFIX, open_source
-    from edge.detectors import make_detector
     from edge.pictures.annotate import Annotator, VideoFile
     from edge.pipeline import Pipeline
 
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(video))
+        source = stack.enter_context(open_source(video, view=layout.view))
         if source.size == (0, 0):
             fail(f"{video} is a live camera; `doorline count` counts recordings. Use `doorline edge run` for cameras.")
         if source.frame_count is None and video.startswith(SCENE_PREFIX):
             fail(f"{video} never ends; say for how long, for example {video}{'&' if '?' in video else '?'}seconds=60")
         aspect = source.size[0] / source.size[1]
         layout.check(aspect)
-        finder = make_detector(layout.detector, mounting=layout.mounting, model=layout.model)
-        pipeline = Pipeline(finder, layout.follower(aspect))
+        pipeline = Pipeline(layout.finder(), layout.follower(aspect))
         annotator = Annotator(layout.lines, layout.mounting, source.size, layout.zones)
-        out = stack.enter_context(VideoFile(annotate, source.fps, annotator.size)) if annotate else None
+        shown = min(source.fps, layout.view.target_fps or source.fps)  # a second of the video is a second of the shop
+        out = stack.enter_context(VideoFile(annotate, shown, annotator.size)) if annotate else None
         found: list[Crossing] = []
         frames = 0
         for frame in progress(source, source.frame_count, Path(video).name):
             step = pipeline.step(frame)
             found += step.crossings
-            frames += 1
+            frames = frame.index + 1  # those that target_fps leaves out went by as well
             if out is not None:
                 out.write(annotator.draw(frame, step.tracks, step.crossings))
         found += pipeline.finish()

@@ -14,9 +14,11 @@ from cli.main import fail
 from cli.options import AnchorOption, SettleOption, parse_lines
 
 if TYPE_CHECKING:
+    from edge.cameras.view import View
     from edge.counting.params import CounterParams
-    from edge.models import Anchor, Line, Mounting, Tagging, Zone, ZoneKind
+    from edge.models import Anchor, Detector, Line, Mounting, Tagging, Zone, ZoneKind
     from edge.pipeline import Follower
+    from edge.settings import CameraSettings
 
 ZoneOption = Annotated[
     list[str] | None,
@@ -34,7 +36,8 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         metavar="EDGE.TOML",
-        help="Count as a box would: lines, zones, tags and detector of its camera, instead of --line and the rest.",
+        help="Count as a box would: lines, zones, tags, detector and view of its camera, instead of --line and the "
+        "rest.",
         show_default=False,
     ),
 ]
@@ -56,6 +59,22 @@ class Layout:
     model: Path | None
     tagging: "Tagging | None" = None
     params: "CounterParams | None" = None
+    camera: "CameraSettings | None" = None
+
+    @property
+    def view(self) -> "View":
+        """How often, how large and which way up the recording is looked at."""
+        from edge.cameras.view import View
+
+        return self.camera.view if self.camera else View()
+
+    def finder(self) -> "Detector":
+        """The detector, with all that a box's configuration says of it; raises DetectorError."""
+        from edge.detectors import detector_for, make_detector
+
+        if self.camera is not None:
+            return detector_for(self.camera)
+        return make_detector(self.detector, mounting=self.mounting, model=self.model)
 
     @property
     def counted(self) -> list[str]:
@@ -135,7 +154,17 @@ def from_config(path: Path, camera: str | None) -> Layout:
         Path(found.model) if found.model else None,
         found.tagging,
         counter_params(found),
+        found,
     )
+
+
+def config_alone(context: typer.Context) -> None:
+    """End the command where something was asked for beside --config: it would be passed over without a word."""
+    names = ("line", "inside", "name", "zone", "mounting", "anchor", "settle", "detector", "model")
+    sources = {name: context.get_parameter_source(name) for name in names}
+    given = [f"--{name}" for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        fail(f"--config says what is counted and how; leave out {', '.join(given)}")
 
 
 def _zone(text: str, anchor: "Anchor | None", settle: SettleOption) -> "Zone":

@@ -150,3 +150,24 @@ def test_real_people_are_audited_against_the_shared_truth(footage: Path, tmp_pat
     assert result.exit_code == 0, result.output
     pooled = json.loads(out.read_text())["all"]
     assert (pooled["true"], pooled["right"]) == (12, 12)
+
+
+def test_a_boxs_view_of_its_camera_is_taken_too(walk: Path, hand: Path, tmp_path: Path) -> None:
+    config, out, clips = tmp_path / "edge.toml", tmp_path / "audit.json", tmp_path / "clips"
+    config.write_text(
+        '[device]\nname = "door-1"\n[broker]\nhost = "localhost"\n[outbox]\npath = "outbox.sqlite"\n'
+        '[[camera]]\nid = "C1"\nsource = "rtsp://192.0.2.1/s"\nmounting = "overhead"\nrotate = 180\n'
+        '[[camera.line]]\nid = "L1"\nstart = [0.9, 0.5]\nend = [0.1, 0.5]\ninside = [0.5, 0.1]\n'
+    )
+    result = run(walk, hand, "--config", config, "--tolerance", "1.5", "--json", out, "--clips", clips)
+    assert result.exit_code == 0, result.output
+    assert json.loads(out.read_text())["all"]["right"] == 2, "counted upside down, as the box sees it"
+    assert len(list(clips.iterdir())) == 1
+    last = tmp_path / "last.csv"
+    last.write_text(hand.read_text() + f"{_frames(walk) - 1},out\n")
+    config.write_text(config.read_text().replace("rotate = 180", "rotate = 180\ntarget_fps = 6"))
+    assert run(walk, last, "--config", config).exit_code == 0, "the last frames are there, if not looked at"
+
+
+def _frames(video: Path) -> int:
+    return int(cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT))
