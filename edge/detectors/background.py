@@ -30,7 +30,7 @@ from edge.detectors.pixels import (
     sampled,
     widened,
 )
-from edge.detectors.shadows import Shadows
+from edge.detectors.shadows import Shadows, Where
 from edge.models import Mounting
 
 Floats = NDArray[np.float32]
@@ -40,6 +40,7 @@ _OPEN: Final = cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))
 _TORSO: Final = 0.35  # of the picture's height: how far above legs a body may go on
 _LEGS: Final = 0.04  # of the picture's height: what stands at least so tall carries a body
 _BESIDE: Final = 3  # pixels: how near to what differs clearly it is enough to differ a little
+_AROUND: Final = 3  # pixels: as far as what is worked on reaches around what may be foreground
 _LEAST_EXPOSURE: Final = 0.4
 _GRID: Final = 8  # every so many pixels are enough for a median of the whole picture
 _LEAST_GAIN: Final = 0.01  # by which the light must change to be followed
@@ -100,6 +101,7 @@ class Background:
         self._mean: Floats = image.astype(np.float32)
         self._noise: Floats = np.full(image.shape[:2], 1.0, np.float32)
         self._foreground: Mask = np.zeros(image.shape[:2], np.uint8)
+        self._where: Where = (slice(0, 0), slice(0, 0))
         self._seen = image
         self._wide_since: float | None = None
         self._shadows: Shadows | None = None
@@ -127,26 +129,32 @@ class Background:
         """
         self._follow_light(image)
         self._seen = image
-        mask = self._beyond_noise(image)
-        share = cv2.countNonZero(mask) / mask.size
+        mask, where = self._beyond_noise(image)
+        share = cv2.countNonZero(mask[where]) / mask.size
         if self._relit(share, time_s):
             self._start(image)
             return self._foreground
         if share > 0:
-            self._remove_shadow(image, mask)
-            mask = cast("Mask", cv2.morphologyEx(mask, cv2.MORPH_OPEN, _SPECK))
-        self._foreground = mask
+            # Specks go first, for nothing here makes one larger: what the shadow test looks at is then a fraction.
+            mask[where] = cv2.dilate(cv2.erode(mask[where], _SPECK), _SPECK, anchor=(0, 0))
+            where = _within(where, box_of(mask[where], margin=_AROUND))
+            self._remove_shadow(image, mask, where)
+            mask[where] = cv2.morphologyEx(mask[where], cv2.MORPH_OPEN, _SPECK)
+        self._foreground, self._where = mask, where
         return mask
 
-    def _beyond_noise(self, image: Image) -> Mask:
-        """Pixels that differ clearly, and those that differ a little beside them: a dark trouser leg on a dark sill."""
+    def _beyond_noise(self, image: Image) -> tuple[Mask, Where]:
+        """Pixels that differ clearly, and those that differ a little beside them: a dark trouser leg on a dark sill.
+
+        Returns a box, too, which they lie in, with nothing on its rim.
+        """
         clear = not_between(image, *self._clear)
-        if not cv2.countNonZero(clear):
-            return clear
-        where = box_of(clear, margin=_BESIDE)
+        where = box_of(clear, margin=_BESIDE + 1)
+        if where[0].stop <= _BESIDE + 1:  # nothing at all
+            return clear, (slice(0, 0), slice(0, 0))
         faint = not_between(image[where], self._faint[0][where], self._faint[1][where])
         clear[where] = cv2.bitwise_and(faint, widened(clear[where], _BESIDE))
-        return clear
+        return clear, where
 
     def _follow_light(self, image: Image) -> None:
         """Scale the model by the median ratio of what is not foreground: clouds, dimmers, a camera's own exposure."""
@@ -183,9 +191,8 @@ class Background:
             self._wide_since = time_s
         return time_s - self._wide_since >= 0.4
 
-    def _remove_shadow(self, image: Image, mask: Mask) -> None:
-        """Clear from the mask what is only a shadow."""
-        where = box_of(mask)
+    def _remove_shadow(self, image: Image, mask: Mask, where: Where) -> None:
+        """Clear from the mask, which has something only in a box, what is only a shadow."""
         if self._shadows is None:  # made when first asked for since the background changed
             p = self.params
             self._shadows = Shadows(self.image, self.exposure, p.shadow, p.shadow_tint)
@@ -203,12 +210,11 @@ class Background:
     def strength(self) -> Mask:
         """How clearly each pixel of the last foreground differs, to a limit; 0 where there is none; shape (h, w)."""
         strength = np.zeros_like(self._foreground)
-        if not cv2.countNonZero(self._foreground):
-            return strength
-        where = box_of(self._foreground)
-        differ = outside(self._seen[where], self._low[where], self._high[where])
-        limited = cv2.threshold(differ, self.params.clear * self.exposure, 255, cv2.THRESH_TRUNC)[1]
-        strength[where] = cv2.bitwise_and(limited, self._foreground[where])
+        where = self._where
+        if where[0].stop > where[0].start:
+            differ = outside(self._seen[where], self._low[where], self._high[where])
+            limited = cv2.threshold(differ, self.params.clear * self.exposure, 255, cv2.THRESH_TRUNC)[1]
+            strength[where] = cv2.bitwise_and(limited, self._foreground[where])
         return strength
 
     def learn(self, image: Image, keep: Mask, elapsed_s: float) -> None:
@@ -251,6 +257,15 @@ class Background:
         """The darkest and the brightest colours that are `by` grey levels outside the background's, not more."""
         each = cv2.merge([by, by, by])
         return cast("Image", cv2.subtract(self._low, each)), cast("Image", cv2.add(self._high, each))
+
+
+def _within(box: Where, part: Where) -> Where:
+    """A part of a box, whose rows and columns are counted from the box's first, in those of the whole picture."""
+    (rows, columns), (some_rows, some_columns) = box, part
+    return (
+        slice(rows.start + some_rows.start, min(rows.start + some_rows.stop, rows.stop)),
+        slice(columns.start + some_columns.start, min(columns.start + some_columns.stop, columns.stop)),
+    )
 
 
 def _nth(values: Mask, share: float) -> float:
