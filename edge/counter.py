@@ -8,7 +8,7 @@ people confirmed late or lost at the door, a body leaving through the picture's 
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from edge.counting.borders import Border
@@ -23,7 +23,7 @@ from edge.models import Anchor, Crossing, Direction, Line, Mounting, Settle, Tag
 
 __all__ = ["Counter", "CounterParams"]
 
-#: Frames within which the nearest to a moment is looked for; a step through a line is never older.
+#: Frames within which the nearest to a moment is looked for; who stands on a line for longer crossed it before them.
 _FRAMES_KNOWN = 1024
 
 
@@ -97,7 +97,6 @@ class Counter:
         self._tagger = Tagger(zones, tagging, mounting, aspect)
         self._wait_s = tagging.wait_s
         self._walkers: dict[int, Walker] = {}
-        self._unsettled: dict[tuple[int, int], list[tuple[Cut, float]]] = {}
         self._waiting: list[_Waiting] = []
         self._times: deque[float] = deque(maxlen=_FRAMES_KNOWN)
         self._frames: deque[int] = deque(maxlen=_FRAMES_KNOWN)
@@ -120,6 +119,7 @@ class Counter:
         self._times.append(time_s)
         self._frames.append(frame_index)
         here: list[Walker] = []
+        present = {track.track_id for track in tracks if track.seen}
         for track in tracks:
             if not track.confirmed:
                 continue
@@ -130,7 +130,7 @@ class Counter:
             if walker is None:
                 if not sightings:
                     continue
-                walker = self._welcome(track.track_id, sightings[0])
+                walker = self._welcome(track.track_id, sightings[0], present)
             walker.reported_at = time_s
             for sighting in sightings:
                 self._follow(walker, sighting)
@@ -153,9 +153,10 @@ class Counter:
         self._walkers.clear()
         return self._give_out(float("inf"))
 
-    def _welcome(self, track_id: int, first: Seen) -> Walker:
-        """A new track: someone new, or someone lost near a line a moment ago."""
-        lost_id = lost_near(self._walkers.items(), first, self._borders, self._params, self._aspect)
+    def _welcome(self, track_id: int, first: Seen, present: Set[int]) -> Walker:
+        """A new track: someone new, or someone lost near a line a moment ago; who is seen now (`present`) is not."""
+        absent = ((known, walker) for known, walker in self._walkers.items() if known not in present)
+        lost_id = lost_near(absent, first, self._borders, self._params, self._aspect)
         if lost_id is None:
             passages = [Passage() for _ in self._counted]
             walker = Walker(track_id, passages, deque(maxlen=8), first.time_s, self._tagger.begin(first.box))
@@ -169,16 +170,23 @@ class Counter:
         """Take one sighting into every border's passage."""
         walker.saw(seen)
         self._tagger.saw(walker.marks, seen.time_s, seen.box)
-        band, width = self._band(seen.box), (seen.box[2] - seen.box[0]) * self._aspect
+        band, (left, right) = self._band(seen.box), walker.across(self._params)
+        middle = (seen.box[0] + seen.box[2]) / 2
         for number, counted in enumerate(self._counted):
             point = in_heights(anchor_point(seen.box, counted.anchor), self._aspect)
             piece = counted.border.nearest(point)
             if walker.cut_off(piece.mostly_horizontal, self._params):
                 continue
             passage = walker.passages[number]
-            lean = width / 2 * piece.inward[0]
-            advance = self._params.advance * 2 * abs(lean)
-            passage.step(counted.border, seen.time_s, point, band=band, lean=lean, advance=advance)
+            aslant = self._aspect * piece.inward[0]
+            passage.step(
+                counted.border,
+                seen.time_s,
+                point,
+                band=band,
+                reach=((left - middle) * aslant, (right - middle) * aslant),
+                advance=self._params.advance * (right - left) * abs(aslant),
+            )
             if passage.beyond >= self._params.settle_hits:
                 self._settle(walker, number, 1.0)
 
@@ -200,7 +208,7 @@ class Counter:
         if counted.settle == "immediate":
             self._count(walker, number, cut, sure, due=self._times[-1] + self._wait_s)
             return
-        unsettled = self._unsettled.setdefault((walker.person, number), [])
+        unsettled = walker.unsettled.setdefault(number, [])
         if unsettled and unsettled[-1][0].way != way:
             unsettled.pop()
         else:
@@ -211,7 +219,7 @@ class Counter:
         for number, counted in enumerate(self._counted):
             if walker.passages[number].ends_beyond(counted.border):
                 self._settle(walker, number, 0.6)
-            for cut, sure in self._unsettled.pop((walker.person, number), ()):
+            for cut, sure in walker.unsettled.pop(number, ()):
                 self._count(walker, number, cut, sure, due=self._times[-1])
         for waiting in self._waiting:
             if waiting.walker is walker:
@@ -235,7 +243,11 @@ class Counter:
         return [replace(each.crossing, tags=self._tagger.tags(each.walker.marks)) for each in given]
 
     def _frame_at(self, time_s: float) -> tuple[int, float]:
-        """The frame nearest to a moment, as its number and time."""
+        """The frame nearest to a moment, as its number and time; one no longer known is reckoned by the rate."""
+        first, last = self._times[0], self._times[-1]
+        if time_s < first < last and len(self._times) == _FRAMES_KNOWN:
+            rate = (self._frames[-1] - self._frames[0]) / (last - first)
+            return max(0, self._frames[0] - round((first - time_s) * rate)), time_s
         place = bisect_left(self._times, time_s)
         near = [i for i in (place - 1, place) if 0 <= i < len(self._times)]
         best = min(near, key=lambda i: abs(self._times[i] - time_s))

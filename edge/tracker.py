@@ -8,6 +8,7 @@ both are kept, each with its own size, for as long as the joined box lasts.
 """
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -42,7 +43,7 @@ class _Body:
     seen: bool = True
     merged_at: float | None = None
     raw: Box = (0.0, 0.0, 0.0, 0.0)
-    earlier: list[Sighting] = field(default_factory=list)
+    earlier: deque[Sighting] = field(default_factory=deque)
     just_confirmed: bool = False
 
 
@@ -157,10 +158,10 @@ class Tracker:
             body.filter.predict(dt, self._agility(body))
 
     def _usable(self, found: _Found) -> tuple[list[int], list[int]]:
-        """Rows of strong and of weak detections; boxes without area are neither."""
+        """Rows of strong and of weak detections; boxes without area, or that end nowhere, are neither."""
         high, low = [], []
         for row, ((_, _, wide, tall), score) in enumerate(zip(found.measured, found.scores, strict=True)):
-            if wide > 0 and tall > 0:
+            if 0 < wide < math.inf and 0 < tall < math.inf:
                 if score >= self._params.high_score:
                     high.append(row)
                 elif score >= self._params.low_score:
@@ -276,6 +277,9 @@ class Tracker:
             body.just_confirmed = True
         else:
             body.earlier.append(Sighting(now, self._shown(body)))
+            # A fragment of a mannequin stays one for months.
+            while now - body.earlier[0].time_s > self._params.remembered_s:
+                body.earlier.popleft()
 
     def _fragment(self, measured: Centred) -> bool:
         """Whether a box lies within someone already followed: an arm, a bag, half a body; not another person."""
@@ -321,7 +325,7 @@ class Tracker:
     def _track(self, body: _Body) -> Track:
         earlier = tuple(body.earlier) if body.just_confirmed else ()
         if body.just_confirmed:
-            body.earlier = []
+            body.earlier.clear()
         return Track(
             body.track_id,
             self._shown(body),

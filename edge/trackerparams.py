@@ -24,6 +24,7 @@ class TrackerParams:
         high_score: detections from here on may start and hold a track; weaker ones can only continue one.
         low_score: detections below this are ignored.
         confirm_hits: detections before a track is confirmed.
+        remembered_s: of an unconfirmed track, how far back its sightings are kept, seconds.
         tentative_s: how long an unconfirmed track may go unseen, seconds.
         lost_s: how long a confirmed track is kept while unseen, seconds.
         merge_s: how long a track may be carried inside a box shared with another, seconds.
@@ -41,6 +42,7 @@ class TrackerParams:
     high_score: float = 0.5
     low_score: float = 0.1
     confirm_hits: int = 3
+    remembered_s: float = 10.0
     tentative_s: float = 0.3
     lost_s: float = 1.3
     merge_s: float = 3.0

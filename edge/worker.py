@@ -33,6 +33,8 @@ _READ_S: Final = 0.5
 #: A camera that ran this long begins with short pauses again when it fails (seconds).
 _WORKED_S: Final = 60.0
 _SAME_SHAPE: Final = 0.01
+#: Without a picture for this long (seconds) nobody is still followed, and what waits for the end of a track is due.
+_OVER_S: Final = 3.0
 #: What people, not programmers, can mend: said in one line, without a traceback.
 _KNOWN: Final = (CameraError, DetectorError, LineError)
 
@@ -87,6 +89,7 @@ class CameraWorker:
         self._pipeline: Pipeline | None = None
         self._shape = 0.0
         self._counted_s = 0.0
+        self._looked_at = 0.0
         self._resumed: Resumed | None = None
         self._state: CameraState = "offline"
         self._message = "starting"
@@ -190,6 +193,7 @@ class CameraWorker:
                 self._look(frame)
 
     def _look(self, frame: Frame) -> None:
+        self._looked_at = time.monotonic()
         if self._pipeline is None or abs(frame.aspect - self._shape) > _SAME_SHAPE:
             # A camera whose picture changed its shape sees other distances: what was followed ends here.
             self._settle()
@@ -208,6 +212,9 @@ class CameraWorker:
     def _nothing(self, source: VideoSource) -> None:
         """No picture came in time: coverage says why."""
         if source.state != "ok":
+            if time.monotonic() - self._looked_at > _OVER_S:
+                # Who was in the picture is not to wait on this box for the camera's return, all night perhaps.
+                self._settle()
             self._become(source.state, source.message)
             if self._coverage is not None:
                 self._coverage.trouble(source.state)

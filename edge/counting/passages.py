@@ -53,7 +53,9 @@ class Passage:
     sides: tuple[float, float] = (0.0, 0.0)
     _arrived: tuple[float, float] = (0.0, 0.0)
 
-    def step(self, border: Border, time_s: float, point: Point, *, band: float, lean: float, advance: float) -> None:
+    def step(
+        self, border: Border, time_s: float, point: Point, *, band: float, reach: tuple[float, float], advance: float
+    ) -> None:
         """Take in where someone is now.
 
         Args:
@@ -61,7 +63,8 @@ class Passage:
             time_s: when, not before the last step.
             point: where their anchor is, frame heights.
             band: half-width of the band for this body, frame heights.
-            lean: how much deeper the body's right side is than its middle, frame heights; 0 where the line runs level.
+            reach: how much deeper the body's left and right side are than its anchor, frame heights; 0 where the line
+                runs level.
             advance: how far both sides must have come for the body to be on the other side, frame heights.
         """
         depth = border.depth(point)
@@ -75,7 +78,7 @@ class Passage:
         if abs(depth) <= band + _ROUNDING:
             return
         side = 1 if depth > 0 else -1
-        left, right = depth - lean, depth + lean
+        left, right = depth + reach[0], depth + reach[1]
         if self.side in (0, side):
             self._clear(side)
             self.sides = (left, right)

@@ -7,11 +7,11 @@ a moment, and whoever appears there, of about the same size, goes on with their 
 import math
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge.counting.borders import Border
 from edge.counting.params import CounterParams
-from edge.counting.passages import Passage
+from edge.counting.passages import Cut, Passage
 from edge.counting.tags import Marks
 from edge.geometry import Box, anchor_point, in_heights
 from edge.models import Point
@@ -41,6 +41,7 @@ class Walker:
         marks: what is known of them.
         fullest: the greatest width and height of their box so far.
         stitched: whether their path was put together from several tracks.
+        unsettled: crossings, with how sure they are, that wait for the end of the path, by the border's number.
     """
 
     person: int
@@ -50,6 +51,7 @@ class Walker:
     marks: Marks
     fullest: Point = (0.0, 0.0)
     stitched: bool = False
+    unsettled: dict[int, list[tuple[Cut, float]]] = field(default_factory=dict)
 
     def saw(self, seen: Seen) -> None:
         """Add a sighting."""
@@ -76,6 +78,17 @@ class Walker:
         extents = [self.seen[i].box[axis + 2] - self.seen[i].box[axis] for i in range(-_STEADY, 0)]
         share = params.whole_height if axis else params.whole_width
         return min(extents) < share * max(self.fullest[axis], *extents)
+
+    def across(self, params: CounterParams) -> Point:
+        """Left and right side of the body, fractions of the frame's width.
+
+        One that the picture cuts off on one side goes on beyond it, as wide as it was: else whoever leaves by the side
+        would seem to have stopped there with half of them.
+        """
+        left, _, right, _ = self.seen[-1].box
+        if left <= params.border:
+            return min(left, right - self.fullest[0]), right
+        return left, max(right, left + self.fullest[0]) if right >= 1 - params.border else right
 
     def mean_score(self) -> float:
         """Of the newest sightings."""
