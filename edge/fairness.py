@@ -99,7 +99,8 @@ class FairGate:
         """The member's turn is over; `Member.turn` does this."""
         with self._changed:
             self._running.discard(member)
-            member.had += (self._clock() - member.since) / member.weight
+            # What it hung for beyond our patience nobody waited for, and it is not made to pay for that.
+            member.had += min(self._clock() - member.since, self._patience_s) / member.weight
             if self._waiting:
                 self._changed.notify_all()
 

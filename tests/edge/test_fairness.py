@@ -107,3 +107,14 @@ def test_one_that_never_comes_back_stops_nobody() -> None:
     threading.Thread(target=work, daemon=True).start()
     assert done.wait(10)
     gate.leave(hung)
+
+
+def test_one_that_hung_is_not_made_to_wait_as_long_as_it_hung() -> None:
+    now = [0.0]
+    gate = FairGate(1, patience_s=10.0, clock=lambda: now[0])
+    hung, other = gate.member(), gate.member()
+    with hung.turn():
+        now[0] += 3600.0
+    with other.turn():
+        now[0] += 0.1
+    assert hung.had - other.had <= 10.0
