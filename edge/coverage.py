@@ -153,6 +153,9 @@ class CoverageMeter:
         if not stats.seen_before or self._new_at is None:
             self._new_at = at
             self._resolve("ok")
+        frozen = (at - self._new_at).total_seconds() >= p.frozen_s
+        if frozen:
+            self._resolve("frozen")
         plain = stats.detail < min(p.covered, max(p.covered_least, p.covered_share * stats.brightness))
         self._plain_since = (self._plain_since or at) if plain else None
         if plain and stats.brightness < p.dark:
@@ -161,10 +164,7 @@ class CoverageMeter:
             return "covered"
         if not stats.seen_before:
             return "ok"
-        if (at - self._new_at).total_seconds() < p.frozen_s:
-            return "doubt"
-        self._resolve("frozen")
-        return "frozen"
+        return "frozen" if frozen else "doubt"
 
     def _interrupted(self, until: datetime) -> None:
         """No pictures came up to `until`; what was in doubt before has to be settled, or it would wait for them."""

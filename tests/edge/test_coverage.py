@@ -166,3 +166,11 @@ def test_real_footage_dark_as_it_may_be_counts_as_watched(footage: Path, clip: s
                 break
     (minute,) = meter.finish(at(frame.time_s))
     assert minute.seconds == pytest.approx(frame.time_s, abs=0.1)
+
+
+def test_doubt_before_the_dark_is_settled_in_it_and_holds_back_no_night() -> None:
+    meter = CoverageMeter("C1", began=NOON)
+    black = FrameStats(brightness=1.0, detail=0.0, seen_before=True)
+    done = watch(meter, 0, 10) + watch(meter, 10.5, 50, REPEATED) + watch(meter, 50.5, 600, black)
+    assert [m.minute for m in done] == [at(60.0 * minute) for minute in range(10)]
+    assert [m.state for m in done[1:]] == ["dark"] * 9
