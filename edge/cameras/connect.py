@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import cv2
 
+from edge.cameras.sources import redact
 from edge.cameras.view import View
 from edge.opencv import DECODER, prepare_opencv
 
@@ -120,7 +121,8 @@ def _in_words(status: int, parts: SplitResult) -> str:
     if status in (401, 403):
         return "the camera refuses this user name or password"
     if status == 404:
-        return f"the camera has no stream at {parts.path or '/'}"
+        path = urlsplit(redact(parts.geturl())).path
+        return f"the camera has no stream at {path or '/'}"
     if status == 200:
         return "the camera answers, but what it sends is no stream that can be opened"
     return f"the camera answers with status {status}"

@@ -23,6 +23,8 @@ SourceState = Literal["ok", "offline", "stalled"]
 #: Taken where a header gives no believable rate (frames a second).
 FALLBACK_FPS: Final = 25.0
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+#: Many cameras take the password in the path or the query: /user=admin&password=..., ?pwd=...
+_NAMED_SECRET: Final = re.compile(r"(?i)((?:password|passwd|passwort|pass|pwd|token|secret)=)[^&;:/?#\s\"']+")
 _BELIEVABLE_FPS: Final = (1.0, 240.0)
 
 
@@ -187,6 +189,10 @@ def redact(text: str) -> str:
 
 
 def _without_password(address: str) -> str:
+    return _NAMED_SECRET.sub(r"\1***", _without_user_info(address))
+
+
+def _without_user_info(address: str) -> str:
     scheme, _, rest = address.partition("://")
     host = rest.partition("/")[0]
     if "@" in host:

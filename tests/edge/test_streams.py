@@ -185,6 +185,7 @@ class TestMjpeg:
                 next_frame(source)
             assert "refuses this user name or password" in explain(camera.address(credentials="door:wr0ng"))
             assert "no stream at /else" in explain(camera.address("else"))
+            assert PASSWORD not in explain(camera.address(f"user=door&password={PASSWORD}"))
 
 
 @pytest.mark.parametrize(
@@ -208,6 +209,9 @@ def test_an_address_at_which_nothing_is_is_explained(address: str, words: str) -
         ("rtsp://door:p#ss@10.0.0.5/1", "rtsp://door:***@10.0.0.5/1"),
         ("rtsp://door:p/ss@10.0.0.5/1", "rtsp://door:***@10.0.0.5/1"),
         ("rtsp://10.0.0.5:554/stream@1", "rtsp://10.0.0.5:554/stream@1"),
+        ("rtsp://10.0.0.5/user=admin&password=s3cret&channel=1", "rtsp://10.0.0.5/user=admin&password=***&channel=1"),
+        ("no http://10.0.0.5/video?usr=a&PWD=s3cret: no", "no http://10.0.0.5/video?usr=a&PWD=***: no"),
+        ("rtsp://door:s3cret@10.0.0.5/1?token=s3cret", "rtsp://door:***@10.0.0.5/1?token=***"),
         ("door.mp4", "door.mp4"),
     ],
 )
