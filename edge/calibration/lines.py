@@ -10,6 +10,7 @@ counts the less the more it is aslant.
 Pure. Points and distances are in frame heights; what comes out is in fractions of the frame.
 """
 
+import heapq
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -130,13 +131,13 @@ def propose_line(
     coarse = [math.pi * k / _ANGLES for k in range(_ANGLES)]
     reach = math.hypot(aspect, 1.0)
     offsets = np.arange(-reach, reach, _OFFSET)
-    first = [
+    first = (
         c
         for angle in coarse
         for offset in offsets
         for c in _candidates(ways, angle, float(offset), gap, half, size, within)
-    ]
-    finalists = sorted(first, key=_rank)[:_FINALISTS]
+    )
+    finalists = heapq.nsmallest(_FINALISTS, first, key=_rank)  # of many people all of them would fill the memory
     second = [
         c
         for finalist in finalists

@@ -210,6 +210,8 @@ class TestTruth:
             assert truth.totals == {("", "in"): 12, ("", "out"): 9}
         named = read_truth("door:in=3,street:out=4", video="v", fps=10, tolerance=1)
         assert named.totals == {("door", "in"): 3, ("door", "out"): 0, ("street", "in"): 0, ("street", "out"): 4}
+        many = ",".join(f"a-door-with-a-name-{number}:in={number}" for number in range(300))
+        assert len(read_truth(many, video="v", fps=10, tolerance=1).totals) == 600
 
     @pytest.mark.parametrize("given_", ["in=12,ou=9", "in=1,in=2", "nowhere.csv"])
     def test_totals_that_cannot_be_meant_are_refused(self, given_: str) -> None:
