@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.detectors.abreast import crowd, parted
 from edge.detectors.pixels import Mask, box_of
 from edge.detectors.shapes import Blob
 from edge.detectors.sizes import SizeModel
@@ -152,7 +153,7 @@ class BlobReader:
     def _divide(self, blob: Blob, mask: Mask, strength: Mask) -> list[Blob]:
         """The people in a blob: as many as its outline shows heads, if it is broad enough for them."""
         if self._mounting == "overhead":
-            return [blob]
+            return self._divide_overhead(blob, mask, strength)
         cuts = self._agreed(blob, self._cuts(blob, mask))
         if not cuts:
             return [blob]
@@ -165,6 +166,16 @@ class BlobReader:
         fringe = _FRAYED[self._mounting]
         # Above and below, the blob was trimmed itself.
         return [self._to_the_feet(trimmed(part, strength, fringe, 0.0, _FOOT)) for part in parts if part.area]
+
+    def _divide_overhead(self, blob: Blob, mask: Mask, strength: Mask) -> list[Blob]:
+        """The people in a blob seen from above: cut where it is narrowest, if it is too large and too long for one."""
+        body = self._sizes.body()
+        found = None if body is None else crowd(blob, mask, body)
+        cuts = self._agreed(blob, [] if found is None else found.cuts)
+        if found is None or not cuts:
+            return [blob]
+        fringe = _FRAYED[self._mounting]
+        return [trimmed(part, strength, fringe, fringe) for part in parted(blob, mask, found)]
 
     def _cuts(self, blob: Blob, mask: Mask) -> list[float]:
         """Where heads part, in shares of the blob's width."""

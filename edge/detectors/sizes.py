@@ -6,6 +6,7 @@ proportions are used, which need no learning.
 """
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -18,7 +19,20 @@ _ENOUGH: Final = 25
 _ENOUGH_IN_BAND: Final = 8
 _ENOUGH_OVERHEAD: Final = 10
 _REMEMBERED: Final = 300
+#: From above: the share of all foreground that was in blobs no larger than one person, and how near to that in area a
+#: blob must come to be one. Fragments are many and pairs large: by area, neither moves this much.
+_SINGLE: Final = 0.4
+_NEAR: Final = (0.6, 1.5)
 _WIDTH_SHARE: Final = 0.42  # a walking adult's width over height, seen obliquely
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One person seen straight from above, in pixels of the working picture."""
+
+    area: float
+    w: float
+    h: float
 
 
 class SizeModel:
@@ -30,6 +44,8 @@ class SizeModel:
         self._shares: deque[float] = deque(maxlen=_REMEMBERED)
         self._longer: deque[float] = deque(maxlen=_REMEMBERED)
         self._areas: deque[float] = deque(maxlen=_REMEMBERED)
+        self._seen: deque[tuple[int, int, int]] = deque(maxlen=_REMEMBERED)
+        self._body: tuple[int, Body] | None = None
         self._medians: dict[int, tuple[int, float]] = {}
         self._line: tuple[float, float] | None = None
         self._samples = 0
@@ -46,6 +62,7 @@ class SizeModel:
             if self._mounting == "overhead":
                 self._longer.append(max(blob.w, blob.h))
                 self._areas.append(blob.area)
+                self._seen.append((blob.area, blob.w, blob.h))
                 self._samples += 1
             elif 1.6 <= blob.h / blob.w <= 4.5 and blob.area > 0.35 * blob.w * blob.h:
                 band = min(_BANDS - 1, (blob.y + blob.h) * _BANDS // height)
@@ -110,6 +127,19 @@ class SizeModel:
         if not self.learnt:
             return 0.5 * shape[0]
         return 1.25 * self._median(self._longer)
+
+    def body(self) -> Body | None:
+        """One person seen from above; None while it is not known."""
+        if not self.learnt:
+            return None
+        if self._body is None or self._samples >= self._body[0] + max(1, self._samples // 20):
+            seen = np.array(sorted(self._seen), np.float64)
+            share = seen[:, 0].cumsum() / seen[:, 0].sum()
+            area = float(seen[int(share.searchsorted(_SINGLE)), 0])
+            near = seen[(seen[:, 0] >= _NEAR[0] * area) & (seen[:, 0] <= _NEAR[1] * area)]
+            area, w, h = np.median(near, axis=0).tolist()
+            self._body = (self._samples, Body(area, w, h))
+        return self._body[1]
 
     def _median(self, values: deque[float]) -> float:
         """The median; asked for with each blob, worked out now and then, for it hardly changes."""
