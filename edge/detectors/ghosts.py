@@ -12,7 +12,19 @@ from typing import Final, cast
 import cv2
 import numpy as np
 
-from edge.detectors.pixels import Image, Mask, above, at_least, box_of, edges, narrowed, neighbourhood, outside, widened
+from edge.detectors.pixels import (
+    Image,
+    Mask,
+    at_least,
+    box_of,
+    edges,
+    narrowed,
+    neighbourhood,
+    not_between,
+    widened,
+)
+
+Where = tuple[slice, slice]
 
 _MOST: Final = 0.8  # share of a shape that must be still for it to be: here and there noise shows
 
@@ -71,15 +83,11 @@ class Ghosts:
         Returns:
             255 where the picture is to be taken for empty, shape (h, w); None if nowhere.
         """
-        low, high = neighbourhood(image)
         if self._before is None:
-            self._before, self._quiet_s = (low, high), np.zeros(mask.shape, np.float32)
+            self._before, self._quiet_s = self._unchanged(image), np.zeros(mask.shape, np.float32)
             return None
-        changed = widened(above(outside(image, *self._before), self._params.change), 1)
-        for kept, now in zip(self._before, (low, high), strict=True):
-            cv2.copyTo(now, changed, kept)  # else what it is compared with stays, so that slow changes add up
         self._quiet_s += np.float32(elapsed_s)
-        self._quiet_s[changed > 0] = 0
+        self._compare(image, self._before)
         still = cast("Mask", cv2.bitwise_and(at_least(self._quiet_s, self._params.left_s), mask))
         if not cv2.countNonZero(still):
             return None
@@ -87,16 +95,38 @@ class Ghosts:
         outlines, _ = cv2.findContours(still, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         for outline in outlines:
             if cv2.contourArea(outline) >= self._params.least_area * mask.size:
-                shape = np.zeros_like(mask)
-                cv2.drawContours(shape, [outline], -1, 255, cv2.FILLED)
-                self._judge(cast("Mask", cv2.bitwise_and(shape, still)), image, empty, mask, held, release)
+                x, y, w, h = cv2.boundingRect(outline)
+                left, top = max(0, x - 4), max(0, y - 4)
+                part = (slice(top, y + h + 4), slice(left, x + w + 4))
+                here = np.zeros_like(still[part])
+                cv2.drawContours(here, [outline], -1, 255, cv2.FILLED, offset=(-left, -top))
+                here = cast("Mask", cv2.bitwise_and(here, still[part]))
+                self._judge(part, here, image, empty, mask, held, release)
         return release if cv2.countNonZero(release) else None
 
-    def _judge(self, shape: Mask, image: Image, empty: Image, mask: Mask, held: Mask, release: Mask) -> None:
-        """Add one still shape to what is released, if it has been still for as long as it needs."""
-        rows, columns = box_of(shape)
-        part = (slice(max(0, rows.start - 4), rows.stop + 4), slice(max(0, columns.start - 4), columns.stop + 4))
-        here, body = shape[part], _without_holes(mask[part])
+    def _unchanged(self, image: Image) -> tuple[Image, Image]:
+        """The darkest and the brightest colours a pixel may have later, not to have changed."""
+        low, high = neighbourhood(image)
+        by = np.full_like(image, round(self._params.change))
+        return cast("Image", cv2.subtract(low, by)), cast("Image", cv2.add(high, by))
+
+    def _compare(self, image: Image, before: tuple[Image, Image]) -> None:
+        """Find what has changed: it is not quiet, and is what later pictures are compared with."""
+        beyond = not_between(image, *before)
+        if not cv2.countNonZero(beyond):
+            return
+        where = box_of(beyond, margin=2)
+        changed = widened(beyond[where], 1)
+        for kept, now in zip(before, self._unchanged(image[where]), strict=True):
+            # Elsewhere what it is compared with stays, so that slow changes add up.
+            kept[where] = cv2.copyTo(now, changed, kept[where])
+        self._quiet_s[where] *= changed == 0
+
+    def _judge(
+        self, part: Where, here: Mask, image: Image, empty: Image, mask: Mask, held: Mask, release: Mask
+    ) -> None:
+        """Add one still shape, which lies in `part`, to what is released, if it was still for as long as it needs."""
+        body = _without_holes(mask[part])
         p = self._params
         # Only where the foreground itself ends is there an outline; where still meets moving is none.
         around = widened(here, 2)
@@ -106,14 +136,14 @@ class Ghosts:
             return
         now, then = cv2.mean(edges(image[part]), rim)[0], cv2.mean(edges(empty[part]), rim)[0]
         ratio = then / max(now, 0.1)
-        if ratio <= p.left_ratio and not self._quiet(part, here, p.doubtful_s):
+        if not self._quiet(part, here, self._patience(ratio, whole=True, tracked=False)):
             return  # too soon, whatever else it is; the rest of the questions are costly
         whole = cv2.countNonZero(here) >= p.whole * _area_touching(here, body)
         tracked = cv2.countNonZero(cv2.bitwise_and(here, held[part])) > 0.5 * cv2.countNonZero(here)
         if self._quiet(part, here, self._patience(ratio, whole=whole, tracked=tracked)):
             release[part] = cv2.bitwise_or(release[part], around)
 
-    def _quiet(self, part: tuple[slice, slice], shape: Mask, seconds: float) -> bool:
+    def _quiet(self, part: Where, shape: Mask, seconds: float) -> bool:
         """Whether most of a shape, which lies in `part`, has been as it is for so long."""
         long = cv2.bitwise_and(at_least(self._quiet_s[part], seconds), shape)
         return cv2.countNonZero(long) >= _MOST * cv2.countNonZero(shape)

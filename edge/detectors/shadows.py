@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detectors.pixels import Image, Mask, above, brightest, edges, picked, widened
+from edge.detectors.pixels import Image, Mask, above, brightest, darkest, edges, picked, widened
 
 Floats = NDArray[np.float32]
 Where = tuple[slice, slice]
@@ -37,8 +37,6 @@ class Shadows:
         self._exposure, self._brightness, self._tint = exposure, brightness, tint
         self._new_edge = _NEW_EDGE * exposure
         self._empty = empty
-        self._ended = above(brightest(empty), _ENDS - 1)
-        self._any_ended = cv2.countNonZero(self._ended) > 0
 
     def none_at(self, image: Image, mask: Mask, where: Where) -> Mask:
         """Where something else than a shadow is.
@@ -60,18 +58,23 @@ class Shadows:
         keep = cast("Mask", cv2.bitwise_and(part, widened(above(cast("Mask", new), self._new_edge), 1)))
         # Only what is in question is worked on: foreground fills a small part of the box around all of it.
         places = np.flatnonzero(part > keep)
-        seen = picked(image[where], places).astype(np.float32)
-        empty = picked(self._empty[where], places).astype(np.float32)
+        if not len(places):
+            return keep
+        seen, colours = picked(image[where], places).astype(np.float32), picked(self._empty[where], places)
+        empty = colours.astype(np.float32)
         square = np.maximum(_sums(empty * empty), 1.0)
         along = _sums(seen * empty)
         share = along / square
         off = _sums(seen * seen) - along * share
-        if self._any_ended:
-            ended = np.flatnonzero(self._ended[where].take(places))
-            share[ended], off[ended] = _apart_from_ended(seen[ended], empty[ended])
+        line = colours.reshape(1, -1, 3)
+        # Of white nothing is known but that it is no colour: it counts as it is.
+        ended = np.flatnonzero((brightest(line) >= _ENDS) & (darkest(line) < _ENDS))
+        if len(ended):
+            share[ended], off[ended] = _apart_from_ended(seen.take(ended, axis=0), empty.take(ended, axis=0))
         dark, light = self._brightness
         allowed = (_TINT * self._exposure + self._tint * np.sqrt(square)) ** 2
-        keep.reshape(-1)[places] = np.where((share > dark) & (share < light) & (off < allowed), 0, 255)
+        shadow = (share > dark) & (share < light) & (off < allowed)
+        keep.reshape(-1)[places] = ~shadow * np.uint8(255)
         return keep
 
 
@@ -81,11 +84,10 @@ def _apart_from_ended(seen: Floats, empty: Floats) -> tuple[Floats, Floats]:
     In those that do no shadow goes below what is left of the brightest value that is known, but may lie above it.
     """
     ended = empty >= _ENDS
-    ended[ended.all(axis=1)] = False  # of white nothing is known but that it is no colour: it counts as it is
-    known: Floats = empty * (~ended).astype(np.float32)
+    known: Floats = empty * ~ended
     share = np.asarray(_sums(seen * known) / np.maximum(_sums(known * known), 1.0), np.float32)
     off: Floats = seen - share[:, None] * empty
-    off[ended & (off > 0)] = 0
+    np.minimum(off, 0, out=off, where=ended)
     return share, _sums(off * off)
 
 
