@@ -6,6 +6,7 @@ is meant for a program, the configuration, goes to standard output, what is mean
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from edge.settings import CameraSettings
 
 _INTERRUPTED = 130
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # as edge.toml takes it: not to be refused after an hour
 #: How long a live camera may show nothing before it is given up (seconds).
 _PATIENCE_S = 30.0
 _LIVE_MINUTES = 10.0
@@ -136,7 +138,11 @@ def calibrate(
     if minutes is not None and not 0 < minutes <= 24 * 60:
         fail(f"--minutes is {minutes:g}; it has to be above 0 and at most 1440")
     within = _inside(inside)
-    name = line_id or _line_id(settings)
+    name = _line_id(settings) if line_id is None else line_id
+    if not _ID.fullmatch(name):
+        fail(
+            f"--name is '{name}'; an id has 1 to 64 letters, digits, '.', '_' or '-' and begins with a letter or digit"
+        )
     if picture is not None and picture.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         fail(f"--picture is {picture}; give a name that ends in .png or .jpg")
     check_outputs(picture, source=Path(sources[0]))

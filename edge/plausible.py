@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
+from edge.counting.zones import Region
 from edge.findings import Finding
 from edge.geometry import in_heights
 from edge.models import Line, Point
@@ -25,6 +26,9 @@ _SHORT: Final = 0.08
 #: Lower than this (pixels) a body is not told from noise.
 _LEAST_PIXELS: Final = 24
 _NEAR_LINE: Final = 0.03
+#: A zone may touch a line's end, as a window beside a door does; more of it in one is a mistake.
+_COVERED: Final = 0.2
+_STEPS: Final = 40
 
 
 def drawing(camera: CameraSettings, size: tuple[int, int]) -> Iterator[Finding]:
@@ -37,6 +41,7 @@ def drawing(camera: CameraSettings, size: tuple[int, int]) -> Iterator[Finding]:
     aspect = size[0] / size[1]
     for line in camera.line:
         yield from _line(camera, line.line(), aspect, size[1])
+        yield from _ignored(camera, line.line())
     if camera.size is not None:
         yield from _size(camera)
     elif not camera.line and not any(zone.kind == "count" for zone in camera.zone):
@@ -82,6 +87,23 @@ def _line(camera: CameraSettings, line: Line, aspect: float, height: int) -> Ite
             "Give a point well within the shop, so that nobody doubts which side is meant",
         )
     yield from _anchor(camera, line, name)
+
+
+def _ignored(camera: CameraSettings, line: Line) -> Iterator[Finding]:
+    """A line in a zone that leaves people out counts nobody, without a word, for as long as it hangs there."""
+    steps = [(i + 0.5) / _STEPS for i in range(_STEPS)]
+    floor = [(a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])) for a, b in pairwise(line.points) for t in steps]
+    for zone in camera.zone:
+        if zone.kind == "ignore":
+            region = Region(zone.zone(), camera.mounting)
+            share = sum(map(region.contains, floor)) / len(floor)
+            if share >= _COVERED:
+                yield Finding(
+                    "warning",
+                    f"camera {camera.id}, line {line.line_id}: {share:.0%} of it lies in zone {zone.id} of kind "
+                    "ignore, where nobody is followed",
+                    "Draw the zone clear of the line, with room for people on both sides of it",
+                )
 
 
 def _anchor(camera: CameraSettings, line: Line, name: str) -> Iterator[Finding]:

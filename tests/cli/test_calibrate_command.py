@@ -123,6 +123,7 @@ class TestRefused:
         assert "name a recording or a camera" in refused()
         assert "absent.mp4" in refused(tmp_path / "absent.mp4")
         assert "--camera goes with --write" in refused(SCENE, "--camera", "C1")
+        assert "--name is 'front door'" in refused(SCENE, "--name", "front door")
         assert "has no camera 'C9'" in refused("--write", config, "--camera", "C9")
         assert "can't be read" in refused("--write", tmp_path / "absent.toml")
         assert "--model" in refused(SCENE, "--detector", "onnx")

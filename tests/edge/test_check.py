@@ -46,6 +46,15 @@ def test_a_sensible_line_is_not_complained_of() -> None:
     assert list(plausible.drawing(camera(), (640, 480))) == []
 
 
+def test_a_zone_that_leaves_people_out_may_touch_a_line_but_not_swallow_it() -> None:
+    zone = '[[camera.zone]]\nid = "glass"\nkind = "ignore"\npoints = [[{x}, 0.0], [1.0, 0.0], [1.0, 1.0], [{x}, 1.0]]'
+    assert list(plausible.drawing(camera(more=zone.format(x=0.7)), (640, 480))) == []
+    (found,) = plausible.drawing(camera(more=zone.format(x=0.5)), (640, 480))
+    assert (found.verdict, "50% of it lies in zone glass" in found.what) == ("warning", True)
+    counted = camera(more=zone.format(x=0.0).replace("ignore", "count"))
+    assert list(plausible.drawing(counted, (640, 480))) == []
+
+
 SIZE = "[camera.size]\nadult = [[0.4, 0.2], [0.9, 0.5]]"
 
 
