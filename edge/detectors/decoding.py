@@ -20,7 +20,7 @@ Family = Literal["yolox", "decoded", "yolo", "end2end"]
 _STRIDES: Final = (8, 16, 32)
 _ANCHORS: Final = (1, 3)  # boxes a cell: YOLOX's one, v5's three
 #: More boxes than this are no shop; sorting out all of a broken model's would stop the camera.
-_MOST: Final = 1000
+_MOST: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
