@@ -101,8 +101,8 @@ class Background:
         self._mean: Floats = image.astype(np.float32)
         self._noise: Floats = np.full(image.shape[:2], 1.0, np.float32)
         self._foreground: Mask = np.zeros(image.shape[:2], np.uint8)
-        self._where: Where = (slice(0, 0), slice(0, 0))
-        self._seen = image
+        self._where: Where = (slice(0, 0), slice(0, 0))  # a box it lies in
+        self._differ: Mask = self._foreground[self._where]  # and by how many grey levels the picture differs there
         self._wide_since: float | None = None
         self._shadows: Shadows | None = None
         self._refresh()
@@ -121,14 +121,13 @@ class Background:
         """What does not belong to the empty scene, shadows left out.
 
         Args:
-            image: BGR uint8, of the size of the first; kept until the next call, so it must not be changed.
+            image: BGR uint8, of the size of the first.
             time_s: of the frame, on the stream's clock.
 
         Returns:
             255 where something is, else 0; shape (h, w).
         """
         self._follow_light(image)
-        self._seen = image
         mask, where = self._beyond_noise(image)
         share = cv2.countNonZero(mask[where]) / mask.size
         if self._relit(share, time_s):
@@ -137,7 +136,8 @@ class Background:
         if share > 0:
             # Specks go first, for nothing here makes one larger: what the shadow test looks at is then a fraction.
             mask[where] = cv2.dilate(cv2.erode(mask[where], _SPECK), _SPECK, anchor=(0, 0))
-            where = _within(where, box_of(mask[where], margin=_AROUND))
+            part = box_of(mask[where], margin=_AROUND)
+            where, self._differ = _within(where, part), self._differ[part]
             self._remove_shadow(image, mask, where)
             mask[where] = cv2.morphologyEx(mask[where], cv2.MORPH_OPEN, _SPECK)
         self._foreground, self._where = mask, where
@@ -152,7 +152,8 @@ class Background:
         where = box_of(clear, margin=_BESIDE + 1)
         if where[0].stop <= _BESIDE + 1:  # nothing at all
             return clear, (slice(0, 0), slice(0, 0))
-        faint = not_between(image[where], self._faint[0][where], self._faint[1][where])
+        self._differ = outside(image[where], self._low[where], self._high[where])
+        faint = cv2.compare(self._differ, self._faint[where], cv2.CMP_GT)
         clear[where] = cv2.bitwise_and(faint, widened(clear[where], _BESIDE))
         return clear, where
 
@@ -212,8 +213,7 @@ class Background:
         strength = np.zeros_like(self._foreground)
         where = self._where
         if where[0].stop > where[0].start:
-            differ = outside(self._seen[where], self._low[where], self._high[where])
-            limited = cv2.threshold(differ, self.params.clear * self.exposure, 255, cv2.THRESH_TRUNC)[1]
+            limited = cv2.threshold(self._differ, self.params.clear * self.exposure, 255, cv2.THRESH_TRUNC)[1]
             strength[where] = cv2.bitwise_and(limited, self._foreground[where])
         return strength
 
@@ -245,7 +245,7 @@ class Background:
         self._low, self._high = neighbourhood(self.image)
         threshold = self._make_threshold()
         self._clear = self._beyond(threshold)
-        self._faint = self._beyond(cast("Mask", cv2.convertScaleAbs(threshold, alpha=self.params.faint)))
+        self._faint = cast("Mask", cv2.convertScaleAbs(threshold, alpha=self.params.faint))
         self._shadows = None
         samples = sampled(self.image, _GRID)
         self._lit = above(darkest(samples), 16)
