@@ -48,13 +48,13 @@ class Resumed:
         wait_s = DECIDED_S + settings.counting.tag_wait_s
         self._settled_s = self.upto_s - wait_s
         self.look_from_s = max(0.0, self._settled_s - WARM_UP_S)
-        self._known: list[tuple[str, str, float]] = []
+        # Without a mark, too: a crossing is on disk a second after it was seen, the first mark with the first minute.
+        since = starts_at + timedelta(seconds=max(0.0, self._settled_s))
+        self._known = [
+            (each.line, each.direction, (each.at - starts_at).total_seconds())
+            for each in outbox.crossings(settings.id, since)
+        ]
         if self.upto_s:
-            since = starts_at + timedelta(seconds=self._settled_s)
-            self._known = [
-                (each.line, each.direction, (each.at - starts_at).total_seconds())
-                for each in outbox.crossings(settings.id, since)
-            ]
             log.info("%s: counted up to %.0f s before; going on from there", settings.id, self.upto_s)
 
     def news(self, crossings: Iterable[Crossing]) -> Iterator[Crossing]:

@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from edge.camera import CameraError, VideoSource, open_source, redact
@@ -226,7 +226,7 @@ class CameraWorker:
         for each in crossings if self._resumed is None else self._resumed.news(crossings):
             when = self._timeline.at(each.time_s)
             self._outbox.append_crossing(self._settings.id, each, when)
-            clock = "undated" if when.at is None else f"{when.at:%H:%M:%S}Z"
+            clock = "undated" if when.at is None else f"{when.at.astimezone(UTC):%H:%M:%S}Z"
             log.info("%s: %s over %s (%s)", self._settings.id, each.direction, each.line_id, clock)
 
     def _settle(self) -> None:
