@@ -1,4 +1,4 @@
-"""A dated recording that is begun again: who is on disk already is not counted twice, with a mark or before the first."""
+"""A dated recording that is begun again: who is on disk already is not counted twice, even before its first mark."""
 
 from datetime import UTC, datetime, timedelta
 from typing import cast
