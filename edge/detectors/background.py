@@ -40,7 +40,6 @@ _OPEN: Final = cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))
 _TORSO: Final = 0.35  # of the picture's height: how far above legs a body may go on
 _LEGS: Final = 0.04  # of the picture's height: what stands at least so tall carries a body
 _BESIDE: Final = 3  # pixels: how near to what differs clearly it is enough to differ a little
-_AROUND: Final = 3  # pixels: as far as what is worked on reaches around what may be foreground
 _LEAST_EXPOSURE: Final = 0.4
 _GRID: Final = 8  # every so many pixels are enough for a median of the whole picture
 _LEAST_GAIN: Final = 0.01  # by which the light must change to be followed
@@ -134,11 +133,7 @@ class Background:
             self._start(image)
             return self._foreground
         if share > 0:
-            # Specks go first, for nothing here makes one larger: what the shadow test looks at is then a fraction.
-            mask[where] = cv2.dilate(cv2.erode(mask[where], _SPECK), _SPECK, anchor=(0, 0))
-            part = box_of(mask[where], margin=_AROUND)
-            where, self._differ = _within(where, part), self._differ[part]
-            self._remove_shadow(image, mask, where)
+            self._remove_shadow(image, mask, _within(where, box_of(mask[where])))
             mask[where] = cv2.morphologyEx(mask[where], cv2.MORPH_OPEN, _SPECK)
         self._foreground, self._where = mask, where
         return mask
