@@ -48,7 +48,7 @@ def updated(text: str, camera_id: str, calibration: Calibration) -> str:
     camera = ("camera", camera_id)
     changes = []
     if (line := calibration.line) is not None:
-        changes.append(Change((camera, ("line", line.line_id)), _line_keys(line), without=("points",)))
+        changes.append(Change((camera, ("line", line.line_id)), _line_keys(line), without=("points", "anchor")))
     if calibration.size is not None:
         changes.append(Change((camera, "size"), _size_keys(calibration.size)))
     try:
@@ -58,7 +58,9 @@ def updated(text: str, camera_id: str, calibration: Calibration) -> str:
 
 
 def _line_keys(line: Line) -> dict[str, Value]:
-    return {"start": _point(line.start), "end": _point(line.end), "inside": _point(line.inside)}
+    """What was proposed, with the anchor it was proposed for where that is not the mounting's own."""
+    keys: dict[str, Value] = {"start": _point(line.start), "end": _point(line.end), "inside": _point(line.inside)}
+    return keys if line.anchor is None else {**keys, "anchor": line.anchor}
 
 
 def _size_keys(size: SizeProposal) -> dict[str, Value]:

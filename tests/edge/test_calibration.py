@@ -2,6 +2,7 @@
 
 import tomllib
 from collections import Counter as Tally
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -305,6 +306,15 @@ source = "b.mp4"
         by_hand = tomllib.loads(fragment(result))["camera"]
         camera = tomllib.loads(updated("[[camera]]\nid = 'C1'\n", "C1", result))["camera"][0]
         assert camera == {"id": "C1", **by_hand}
+
+    def test_a_line_proposed_for_another_anchor_is_counted_by_it(self) -> None:
+        result = self.proposal("L1")
+        assert result.line is not None
+        told = replace(result, line=replace(result.line, anchor="head"))
+        assert tomllib.loads(fragment(told))["camera"]["line"][0]["anchor"] == "head"
+        headed = updated(self.TEXT, "C1", told)
+        assert config.parse(headed).camera[0].line[0].anchor == "head"
+        assert config.parse(updated(headed, "C1", result)).camera[0].line[0].anchor is None
 
     def test_the_fragment_is_what_a_camera_takes(self) -> None:
         text = "\n".join(line for line in fragment(self.proposal("L7")).splitlines())
