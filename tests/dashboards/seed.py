@@ -159,7 +159,8 @@ def _history(
                     label = f"{day:%y%m%d}-{number:04d}"
                     receipts.append((store_id, label, "sale", "till", at, "CNY", gross, 1, buyer, b"", at))
     with services.db.transaction() as conn, conn.cursor() as cursor:
-        for table, rows in (("traffic_15m", traffic), ("coverage_15m", coverage)):
+        quarters = "coverage_15m (store_id, camera_id, quarter, minute_seconds, seconds, state)"
+        for table, rows in (("traffic_15m", traffic), (quarters, coverage)):
             with cursor.copy(f"COPY {table} FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
