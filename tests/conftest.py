@@ -1,6 +1,7 @@
 """What all tests share: real parts from `tests.fixtures`, and a last word on what was skipped and how to get it."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ for _name in [name for name in os.environ if name.startswith("DOORLINE_")]:
     if not _name.startswith(("DOORLINE_REQUIRE_", "DOORLINE_FOOTAGE", "DOORLINE_TIMESCALE_")):
         del os.environ[_name]
 
+# A shell that runs this in the background has Ctrl-C ignored, and every command started here would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A search that finds something new belongs to whoever is looking, not to whoever waits for a verdict on a change.
 settings.register_profile("ci", derandomize=True)
