@@ -44,8 +44,8 @@ def test_two_people_touching_seen_from_above_are_two(pair: tuple[tuple[int, int]
     assert len(centres(reader, mask)) == 1, "one picture alone does not prove two"
     found = centres(reader, mask)
     assert len(found) == 2
-    for (x, y), place in zip(found, pair, strict=True):
-        assert (x, y) == (pytest.approx(place[0], abs=6), pytest.approx(place[1], abs=6))
+    for centre, place in zip(found, pair, strict=True):
+        assert centre == pytest.approx(place, abs=6)
 
 
 def test_two_people_touching_are_one_while_nothing_is_known_of_their_size() -> None:
