@@ -108,41 +108,13 @@ class Pipeline:
         return self._follower.finish()
 
 
-def make_pipeline(
-    detector: Detector,
-    lines: Sequence[Line],
-    *,
-    mounting: Mounting,
-    aspect: float,
-    zones: Sequence[Zone] = (),
-    tagging: Tagging | None = None,
-    tracker_params: TrackerParams | None = None,
-    counter_params: CounterParams | None = None,
-) -> Pipeline:
-    """Put a pipeline together with a mounting's defaults.
-
-    Args:
-        detector: finds people in a frame.
-        lines: the lines, in fractions of the frame.
-        mounting: overhead or oblique.
-        aspect: the frame's width over its height.
-        zones: counted, staff's, or left out.
-        tagging: rules and heights that tag people.
-        tracker_params, counter_params: instead of the defaults.
+def make_pipeline(detector: Detector, lines: Sequence[Line], *, mounting: Mounting, aspect: float) -> Pipeline:
+    """A pipeline of a mounting's defaults, for lines and nothing else (see `Follower`).
 
     Raises:
-        LineError: a line, zone or rule that cannot be used.
+        LineError: a line that cannot be used.
     """
-    follower = Follower(
-        lines,
-        mounting=mounting,
-        aspect=aspect,
-        zones=zones,
-        tagging=tagging,
-        tracker_params=tracker_params,
-        counter_params=counter_params,
-    )
-    return Pipeline(detector, follower)
+    return Pipeline(detector, Follower(lines, mounting=mounting, aspect=aspect))
 
 
 def camera_pipeline(detector: Detector, camera: CameraSettings, aspect: float) -> Pipeline:
@@ -156,8 +128,7 @@ def camera_pipeline(detector: Detector, camera: CameraSettings, aspect: float) -
     Raises:
         LineError: a line, zone or rule that cannot be used.
     """
-    return make_pipeline(
-        detector,
+    follower = Follower(
         [line.line() for line in camera.line],
         mounting=camera.mounting,
         aspect=aspect,
@@ -165,6 +136,7 @@ def camera_pipeline(detector: Detector, camera: CameraSettings, aspect: float) -
         tagging=camera.tagging,
         counter_params=counter_params(camera),
     )
+    return Pipeline(detector, follower)
 
 
 def counter_params(camera: CameraSettings) -> CounterParams:

@@ -6,7 +6,6 @@ sits in its read for several time-outs: the thread that reads is given up by its
 hundred boxes that lost one switch must not all come back in the same second: each waits a random while.
 """
 
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Final
 
 import cv2
 
+from edge.backoff import Backoff
 from edge.cameras.connect import Capture, Opener
 from edge.cameras.sources import FALLBACK_FPS, CameraError, Reel, SourceState, VideoSource, believable_fps, chosen
 from edge.cameras.view import Cadence, Image, View, shaped
@@ -21,32 +21,6 @@ from edge.models import Frame
 
 #: A camera that can't be opened is asked why at most so often (seconds).
 _ASK_AGAIN_S: Final = 15.0
-
-
-class Backoff:
-    """How long to wait before trying again: random between 0 and a limit that doubles (full jitter).
-
-    Args:
-        first_s: the limit after the first failure.
-        longest_s: what the limit never exceeds.
-        draw: gives a number from 0 to 1.
-    """
-
-    def __init__(
-        self, *, first_s: float = 1.0, longest_s: float = 30.0, draw: Callable[[], float] = random.random
-    ) -> None:
-        self._first_s, self._longest_s, self._draw = first_s, longest_s, draw
-        self._failures = 0
-
-    def next_s(self) -> float:
-        """Seconds to wait now."""
-        limit = min(self._longest_s, self._first_s * 2.0 ** min(self._failures, 30))
-        self._failures += 1
-        return float(self._draw() * limit)
-
-    def reset(self) -> None:
-        """It worked: begin with short waits next time."""
-        self._failures = 0
 
 
 class _Newest:
@@ -152,7 +126,7 @@ class LiveSource(VideoSource):
         stall_s: float = 5.0,
         open_s: float = 30.0,
         worked_s: float = 5.0,
-        backoff: "Backoff | None" = None,
+        backoff: Backoff | None = None,
     ) -> None:
         self.fps, self.frame_count, self.size = FALLBACK_FPS, None, (0, 0)
         self.view, self.opener = view or View(), opener
@@ -160,7 +134,7 @@ class LiveSource(VideoSource):
         self.worked_s = worked_s
         self._name = name
         self._stall_s, self._open_s = stall_s, open_s
-        self._backoff = backoff or Backoff()
+        self._backoff, self._failures = backoff or Backoff(1.0, 30.0), 0
         self._newest = _Newest()
         self._guard = threading.Lock()
         self._closed = threading.Event()
@@ -237,7 +211,9 @@ class LiveSource(VideoSource):
 
     def pause(self, reader: "_Reader") -> None:
         """Wait before the next attempt."""
-        reader.abandoned.wait(self._backoff.next_s())
+        wait_s = self._backoff.delay(self._failures)
+        self._failures += 1
+        reader.abandoned.wait(wait_s)
 
     def why(self) -> str:
         """Why the last attempt failed; the camera is asked at most every so often, for some lock who asks too much."""
@@ -250,7 +226,7 @@ class LiveSource(VideoSource):
 
     def worked(self) -> None:
         """A connection has held: forget earlier failures."""
-        self._backoff.reset()
+        self._failures = 0
 
     @property
     def ended(self) -> bool:

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.backoff import Backoff
 from edge.camera import CameraError, open_source
-from edge.cameras.live import Backoff, LiveSource, PacedSource
+from edge.cameras.live import LiveSource, PacedSource
 from edge.cameras.sources import FALLBACK_FPS, Shot, believable_fps
 from edge.cameras.view import Image
 
@@ -219,7 +220,7 @@ def test_a_camera_that_does_not_answer_is_tried_again_until_it_does() -> None:
 def test_a_lost_connection_is_made_anew_and_the_clock_runs_on() -> None:
     let_go = threading.Event()
     first, second = Camera(1), Camera(1, stall=let_go)
-    with LiveSource(Cameras(first, second), name="door", backoff=Backoff(first_s=0.3, draw=lambda: 1.0)) as source:
+    with LiveSource(Cameras(first, second), name="door", backoff=Backoff(base_s=0.3, draw=lambda: 1.0)) as source:
         one, two = source.read(10), source.read(10)
         assert one is not None
         assert two is not None
@@ -261,8 +262,6 @@ def test_only_the_newest_picture_of_a_live_camera_is_kept() -> None:
 
 
 def test_waiting_grows_to_a_limit_and_is_spread_at_random() -> None:
-    most = Backoff(first_s=1, longest_s=30, draw=lambda: 1.0)
-    assert [most.next_s() for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
-    most.reset()
-    assert most.next_s() == 1
-    assert Backoff(draw=lambda: 0.25).next_s() == 0.25
+    most = Backoff(base_s=1, cap_s=30, draw=lambda: 1.0)
+    assert [most.delay(attempt) for attempt in range(7)] == [1, 2, 4, 8, 16, 30, 30]
+    assert Backoff(draw=lambda: 0.25).delay(0) == 0.25

@@ -7,8 +7,9 @@ from functools import partial
 
 import pytest
 
+from edge.backoff import Backoff
 from edge.cameras.connect import explain, stream_opener
-from edge.cameras.live import Backoff, LiveSource
+from edge.cameras.live import LiveSource
 from edge.cameras.sources import redact
 from edge.cameras.view import View
 from edge.models import Frame
@@ -32,7 +33,7 @@ def mjpeg() -> Iterator[MjpegCamera]:
 
 
 def soon() -> Backoff:
-    return Backoff(first_s=0.05, longest_s=0.2)
+    return Backoff(base_s=0.05, cap_s=0.2)
 
 
 def live(
@@ -110,11 +111,11 @@ class TestRtsp:
         waits: list[float] = []
 
         class Noted(Backoff):
-            def next_s(self) -> float:
-                waits.append(super().next_s())
+            def delay(self, attempt: int) -> float:
+                waits.append(super().delay(attempt))
                 return waits[-1]
 
-        backoff = Noted(first_s=0.02, longest_s=0.32, draw=lambda: 1.0)
+        backoff = Noted(base_s=0.02, cap_s=0.32, draw=lambda: 1.0)
         with live(rtsp.address(), backoff=backoff, worked_s=0.3) as source:
             next_frame(source)
             rtsp.kill()
