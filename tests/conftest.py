@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.fixtures import skips
 
@@ -28,9 +28,10 @@ for _name in [name for name in os.environ if name.startswith("DOORLINE_")]:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A search that finds something new belongs to whoever is looking, not to whoever waits for a verdict on a change.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# A shared machine's pauses are no failures.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("unhurried"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from itertools import combinations, permutations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.assignment import assign
@@ -31,7 +31,6 @@ def cheapest(costs: list[list[float]]) -> float:
     return best
 
 
-@settings(deadline=None)
 @given(tables)
 def test_it_is_the_cheapest_there_is(costs: list[list[float]]) -> None:
     columns = assign(costs, LIMIT)

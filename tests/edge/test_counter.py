@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from edge.counter import Counter, CounterParams
@@ -274,9 +274,7 @@ def test_anchor_is_the_mountings_own_unless_the_line_names_one(mounting: str, an
     assert [c.frame for c in found] == ([frame] if frame else [])
 
 
-# Properties; a shared machine's pauses are no failures
-
-unhurried = settings(deadline=None)
+# Properties
 
 coordinate = st.floats(0.06, 0.94)
 points = st.lists(st.tuples(coordinate, coordinate), min_size=2, max_size=7)
@@ -300,7 +298,6 @@ def usable(line: Line) -> bool:
 any_line = lines.map(line_from).filter(usable)
 
 
-@unhurried
 @given(points, steps, any_line)
 # A path through the very end of the line: cut in the one picture and missed in the other, by rounding alone.
 @example([(0.06, 0.8125), (0.06, 0.375)], 0.005, Line("any", (0.5, 0.25), (0.06, 0.5), (0.5, 0.5)))
@@ -313,7 +310,6 @@ def test_mirrored_picture_gives_the_same_count(corners: list[Point], step: float
     assert totals(count([Walk(1, seen)], [line])) == totals(count([Walk(1, [mirror(p) for p in seen])], [mirrored]))
 
 
-@unhurried
 @given(points, steps, any_line)
 def test_the_other_inside_swaps_in_and_out(corners: list[Point], step: float, line: Line) -> None:
     def across(point: Point) -> Point:
@@ -328,7 +324,6 @@ def test_the_other_inside_swaps_in_and_out(corners: list[Point], step: float, li
     assert totals(count([walk], [other])) == (left, entered)
 
 
-@unhurried
 @given(points, steps, any_line)
 def test_a_path_and_its_reverse_cancel(corners: list[Point], step: float, line: Line) -> None:
     segment = Border.of(line, 1.0)
@@ -339,20 +334,17 @@ def test_a_path_and_its_reverse_cancel(corners: list[Point], step: float, line: 
     assert entered - left == back_out - back_in
 
 
-@unhurried
 @given(st.lists(st.floats(-0.029, 0.029), min_size=2, max_size=60), st.sampled_from([DOOR, on_exit(DOOR)]))
 def test_jitter_inside_the_band_never_counts(offsets: list[float], line: Line) -> None:
     assert count([Walk(1, [(0.5, 0.5 + offset) for offset in offsets])], [line]) == []
 
 
-@unhurried
 @given(points, steps)
 def test_in_and_out_of_one_person_differ_by_at_most_one_over_a_full_line(corners: list[Point], step: float) -> None:
     entered, left = totals(count([Walk(1, path(*corners, step=step))], [WIDE]))
     assert abs(entered - left) <= 1
 
 
-@unhurried
 @given(points, st.integers(1, 200))
 def test_splitting_a_confirmed_track_away_from_the_line_changes_nothing(corners: list[Point], where: int) -> None:
     seen = path(*corners, step=0.02)
@@ -362,7 +354,6 @@ def test_splitting_a_confirmed_track_away_from_the_line_changes_nothing(corners:
     assert totals(count(split, [DOOR])) == totals(count([Walk(1, seen)], [DOOR]))
 
 
-@unhurried
 @given(points, steps, st.integers(0, 30))
 def test_late_confirmation_changes_no_count(corners: list[Point], step: float, late: int) -> None:
     seen = path(*corners, step=step)
@@ -370,7 +361,6 @@ def test_late_confirmation_changes_no_count(corners: list[Point], step: float, l
     assert totals(count([Walk(1, seen, late=late)], [DOOR])) == totals(count([Walk(1, seen)], [DOOR]))
 
 
-@unhurried
 @given(points, steps, any_line, st.floats(0.1, 0.9))
 def test_a_point_more_on_a_straight_line_changes_nothing(
     corners: list[Point], step: float, line: Line, where: float
@@ -388,7 +378,6 @@ grid_points = st.lists(st.tuples(grid, grid), min_size=2, max_size=8)
 FINE = CounterParams(band=0.004, least_band=0.004, advance=0.0, whole_width=0.0, whole_height=0.0)
 
 
-@unhurried
 @given(grid_points, st.sampled_from([1 / 16, 1 / 32, 0.2]), st.tuples(grid, grid), st.tuples(grid, grid))
 def test_who_walks_into_a_zone_by_whatever_way_is_in_it(
     corners: list[Point], step: float, one: Point, other: Point
@@ -407,7 +396,6 @@ def test_who_walks_into_a_zone_by_whatever_way_is_in_it(
     assert entered - left == region.contains(ends[1]) - region.contains(ends[0])
 
 
-@unhurried
 @given(points, steps, any_line, st.floats(0, 1e6))
 def test_a_stream_that_began_earlier_counts_the_same(
     corners: list[Point], step: float, line: Line, since: float

@@ -236,7 +236,5 @@ class Shop(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-Shop.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+Shop.TestCase.settings = settings(max_examples=40, stateful_step_count=30, suppress_health_check=list(HealthCheck))
 TestShop = Shop.TestCase

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.geometry import Box
@@ -223,7 +223,6 @@ box = st.tuples(st.floats(0.1, 0.9), st.floats(0.1, 0.9), st.floats(0.02, 0.3), 
 frames_of_boxes = st.lists(st.lists(st.tuples(box, st.floats(0.05, 1.0)), max_size=5), min_size=1, max_size=15)
 
 
-@settings(deadline=None)
 @given(frames_of_boxes, st.sampled_from(["overhead", "oblique"]), st.sampled_from([5.0, 30.0]))
 def test_whatever_comes_tracks_are_sound_and_repeatable(
     frames: list[list[tuple[tuple[float, float, float, float], float]]], mounting: Mounting, fps: float

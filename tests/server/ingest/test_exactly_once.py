@@ -103,7 +103,6 @@ def losing(db: Database) -> Iterator[LosesCommits]:
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @settings(
     max_examples=50,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(epochs=st.lists(streams(), min_size=3, max_size=3), schedule=st.lists(groups, max_size=8))

@@ -267,9 +267,7 @@ _POOL = [
 ]
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.permutations(_POOL),
     st.lists(st.sampled_from(_POOL), max_size=8),
