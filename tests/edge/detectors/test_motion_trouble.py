@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from edge.detectors.blobs import BlobParams, BlobReader
 from edge.detectors.shadows import Shadows
-from tests.edge.test_motion import FPS, HEIGHT, PERSON, WIDTH, Watch, dressed, fractions, moved, room
+from tests.edge.detectors.test_motion import FPS, HEIGHT, PERSON, WIDTH, Watch, dressed, fractions, moved, room
 
 
 @pytest.fixture
