@@ -192,7 +192,7 @@ def _settings(write: Path | None, camera: str | None) -> "CameraSettings | None"
     try:
         cameras = load(write).camera
     except ConfigError as error:
-        fail(f"{write}: {error}")
+        fail(str(error))
     ids = ", ".join(each.id for each in cameras)
     if camera is None and len(cameras) > 1:
         fail(f"{write} has several cameras; choose one with --camera: {ids}")

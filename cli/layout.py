@@ -139,7 +139,7 @@ def from_config(path: Path, camera: str | None) -> Layout:
     try:
         cameras = load(path).camera
     except ConfigError as error:
-        fail(f"{path}: {error}")
+        fail(str(error))
     ids = ", ".join(each.id for each in cameras)
     if camera is None and len(cameras) > 1:
         fail(f"{path} has several cameras; choose one with --camera: {ids}")

@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import inspect
 
 from edge.counting.layout import check_line, check_rule, check_size, check_zone
 from edge.geometry import LineError
@@ -41,17 +42,18 @@ def load(path: Path) -> EdgeConfig:
     """Read and check a configuration file; relative paths in it are taken from its own folder.
 
     Raises:
-        ConfigError: naming the first key that is wrong, the reason and the remedy.
+        ConfigError: naming the file, the first key that is wrong, the reason and the remedy.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        config = parse(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(
-            "", f"{path} can't be read ({error.strerror})", "Check the path and its permissions"
-        ) from error
+        reason = f"can't be read ({error.strerror})"
+        raise ConfigError("", reason, "Check the path and its permissions", path=path) from error
     except UnicodeDecodeError as error:
-        raise ConfigError("", f"{path} is not UTF-8 text", "Save it as UTF-8") from error
-    return _resolve(parse(text), path.resolve().parent)
+        raise ConfigError("", "is not UTF-8 text", "Save it as UTF-8", path=path) from error
+    except ConfigError as error:
+        raise ConfigError(error.key, error.reason, error.remedy, path=path) from error
+    return _resolve(config, path.resolve().parent)
 
 
 def parse(text: str) -> EdgeConfig:
@@ -86,6 +88,11 @@ def warnings(config: EdgeConfig, path: Path) -> list[str]:
     url = urlsplit(config.https.url)
     if broker.secret() and url.scheme == "http" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
         found.append("https.url: the password crosses the network unencrypted; use an address with https://")
+    for number, camera in enumerate(config.camera):
+        if camera.model and camera.detector == "motion":
+            found.append(
+                f'camera[{number}].model: the detector "motion" uses none; leave it out, or choose another detector'
+            )
     return found
 
 
@@ -240,6 +247,11 @@ def _explain(text: str) -> ConfigError:
         return ConfigError(_join(key, unknown[1]), "is not a known key", advice)
     if missing := re.search(r"missing required field `(.+)`", reason):
         return ConfigError(_join(key, missing[1]), "is missing", "Add it; see deploy/edge.toml.example")
+    if value := re.fullmatch(r"Invalid enum value (.+)", reason):
+        allowed = _allowed_at(key)
+        near = difflib.get_close_matches(value[1].strip("'"), allowed, n=1)
+        advice = f"Use one of: {', '.join(allowed)}" + (f". Did you mean {near[0]!r}?" if near else "")
+        return ConfigError(key, f"{value[1]} is not one of its values", advice)
     return ConfigError(key, reason[:1].lower() + reason[1:], _remedy(reason))
 
 
@@ -248,6 +260,28 @@ def _join(key: str, field: str) -> str:
 
 
 def _fields_at(key: str) -> tuple[str, ...]:
+    return tuple(field.name for field in msgspec.structs.fields(_section_at(key)))
+
+
+def _allowed_at(key: str) -> list[str]:
+    """What a key of words, or of certain numbers, may hold."""
+    section, _, name = key.rpartition(".")
+    kind = next(field.type for field in msgspec.structs.fields(_section_at(section)) if field.name == name)
+    return [str(each) for each in _literals(inspect.type_info(kind))]
+
+
+def _literals(kind: inspect.Type) -> Iterator[object]:
+    if isinstance(kind, inspect.Metadata):
+        yield from _literals(kind.type)
+    elif isinstance(kind, inspect.UnionType):
+        for each in kind.types:
+            yield from _literals(each)
+    elif isinstance(kind, inspect.LiteralType):
+        yield from kind.values
+
+
+def _section_at(key: str) -> Any:
+    """The class of the section that a key such as `camera[0].line[1]` names."""
     names = [part for part in re.sub(r"\[[^]]*\]", "", key).split(".") if part]
     kind: Any = EdgeConfig
     sections: dict[str, Any] = {
@@ -264,14 +298,12 @@ def _fields_at(key: str) -> tuple[str, ...]:
     }
     for name in names:
         kind = sections.get(name, kind)
-    return tuple(field.name for field in msgspec.structs.fields(kind))
+    return kind
 
 
 def _remedy(reason: str) -> str:
     if "matching regex" in reason:
         return "Use 1-64 letters, digits, '.', '_' or '-', beginning with a letter or digit"
-    if "enum" in reason:
-        return "Use one of the values named in deploy/edge.toml.example"
     if "`float`" in reason and ("<=" in reason or ">=" in reason):
         return "Coordinates are fractions of the frame, from 0 to 1; other values have the range named"
     if "array" in reason:

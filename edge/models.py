@@ -18,6 +18,8 @@ Settle = Literal["immediate", "on_exit"]
 LineKind = Literal["door", "street", "interior"]
 ZoneKind = Literal["count", "staff", "ignore"]
 Tag = Literal["staff", "child", "cart"]
+#: What finds people; `auto` is one of the others, chosen by mounting and model.
+DetectorName = Literal["auto", "motion", "onnx", "yolo"]
 Point = tuple[float, float]
 #: What a detection can be of. Only a person is ever counted; what people push or carry says something about them.
 ObjectClass = Literal["person", "cart", "bag"]

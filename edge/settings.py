@@ -12,7 +12,19 @@ import msgspec
 from msgspec import Meta
 
 from edge.cameras.view import Rotation, View
-from edge.models import AdultSize, Anchor, Line, LineKind, Mounting, Settle, StaffRule, Tagging, Zone, ZoneKind
+from edge.models import (
+    AdultSize,
+    Anchor,
+    DetectorName,
+    Line,
+    LineKind,
+    Mounting,
+    Settle,
+    StaffRule,
+    Tagging,
+    Zone,
+    ZoneKind,
+)
 from wire import messages
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -21,10 +33,11 @@ Point = tuple[Fraction, Fraction]
 
 
 class ConfigError(ValueError):
-    """What is wrong in a configuration file; the text is `key: reason. Remedy`."""
+    """What is wrong in a configuration file; the text is `path: key: reason. Remedy`, the path where it is known."""
 
-    def __init__(self, key: str, reason: str, remedy: str) -> None:
-        super().__init__(f"{key}: {reason}. {remedy}" if key else f"{reason}. {remedy}")
+    def __init__(self, key: str, reason: str, remedy: str, *, path: Path | None = None) -> None:
+        where = [str(path)] if path is not None else []
+        super().__init__(": ".join([*where, *([key] if key else []), f"{reason}. {remedy}"]))
         self.key = key
         self.reason = reason
         self.remedy = remedy
@@ -308,7 +321,7 @@ class CameraSettings(_Section, frozen=True, kw_only=True):
     ]
     mounting: Annotated[Mounting, Meta(description="overhead (straight down) or oblique.")] = "oblique"
     detector: Annotated[
-        str,
+        DetectorName,
         Meta(
             description="motion (no weights), onnx, yolo, or auto: the model where one is given and the camera looks "
             "obliquely, else motion."

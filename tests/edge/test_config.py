@@ -3,10 +3,13 @@
 from datetime import datetime
 from pathlib import Path
 from textwrap import dedent
+from typing import get_args
 
 import pytest
 
 from edge import config, settings
+from edge.detectors import NAMES
+from edge.models import DetectorName
 from edge.settings import ConfigError
 
 GOOD = dedent(
@@ -98,15 +101,23 @@ def test_a_camera_may_have_bent_lines_zones_rules_and_heights() -> None:
         (GOOD + ZONE.replace("till", "S01-L1"), "camera[0].zone[0].id", "already the id of camera[0].line[0]"),
         (GOOD + ZONE + ZONE, "camera[0].zone[1].id", "already the id of camera[0].zone[0]"),
         (GOOD + ZONE.replace("[0.9, 0.2], ", ""), "camera[0].zone[0].points", "three or more"),
-        (GOOD + ZONE.replace("staff", "shop"), "camera[0].zone[0].kind", "one of the values"),
+        (GOOD + ZONE.replace("staff", "shop"), "camera[0].zone[0].kind", "Use one of: "),
         (GOOD + ZONE.replace("stay_s", "stays"), "camera[0].zone[0].stays", "Did you mean 'stay_s'?"),
         (GOOD + '[[camera.tag]]\ntag = "staff"\n', "camera[0].tag[0].crossings_at_least", "both left out"),
-        (GOOD + '[[camera.tag]]\ntag = "child"\nbegan_in = "till"\n', "camera[0].tag[0].tag", "one of the values"),
+        (GOOD + '[[camera.tag]]\ntag = "child"\nbegan_in = "till"\n', "camera[0].tag[0].tag", "Use one of: "),
         (GOOD + '[[camera.tag]]\ntag = "staff"\nbegan_in = "till"\n', "camera[0].tag[0].began_in", "names 'till'"),
         (GOOD + "[camera.size]\nadult = [[0.5, 0.3]]\n", "camera[0].size.adult", "two depths"),
         (GOOD + "[camera.counting]\ngroups = 3\n", "camera[0].counting.groups", "Did you mean 'group_s'?"),
         (GOOD.split("  [[camera.line]]")[0], "camera[0].line", "no line is given"),
-        (changed("[[camera]]", '[[camera]]\nmounting = "ceiling"'), "camera[0].mounting", "one of the values"),
+        (changed("[[camera]]", '[[camera]]\nmounting = "ceiling"'), "camera[0].mounting", "Use one of: "),
+        (changed("[[camera]]", '[[camera]]\nmounting = "ceiling"'), "camera[0].mounting", "oblique, overhead"),
+        (changed("[[camera]]", "[[camera]]\nrotate = 45"), "camera[0].rotate", "0, 90, 180, 270"),
+        (changed("[[camera]]", '[[camera]]\ndetector = "yolov8"'), "camera[0].detector", "Did you mean 'yolo'?"),
+        (
+            changed("[[camera]]", '[[camera]]\nruntime = "tensorrt"'),
+            "camera[0].runtime",
+            "onnxruntime, opencv, openvino",
+        ),
         (changed("09:00:00+08:00", "09:00:00"), "camera[0].starts_at", "Write the offset"),
         (changed("[[camera]]", "[[camera]]\nloop = true"), "camera[0].loop", "read once"),
         (changed("[[camera]]", "[[camera]]\nsauce = 1"), "camera[0].sauce", "Did you mean 'source'?"),
@@ -148,9 +159,31 @@ def test_what_is_no_path_stays_as_it_is(tmp_path: Path, source: str) -> None:
     assert config.load(tmp_path / "edge.toml").camera[0].source == source
 
 
-def test_a_missing_file_is_said_plainly(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="can't be read"):
-        config.load(tmp_path / "nowhere.toml")
+def test_a_missing_file_is_said_plainly_and_named_once(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere.toml"
+    with pytest.raises(ConfigError, match="can't be read") as caught:
+        config.load(path)
+    assert str(caught.value).count(str(path)) == 1
+
+
+def test_whatever_is_wrong_in_a_file_names_the_file_once(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text(changed('name = "door-1"', 'name = "door/#"'))
+    with pytest.raises(ConfigError, match=r"device\.name") as caught:
+        config.load(path)
+    assert str(caught.value).startswith(f"{path}: device.name: ")
+    assert str(caught.value).count(str(path)) == 1
+
+
+def test_the_detectors_that_may_be_named_are_those_there_are() -> None:
+    assert get_args(DetectorName) == NAMES
+
+
+def test_a_model_that_no_detector_uses_is_pointed_out(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text(changed("[[camera]]", '[[camera]]\ndetector = "motion"\nmodel = "yolox.onnx"'))
+    (text,) = config.warnings(config.load(path), path)
+    assert text.startswith("camera[0].model: ")
 
 
 def test_a_missing_password_file_is_said_plainly(tmp_path: Path) -> None:
