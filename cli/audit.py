@@ -46,8 +46,8 @@ def audit(
         str,
         typer.Argument(
             metavar="TRUTH",
-            help="The hand count: a CSV of time, line, direction (1:23,door,in), a JSON with crossings by frame, or "
-            "totals such as in=12,out=9.",
+            help="The hand count: a CSV of time, line, direction (1:23,door,in; a frame's number instead of a time is "
+            "written 2075f), a JSON with crossings by frame, or totals such as in=12,out=9.",
         ),
     ],
     line: LineOption = None,

@@ -2,7 +2,7 @@
 
 Whoever counts by hand writes as comes easiest, in a spreadsheet or with a pencil first, so separators, a heading and
 times as a player shows them are all taken. What is not understood is refused by its line: a row left out silently would
-be booked as the counter's invention.
+be booked as the counter's invention, and a bare number among times, taken for the frame it may not be, as two mistakes.
 """
 
 import csv
@@ -23,8 +23,13 @@ _DIRECTIONS: Final[dict[str, Direction]] = {
     **dict.fromkeys(("out", "o", "exit", "leave", "出"), "out"),
 }
 _HEADINGS: Final = {"direction", "way", "方向"}
+#: What a bare number is under such a heading; under another, or none, it is a frame where no row has a time.
+_FRAMES: Final = {"frame", "frames", "frame number", "帧"}
+_IN_SECONDS: Final = {"s", "sec", "second", "seconds", "time_s", "time (s)", "秒"}
 _CLOCK: Final = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:\.\d+)?)")
 _SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)\s*s(?:ec)?")
+_FRAME: Final = re.compile(r"(\d+)\s*f")
+_BARE: Final = re.compile(r"\d+(?:\.\d+)?")
 _TOTALS: Final = re.compile(r"(?:(?P<line>[^=:,;\s]+)\s*:\s*)?(?P<way>in|out)\s*=\s*(?P<count>\d+)", re.IGNORECASE)
 
 
@@ -109,11 +114,13 @@ def _rows(path: Path, text: str, fps: float, tolerance: int) -> list[Noted]:
     first = text.lstrip().partition("\n")[0]
     separator = max(";\t,", key=first.count)
     found: list[Noted] = []
+    clock = _Clock(path, fps)
     for number, row in enumerate(csv.reader(text.splitlines(), delimiter=separator), 1):
         cells = [cell.strip() for cell in row]
         if not any(cells) or cells[0].startswith("#"):
             continue
         if not found and cells[-1].lower() in _HEADINGS:
+            clock.heading = cells[0]
             continue
         where = f"{path}, line {number}"
         if len(cells) not in (2, 3):
@@ -122,7 +129,7 @@ def _rows(path: Path, text: str, fps: float, tolerance: int) -> list[Noted]:
         if direction is None:
             raise TruthError(f"{where}: the direction is '{cells[-1]}'; it has to be in or out")
         line = cells[1] if len(cells) == 3 else ""
-        found.append(Noted(line, direction, _frame(cells[0], fps, where), tolerance))
+        found.append(Noted(line, direction, clock.frame(cells[0], number), tolerance))
     if not found:
         raise TruthError(
             f"{path} holds no crossing; write rows such as 1:23,door,in, or give totals such as in=0,out=0"
@@ -130,17 +137,58 @@ def _rows(path: Path, text: str, fps: float, tolerance: int) -> list[Noted]:
     return found
 
 
-def _frame(text: str, fps: float, where: str) -> int:
-    """A frame's number: itself, or by a time such as 83.5s, 1:23.5 or 0:01:23."""
-    if text.isdecimal():
-        return int(text)
-    if clock := _CLOCK.fullmatch(text):
-        seconds = int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3])
-    elif plain := _SECONDS.fullmatch(text):
-        seconds = float(plain[1])
-    else:
-        raise TruthError(f"{where}: '{text}' is no moment; write a frame's number, or a time such as 1:23 or 83.5s")
-    return round(seconds * fps)
+class _Clock:
+    """Turns what stands in a list's first column into frames, and refuses a list whose numbers may mean two things.
+
+    Args:
+        path: of the list, for messages.
+        fps: frames a second.
+    """
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self.heading = ""
+        self._path, self._fps = path, fps
+        self._bare: tuple[int, str] | None = None
+        self._timed: tuple[int, str] | None = None
+
+    def frame(self, text: str, row: int) -> int:
+        """A frame's number: itself (`83`, `83f`), or by a time such as `83.5s`, `1:23.5` or `0:01:23`.
+
+        Raises:
+            TruthError: it is no moment, or a bare number beside times.
+        """
+        where, heading = f"{self._path}, line {row}", self.heading.lower()
+        if named := _FRAME.fullmatch(text):
+            return int(named[1])
+        if _BARE.fullmatch(text) and heading in _IN_SECONDS:
+            return round(float(text) * self._fps)
+        if text.isdecimal():
+            if heading and heading not in _FRAMES:
+                raise TruthError(f"{where}: '{text}' under '{self.heading}' may be a frame or seconds; {_either(text)}")
+            self._bare = self._bare or (row, text)
+            self._only_one_kind()
+            return int(text)
+        if clock := _CLOCK.fullmatch(text):
+            seconds = int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3])
+        elif plain := _SECONDS.fullmatch(text):
+            seconds = float(plain[1])
+        else:
+            raise TruthError(f"{where}: '{text}' is no moment; write a frame's number, or a time such as 1:23 or 83.5s")
+        self._timed = self._timed or (row, text)
+        self._only_one_kind()
+        return round(seconds * self._fps)
+
+    def _only_one_kind(self) -> None:
+        if self._bare is not None and self._timed is not None:
+            (row, bare), (other, time) = self._bare, self._timed
+            raise TruthError(
+                f"{self._path}, line {row}: '{bare}' is a bare number, but line {other} has a time ({time}): it may be "
+                f"a frame or seconds; {_either(bare)}"
+            )
+
+
+def _either(number: str) -> str:
+    return f"write {number}f for the frame, or {number}s for seconds"
 
 
 class _Crossing(msgspec.Struct, frozen=True):

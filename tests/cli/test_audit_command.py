@@ -164,7 +164,7 @@ def test_a_boxs_view_of_its_camera_is_taken_too(walk: Path, hand: Path, tmp_path
     assert json.loads(out.read_text())["all"]["right"] == 2, "counted upside down, as the box sees it"
     assert len(list(clips.iterdir())) == 1
     last = tmp_path / "last.csv"
-    last.write_text(hand.read_text() + f"{_frames(walk) - 1},out\n")
+    last.write_text(hand.read_text() + f"{_frames(walk) - 1}f,out\n")
     config.write_text(config.read_text().replace("rotate = 180", "rotate = 180\ntarget_fps = 6"))
     assert run(walk, last, "--config", config).exit_code == 0, "the last frames are there, if not looked at"
 

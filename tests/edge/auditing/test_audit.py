@@ -178,6 +178,9 @@ class TestTruth:
             "\ufefftime;line;direction\r\n8.3s;door;IN\r\n1:00:02;door;exit\r\n",
             "83\tdoor\tin\n\n# then lunch\n36020\tdoor\to\n",
             "8.3 s,door,进\n60:02,door,出\n",
+            "frame,line,direction\n83,door,in\n36020f,door,out\n",
+            "seconds,line,direction\n8.3,door,in\n3602,door,out\n",
+            "time,line,direction\n83f,door,in\n1:00:02,door,out\n",
         ],
     )
     def test_rows_as_people_write_them(self, tmp_path: Path, text: str) -> None:
@@ -195,6 +198,10 @@ class TestTruth:
             ("0:08,door,in,twice\n", "has 4 values"),
             ("time,line,direction\n", "holds no crossing"),
             ("", "holds no crossing"),
+            ("0:08,door,in\n9,door,out\n", "line 2: '9' is a bare number, but line 1 has a time (0:08)"),
+            ("9,door,in\n12,door,in\n8.3s,door,out\n", "line 1: '9' is a bare number, but line 3 has a time (8.3s)"),
+            ("9,door,in\n0:08,door,out\n", "write 9f for the frame, or 9s for seconds"),
+            ("time,line,direction\n83,door,in\n", "line 2: '83' under 'time' may be a frame or seconds; write 83f"),
         ],
     )
     def test_what_is_not_understood_is_named(self, tmp_path: Path, text: str, words: str) -> None:
