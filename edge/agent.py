@@ -15,10 +15,10 @@ from typing import Final
 from edge.cameras.sources import FALLBACK_FPS
 from edge.clock import Clock, SystemClock
 from edge.fairness import FairGate
-from edge.fallback import make_transport
+from edge.link.fallback import make_transport
+from edge.link.transport import Transport
 from edge.outbox import Outbox
 from edge.settings import EdgeConfig
-from edge.transport import Transport
 from edge.uplink import Backoff, Report, Uplink
 from edge.worker import CameraWorker, OpenSource, open_camera
 

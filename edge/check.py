@@ -22,13 +22,13 @@ from edge.detectors import DetectorError
 from edge.fairness import processors
 from edge.findings import Finding
 from edge.geometry import LineError
-from edge.https import HttpsTransport
+from edge.link.https import HttpsTransport
+from edge.link.mqtt import MqttTransport
+from edge.link.signin import agent_runs, check_door, check_identity
+from edge.link.transport import Closed, Event, Opened, Received
 from edge.look import Look, findings, look, processors_for, save_picture
-from edge.mqtt import MqttTransport
 from edge.partfile import UnwritableError
 from edge.settings import CameraSettings, ConfigError, EdgeConfig, OutboxSettings
-from edge.signin import agent_runs, check_door, check_identity
-from edge.transport import Closed, Event, Opened, Received
 from wire import messages
 from wire.topics import Channel
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from edge import identity, partfile, tomledit
 from edge.identity import Identity, IdentityError
-from edge.outbox_store import CorruptStore, Store, StoreInUse
+from edge.outbox.store import CorruptStore, Store, StoreInUse
 from wire import enrolment
 from wire.enrolment import Enrolment, EnrolmentError
 

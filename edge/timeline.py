@@ -12,9 +12,9 @@ from typing import Final, Literal, Protocol
 from edge.cameras.gauge import Gauge
 from edge.clock import Clock, Moment, moment
 from edge.coverage import CoverageMeter, CoveredMinute
-from edge.dating import micros, placeholder
 from edge.models import Frame
 from edge.outbox import Outbox
+from edge.outbox.dating import micros, placeholder
 from wire.messages import CameraState
 
 #: A stream whose seconds fell this far behind the box's was paused or replayed; it is tied anew.

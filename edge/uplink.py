@@ -17,10 +17,10 @@ from typing import Final
 
 from edge.backoff import Backoff as Backoff
 from edge.clock import Clock, moment
-from edge.nonces import Nonces
+from edge.link.nonces import Nonces
+from edge.link.transport import Closed, Event, Opened, Received, Settled, Transport
 from edge.outbox import Outbox
-from edge.outbox_epochs import LANES, Lane
-from edge.transport import Closed, Event, Opened, Received, Settled, Transport
+from edge.outbox.epochs import LANES, Lane
 from wire import messages
 from wire.messages import Ack, CameraStatus, Config, Refusal, Rewind, Status, WireError
 from wire.topics import Channel

@@ -27,8 +27,8 @@ from cli.demo import baskets, repository
 from cli.demo.chain import STORES, TIMEZONE, DemoStore, by_id
 from cli.demo.story import Story
 from edge.clock import Moment, SystemClock, moment
+from edge.link.mqtt import MqttTransport
 from edge.models import Crossing
-from edge.mqtt import MqttTransport
 from edge.outbox import Outbox
 from edge.settings import BrokerSettings
 from edge.uplink import Report, Uplink

@@ -23,8 +23,8 @@ from edge import config as configuration
 from edge.camera import open_source
 from edge.clock import SystemClock, moment
 from edge.detectors import make_detector
+from edge.link.mqtt import MqttTransport
 from edge.models import Crossing
-from edge.mqtt import MqttTransport
 from edge.outbox import Outbox
 from edge.pipeline import make_pipeline
 from edge.scene import door_line

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from edge import signin
 from edge.check import check
 from edge.clock import SystemClock
 from edge.config import load
 from edge.findings import Finding
-from edge.mqtt import MqttTransport
+from edge.link import signin
+from edge.link.mqtt import MqttTransport
 from edge.outbox import Outbox
 from edge.settings import EdgeConfig
 from edge.uplink import Backoff, Uplink

@@ -15,14 +15,14 @@ from pydantic import SecretStr
 
 from edge.check import check_https
 from edge.clock import SystemClock, moment
-from edge.fallback import FallbackTransport
 from edge.findings import Finding
-from edge.https import HttpsTransport, proxy_of
+from edge.link.fallback import FallbackTransport
+from edge.link.https import HttpsTransport, proxy_of
+from edge.link.mqtt import MqttTransport
+from edge.link.transport import Transport
 from edge.models import Crossing
-from edge.mqtt import MqttTransport
 from edge.outbox import Outbox
 from edge.settings import BrokerSettings, DeviceSettings, EdgeConfig, HttpsSettings, OutboxSettings
-from edge.transport import Transport
 from edge.uplink import Backoff, Uplink
 from server.access.models import Scope
 from server.app import create_app

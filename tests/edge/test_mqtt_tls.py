@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from edge.mqtt import MqttTransport
+from edge.link.mqtt import MqttTransport
+from edge.link.transport import Closed, Event, Opened
 from edge.settings import BrokerSettings
-from edge.transport import Closed, Event, Opened
 from server.ingest.broker import SERVER_USER, find_mosquitto
 from server.ingest.link import BrokerAddress, BrokerLink
 from tests.fixtures.broker import require_mosquitto

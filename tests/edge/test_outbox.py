@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.folding import fold
 from edge.models import Crossing
 from edge.outbox import Outbox, OutboxError
-from edge.outbox_batch import Held
-from edge.outbox_epochs import LANES
+from edge.outbox.batch import Held
+from edge.outbox.epochs import LANES
+from edge.outbox.folding import fold
 from tests.fixtures.edge_time import NOON, FakeClock
 from tests.fixtures.wait import wait_until
 from wire import messages

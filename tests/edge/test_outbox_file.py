@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from edge import outbox_file
 from edge.outbox import Outbox
-from edge.outbox_buffer import Buffer
-from edge.outbox_care import drop_oldest_acked
-from edge.outbox_store import Store
-from edge.records import coverage_record
+from edge.outbox import file as outbox_file
+from edge.outbox.buffer import Buffer
+from edge.outbox.care import drop_oldest_acked
+from edge.outbox.records import coverage_record
+from edge.outbox.store import Store
 from tests.edge.test_outbox import count, drain, tracks
 from tests.fixtures.edge_time import NOON, FakeClock
 from tests.fixtures.wait import wait_until
@@ -132,8 +132,8 @@ def test_an_unexpected_error_does_not_end_the_thread_that_writes(
     path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outbox = Outbox(path, clock, commit_every_s=0)
-    monkeypatch.setattr("edge.outbox.RETRY_S", 0.01)
-    monkeypatch.setattr("edge.outbox.TEND_S", 0.01)
+    monkeypatch.setattr("edge.outbox.writing.RETRY_S", 0.01)
+    monkeypatch.setattr("edge.outbox.writing.TEND_S", 0.01)
     with monkeypatch.context() as broken:
         broken.setattr(Store, "add_records", _surprise)
         outbox._buffer.add(coverage_record("C1", clock.now(), seconds=60, frames=1, state="ok"), None)

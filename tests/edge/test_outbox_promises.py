@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edge.folding import start_of
 from edge.models import Crossing
 from edge.outbox import Outbox
-from edge.outbox_epochs import LANES
+from edge.outbox.epochs import LANES
+from edge.outbox.folding import start_of
 from tests.fixtures.edge_time import NOON, FakeClock
 from wire import messages
 from wire.messages import Ack, Batch, Coverage, Reply, Rewind, Tally

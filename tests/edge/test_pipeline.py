@@ -9,8 +9,8 @@ import pytest
 from edge.clock import Moment
 from edge.geometry import LineError
 from edge.models import Boxes, Detections, Frame, Line
+from edge.outbox.records import crossing_record
 from edge.pipeline import camera_pipeline, counter_params, make_pipeline
-from edge.records import crossing_record
 from edge.settings import CameraSettings, CountingSettings, LineSettings, ZoneSettings
 
 LINE = Line("door", (0.2, 0.5), (0.8, 0.5), (0.5, 0.9))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from edge.clock import SystemClock, moment
+from edge.link.mqtt import MqttTransport
 from edge.models import Crossing
-from edge.mqtt import MqttTransport
 from edge.outbox import Outbox
 from edge.settings import BrokerSettings
 from edge.uplink import Backoff, Uplink

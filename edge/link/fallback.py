@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from edge.https import HttpsTransport
-from edge.mqtt import MqttTransport
+from edge.link.https import HttpsTransport
+from edge.link.mqtt import MqttTransport
+from edge.link.transport import Closed, Event, Opened, Sink, Transport
 from edge.settings import EdgeConfig
-from edge.transport import Closed, Event, Opened, Sink, Transport
 from wire.topics import Channel
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def make_transport(config: EdgeConfig) -> Transport:
 
 
 class FallbackTransport:
-    """Implements `edge.transport.Transport` by one of two others at a time."""
+    """Implements `edge.link.transport.Transport` by one of two others at a time."""
 
     def __init__(
         self,

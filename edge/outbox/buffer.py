@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from edge.dating import renumbered, stands_for
-from edge.folding import can_fold, fold
+from edge.outbox.dating import renumbered, stands_for
+from edge.outbox.folding import can_fold, fold
 from wire.messages import Record, Tally
 
 #: A tally with more sums than this is folded to quarter hours next time.

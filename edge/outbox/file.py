@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from edge.clock import Clock, moment
-from edge.dating import from_micros, micros
-from edge.outbox_care import date_waiting, drop_oldest_acked, make_room, purge
-from edge.outbox_epochs import Epochs
-from edge.outbox_store import UNDATED, CorruptStore, EpochRow, Store, is_corrupt, put_aside, salvage
+from edge.outbox.care import date_waiting, drop_oldest_acked, make_room, purge
+from edge.outbox.dating import from_micros, micros
+from edge.outbox.epochs import Epochs
+from edge.outbox.store import UNDATED, CorruptStore, EpochRow, Store, is_corrupt, put_aside, salvage
 
 log = logging.getLogger(__name__)
 

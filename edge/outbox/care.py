@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from edge.dating import bounded, dated, from_micros, micros, stands_for
-from edge.folding import Span, can_fold, fold
-from edge.outbox_store import EpochRow, RecordRow, Store
+from edge.outbox.dating import bounded, dated, from_micros, micros, stands_for
+from edge.outbox.folding import Span, can_fold, fold
+from edge.outbox.store import EpochRow, RecordRow, Store
 from wire import messages
 from wire.messages import Record, Tally, WireError
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
-from edge.outbox_store import EpochRow, RecordRow
+from edge.outbox.store import EpochRow, RecordRow
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,7 @@ class Epoch:
     """An epoch's row and what only this process knows of it.
 
     Attributes:
+        since: when the oldest record not yet handed out was appended (monotonic); None when all were.
         frontier: highest number handed out since the last rewind; no acknowledgement counts beyond it.
         unsaved: the row is ahead of the disk's.
         again: what is owed was acknowledged before, and is sent once more because the server may have lost it.
@@ -28,6 +29,7 @@ class Epoch:
 
     def __init__(self, row: EpochRow) -> None:
         self.row = row
+        self.since: float | None = None
         self.frontier = row.sent_through
         self.unsaved = False
         self.again = False

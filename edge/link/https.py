@@ -24,8 +24,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import msgspec
 
 from edge import identity
+from edge.link.transport import Closed, Opened, Received, Settled, Sink
 from edge.settings import BrokerSettings, HttpsSettings
-from edge.transport import Closed, Opened, Received, Settled, Sink
 from wire import messages
 from wire.messages import Ack, BatchReply, Refusal, RefusalCode, WireError
 from wire.topics import Channel, check_name
@@ -63,7 +63,7 @@ class _Answer:
 
 
 class HttpsTransport:
-    """Implements `edge.transport.Transport`."""
+    """Implements `edge.link.transport.Transport`."""
 
     def __init__(self, device: str, settings: HttpsSettings, broker: BrokerSettings) -> None:
         """Nothing is connected yet.

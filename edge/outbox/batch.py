@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from edge.dating import stands_for
-from edge.outbox_store import EpochRow, RecordRow, Store
+from edge.outbox.dating import stands_for
+from edge.outbox.store import EpochRow, RecordRow, Store
 from wire import messages
 from wire.messages import Crossing, Record, Tally, WireError
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from edge import models
 from edge.clock import Moment
-from edge.dating import placeholder
+from edge.outbox.dating import placeholder
 from wire.messages import CameraState, Coverage, Crossing, Tag
 
 _TAGS: Final[dict[str, Tag]] = {"staff": "staff", "child": "child", "cart": "cart"}

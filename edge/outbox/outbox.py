@@ -9,30 +9,25 @@ acknowledgement that skips records after a rewind (none counts beyond what was h
 import logging
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
 
 from edge import models
 from edge.clock import Clock, Moment
-from edge.dating import dated, renumbered
-from edge.outbox_batch import Held, crossings_held, read_batch
-from edge.outbox_buffer import Buffer
-from edge.outbox_epochs import Epoch, Lane
-from edge.outbox_file import OutboxFile
-from edge.outbox_store import RecordRow, Store, StoreInUse
-from edge.records import coverage_record, crossing_record
+from edge.outbox.batch import Held, crossings_held
+from edge.outbox.buffer import Buffer
+from edge.outbox.epochs import Lane
+from edge.outbox.file import OutboxFile
+from edge.outbox.records import coverage_record, crossing_record
+from edge.outbox.sending import hand_out, save_acknowledged, save_rewound
+from edge.outbox.store import Store, StoreInUse
+from edge.outbox.writing import Committer, write
 from wire import messages
-from wire.messages import CameraState, Record, Tally
+from wire.messages import CameraState, Record
 
 log = logging.getLogger(__name__)
-
-#: How often the disk is tried again while it fails, and the file is looked after while nothing happens (seconds).
-RETRY_S: Final = 1.0
-TEND_S: Final = 5.0
 
 
 class OutboxError(RuntimeError):
@@ -92,10 +87,8 @@ class Outbox:
         # Guards all below. A camera's thread takes it only when each append is committed at once.
         self._lock = threading.RLock()
         self._file = OutboxFile(path, clock, keep_acked=keep_acked, quota_bytes=quota_bytes)
-        self._since: float | None = None
         self._closed = False
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._committer = Committer(self._buffer, self._keep_flushing, commit_every_s)
         try:
             self._file.open()
         except StoreInUse as error:
@@ -137,19 +130,10 @@ class Outbox:
 
     def start(self) -> None:
         """Commit what is appended in time, from a thread of the outbox's own."""
-        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            appended = self._buffer.wait(TEND_S)
-            if appended is not None:
-                self._closing.wait(max(0.0, appended + self._commit_every_s - time.monotonic()))
-            if not self._closing.is_set() and not self._keep_flushing():
-                self._closing.wait(RETRY_S)
+        self._committer.start()
 
     def _keep_flushing(self) -> bool:
-        """`flush` for the thread that must outlive every mistake, or memory would fill with what nobody writes."""
+        """`flush` for the thread that must outlive every mistake."""
         try:
             return self.flush()
         except Exception as error:
@@ -170,7 +154,7 @@ class Outbox:
                 if self._file.store is None:
                     self._shrink()
                     return False
-                written = self._write(self._file.store)
+                written = write(self._file, self._file.store, self._buffer)
                 self._file.tend(self._file.store)
             except sqlite3.Error as error:
                 self._failed(error)
@@ -184,36 +168,6 @@ class Outbox:
         if written and self.on_commit is not None:
             self.on_commit()
         return True
-
-    def _write(self, store: Store) -> bool:
-        """One transaction: records get their numbers. Whether there were any."""
-        drafts, live, unsaved = self._buffer.peek(), self._file.epochs.live, self._file.epochs.unsaved
-        if live is None or not (drafts or unsaved):
-            return False
-        last, rows = live.row.last_seq, []
-        for draft in drafts:
-            record, uptime = draft.record, draft.uptime
-            if uptime is not None and self._file.boot_zero is not None:
-                record, uptime = dated(record, self._file.boot_zero, uptime), None
-            record = renumbered(record, last)
-            first, last = messages.first_seq(record), record.seq
-            span = 60 if isinstance(record, Tally) else 0
-            rows.append(RecordRow(last, first, span, uptime, messages.encode(record)))
-        with store.transaction():
-            for epoch in unsaved:
-                store.save_epoch(epoch.row)
-            store.add_records(live.row.ordinal, rows)
-            for name, number in dict(mark for draft in drafts for mark in draft.marks).items():
-                store.set_meta(name, number)
-            store.save_epoch(replace(live.row, last_seq=last))
-            self._file.note(store)
-        live.row.last_seq = last
-        for epoch in unsaved:
-            epoch.unsaved = False
-        if drafts and self._since is None:
-            self._since = drafts[0].appended
-        self._buffer.drop(len(drafts))
-        return bool(drafts)
 
     # -- what is held ----------------------------------------------------------------------------------------------
 
@@ -243,7 +197,7 @@ class Outbox:
             epoch = self._file.epochs.lane(lane)
             if epoch is None:
                 return Waiting(0, None)
-            return Waiting(epoch.owed, self._since if lane == "live" else float("-inf"))
+            return Waiting(epoch.owed, epoch.since if lane == "live" else float("-inf"))
 
     def next_batch(self, lane: Lane) -> Held | None:
         """What to send now: from the first record not acknowledged, the same again until it is.
@@ -256,29 +210,10 @@ class Outbox:
             if epoch is None or store is None:
                 return None
             try:
-                held = self._hand_out(store, epoch)
+                return hand_out(self._file, store, epoch, self._max_batch)
             except sqlite3.Error as error:
                 self._failed(error)
                 return None
-            if lane == "live":
-                self._since = None if held is None or held.records[-1].seq == epoch.row.last_seq else self._since
-            return held
-
-    def _hand_out(self, store: Store, epoch: Epoch) -> Held | None:
-        held, unreadable = read_batch(store, epoch.row, self._max_batch)
-        self._file.lost += unreadable
-        if held is None:
-            if not store.records(epoch.row.ordinal, epoch.row.acked, 1) and (lost := epoch.give_up()):
-                self._file.lost += lost
-                log.error("outbox: %d records of epoch %s are gone from the disk", lost, epoch.row.epoch)
-            return None
-        last = held.records[-1].seq
-        if last > epoch.row.sent_through:
-            with store.transaction():
-                store.save_epoch(replace(epoch.row, sent_through=last))
-            epoch.row.sent_through = last
-        epoch.frontier = max(epoch.frontier, last)
-        return held
 
     def acknowledge(self, epoch: str, seq: int) -> bool:
         """The server has committed `epoch` up to `seq`. Whether that was news; it never goes back."""
@@ -289,8 +224,7 @@ class Outbox:
                 return False
             if not found.acknowledge(seq):
                 return False
-            # What the server has stays acknowledged even if this disk can't note it: noting it later costs nothing.
-            self._save(found, lambda store: store.add_ack(found.row.ordinal, found.row.acked, self._file.now_us()))
+            self._save(lambda store: save_acknowledged(self._file, store, found))
             return True
 
     def rewind(self, epoch: str, seq: int) -> bool:
@@ -301,27 +235,24 @@ class Outbox:
                 log.warning("outbox: asked to send epoch %s again, which is no longer held", epoch)
                 return False
             if found is self._file.epochs.live:
-                self._since = float("-inf")
+                found.since = float("-inf")
             told = found.again
             if not found.rewind(seq):
                 return False
             log.warning("outbox: the server lost epoch %s from %d; sending it again", epoch, seq)
-            self._save(found, lambda store: store.forget_acks(found.row.ordinal, seq))
+            self._save(lambda store: save_rewound(store, found, seq))
             if not told:
                 # It may have lost finished epochs too, which would never show it.
                 self._file.probe()
             return True
 
-    def _save(self, epoch: Epoch, note: Callable[[Store], None]) -> None:
-        """Keep an epoch's row and what goes with it; if the disk can't take them now, a later commit has the row."""
+    def _save(self, note: Callable[[Store], None]) -> None:
+        """Keep what an answer changed, if the disk can take it now."""
         store = self._file.store
         if store is None:
             return
         try:
-            with store.transaction():
-                store.save_epoch(epoch.row)
-                note(store)
-            epoch.unsaved = False
+            note(store)
         except sqlite3.Error as error:
             self._failed(error)
 
@@ -343,7 +274,6 @@ class Outbox:
             if self._file.store is not None:
                 try:
                     self._file.begin_epoch(self._file.store)
-                    self._since = None
                 except sqlite3.Error as error:
                     self._failed(error)
             return self.epoch
@@ -380,10 +310,7 @@ class Outbox:
 
     def close(self) -> None:
         """Commit what is there and give the file up; what no disk took is counted as lost."""
-        self._closing.set()
-        self._buffer.wake()
-        if self._thread is not None:
-            self._thread.join(timeout=10.0)
+        self._committer.stop()
         self.flush()
         with self._lock:
             # A camera that is late in ending must not open the file again.

@@ -18,8 +18,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge import identity
+from edge.link.transport import Closed, Opened, Received, Settled, Sink
 from edge.settings import BrokerSettings
-from edge.transport import Closed, Opened, Received, Settled, Sink
 from wire import topics
 from wire.topics import Channel
 
@@ -36,7 +36,7 @@ _V311: Final = MQTTProtocolVersion.MQTTv311
 
 
 class MqttTransport:
-    """Implements `edge.transport.Transport`. MQTT 5 where the broker speaks it, 3.1.1 where not."""
+    """Implements `edge.link.transport.Transport`. MQTT 5 where the broker speaks it, 3.1.1 where not."""
 
     def __init__(self, device: str, broker: BrokerSettings, *, client_id: str = "", answer_s: float = 3.0) -> None:
         """Nothing is connected yet.

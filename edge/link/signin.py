@@ -16,7 +16,7 @@ from typing import Final
 from edge import identity
 from edge.findings import Finding
 from edge.identity import IdentityError
-from edge.outbox_store import CorruptStore, Store, StoreInUse
+from edge.outbox.store import CorruptStore, Store, StoreInUse
 from edge.settings import BrokerSettings, EdgeConfig
 
 #: A certificate that ends within this should be replaced (days).

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from edge.clock import FLOOR
-from edge.folding import start_of
+from edge.outbox.folding import start_of
 from wire.messages import Bounds, Coverage, Crossing, Record, Tally
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

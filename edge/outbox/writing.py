@@ -1,0 +1,97 @@
+"""From memory to the disk: one transaction for all that was appended, and the thread that makes it in time.
+
+Numbers are given here, as rows are written, so that what never reached the disk leaves no hole. The trap is the thread:
+if it ended by a mistake, memory would fill with what nobody writes, so it outlives every one of them.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from edge.outbox.buffer import Buffer
+from edge.outbox.dating import dated, renumbered
+from edge.outbox.file import OutboxFile
+from edge.outbox.store import RecordRow, Store
+from wire import messages
+from wire.messages import Tally
+
+log = logging.getLogger(__name__)
+
+#: How often the disk is tried again while it fails, and the file is looked after while nothing happens (seconds).
+RETRY_S: Final = 1.0
+TEND_S: Final = 5.0
+
+
+def write(file: OutboxFile, store: Store, buffer: Buffer) -> bool:
+    """One transaction: all that waits gets its numbers. Whether there was anything.
+
+    Raises:
+        sqlite3.Error: from the disk; everything waits still.
+    """
+    drafts, live, unsaved = buffer.peek(), file.epochs.live, file.epochs.unsaved
+    if live is None or not (drafts or unsaved):
+        return False
+    last, rows = live.row.last_seq, []
+    for draft in drafts:
+        record, uptime = draft.record, draft.uptime
+        if uptime is not None and file.boot_zero is not None:
+            record, uptime = dated(record, file.boot_zero, uptime), None
+        record = renumbered(record, last)
+        first, last = messages.first_seq(record), record.seq
+        span = 60 if isinstance(record, Tally) else 0
+        rows.append(RecordRow(last, first, span, uptime, messages.encode(record)))
+    with store.transaction():
+        for epoch in unsaved:
+            store.save_epoch(epoch.row)
+        store.add_records(live.row.ordinal, rows)
+        for name, number in dict(mark for draft in drafts for mark in draft.marks).items():
+            store.set_meta(name, number)
+        store.save_epoch(replace(live.row, last_seq=last))
+        file.note(store)
+    live.row.last_seq = last
+    for epoch in unsaved:
+        epoch.unsaved = False
+    if drafts and live.since is None:
+        live.since = drafts[0].appended
+    buffer.drop(len(drafts))
+    return bool(drafts)
+
+
+class Committer:
+    """The thread that commits what is appended, at most `every_s` after it was."""
+
+    def __init__(self, buffer: Buffer, flush: Callable[[], bool], every_s: float) -> None:
+        """Nothing runs yet.
+
+        Args:
+            buffer: wakes it.
+            flush: commits; False when the disk takes nothing now.
+            every_s: appends are gathered this long.
+        """
+        self._buffer = buffer
+        self._flush = flush
+        self._every_s = every_s
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and wait for a commit under way."""
+        self._closing.set()
+        self._buffer.wake()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=10.0)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            appended = self._buffer.wait(TEND_S)
+            if appended is not None:
+                self._closing.wait(max(0.0, appended + self._every_s - time.monotonic()))
+            if not self._closing.is_set() and not self._flush():
+                self._closing.wait(RETRY_S)
