@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from edge.detectors.errors import DetectorError
-from edge.detectors.onnxfile import read_onnx
-from edge.detectors.yolo import load_ultralytics
+from edge.detectors.onnx import OnnxFinder
+from edge.detectors.yolo import first_line, load_ultralytics
+from edge.partfile import PartFile, UnwritableError
 
 _FAILURES: Final = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError, EOFError)
 _STEP: Final = 32
@@ -24,7 +25,7 @@ def export(weights: Path, out: Path, *, size: tuple[int, int], may_fetch: bool =
 
     Args:
         weights: a .pt file; or, with `may_fetch`, the name of one that ultralytics offers.
-        out: the .onnx file to write; replaced if it is there.
+        out: the .onnx file to write; replaced, if it is there, by a model that was tried out, never by an unfit one.
         size: width and height of the pictures it shall take, multiples of 32.
         may_fetch: let ultralytics fetch weights that are not here.
 
@@ -36,6 +37,8 @@ def export(weights: Path, out: Path, *, size: tuple[int, int], may_fetch: bool =
     """
     if any(side < _STEP or side % _STEP for side in size):
         raise DetectorError(f"Size {size[0]}x{size[1]}: both sides must be multiples of {_STEP}, for example 416x256.")
+    if weights.suffix == ".onnx":
+        raise DetectorError(f"{weights} is an ONNX model already. Try it out with: doorline models check {weights}")
     if not weights.exists() and not may_fetch:
         raise DetectorError(
             f"There is no weights file {weights}. Check the path, or let ultralytics fetch it by its name with "
@@ -62,13 +65,30 @@ def export(weights: Path, out: Path, *, size: tuple[int, int], may_fetch: bool =
                     nms=False,
                     device="cpu",
                 )
-            read_onnx(Path(made))
-            out.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(made, out)
         except ModuleNotFoundError as error:
             raise DetectorError(
                 f"Exporting needs {error.name}, which is not installed: pip install 'doorline[yolo]'."
             ) from error
         except _FAILURES as error:
-            raise DetectorError(f"ultralytics can't export {weights}: {error}") from error
+            fault = first_line(error).replace(str(here), "it")
+            raise DetectorError(
+                f"ultralytics can't export {weights} ({fault}). Give weights (.pt) that it trained for detection."
+            ) from error
+        try:
+            OnnxFinder(Path(made))
+        except DetectorError as error:
+            fault = str(error).replace(f"Model {made}", "It")
+            raise DetectorError(f"What was made of {weights} can't be used. {fault}") from error
+        _put(Path(made), out)
     return out
+
+
+def _put(made: Path, out: Path) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with PartFile(out) as writing:
+            shutil.copyfile(made, writing)
+    except UnwritableError as error:
+        raise DetectorError(f"{error} Name another place with --out.") from error
+    except OSError as error:
+        raise DetectorError(f"{out} can't be written: {error.strerror or error}. Name another with --out.") from error

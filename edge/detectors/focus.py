@@ -55,6 +55,7 @@ class Focus:
         self._shape = shape
         self._params = params or FocusParams()
         self._part: Part | None = None
+        self._aspect = 0.0
 
     def choose(self, boxes: Boxes, foreground: Mask, aspect: float) -> Part | None:
         """The part of this frame to look at; None when there is nothing to look for.
@@ -65,6 +66,8 @@ class Focus:
                 what is too small for a person, a clock that is shown in the picture.
             aspect: the frame's width over its height.
         """
+        if aspect != self._aspect:
+            self._aspect, self._part = aspect, None  # chosen in another picture: it has the wrong shape in this one
         wanted = _around(boxes) if len(boxes) else _active(foreground, self._params.filled)
         if wanted is None:
             return None

@@ -17,11 +17,12 @@ from edge.detectors.errors import DetectorError
 from edge.detectors.letterbox import Letterbox
 from edge.detectors.onnxfile import OnnxFile, read_onnx
 from edge.detectors.runtimes import AUTO, Network, choose, load
-from edge.detectors.vocabulary import our_classes
+from edge.detectors.vocabulary import COCO_CLASSES, our_classes
 from edge.models import PERSON, Detections
 
 #: The least score of a box. Low on purpose: a tracker can hold someone half hidden by a weak one.
 LEAST_SCORE: Final = 0.15
+_STEP: Final = 32  # pixels: the coarsest grid's cell
 
 
 class OnnxFinder:
@@ -62,21 +63,26 @@ class OnnxFinder:
         wanted = _wanted(file.notes, model)
         self.size = (width, height)
         self.network: Network = load(self.runtime, file.content, model, size=(height, width), threads=threads)
-        self.family: Family = self._try_out(model, wanted)
+        self.family: Family = self._try_out(model, wanted, named="names" in file.notes)
         plain = self.family == "yolox" or (self.family == "decoded" and _is_yolox(file.notes, model))
         self._letterbox = Letterbox(width, height, centred=not plain, plain=plain)
         self._decode = make_decoder(self.family, width, height, wanted)
 
-    def _try_out(self, model: Path, wanted: dict[int, int]) -> Family:
+    def _try_out(self, model: Path, wanted: dict[int, int], *, named: bool) -> Family:
         width, height = self.size
         answer = self.network(np.full((1, 3, height, width), 0.45, np.float32))
         family = family_of(answer, width, height)
         if family is None:
             raise DetectorError(
                 f"Model {model} answers with shape {answer.shape} for a {width}x{height} picture, which is neither "
-                "YOLOX's nor YOLO's. Export a detection model (not segmentation, pose or classification)."
+                f"YOLOX's nor YOLO's. {_how_to_export(answer.ndim, self.size)}"
             )
         classes = class_count(family, answer.shape)
+        if not named and classes not in (None, 1, COCO_CLASSES):
+            raise DetectorError(
+                f"Model {model} tells {classes} classes apart and doesn't say which are people. Write their names into "
+                "it, as metadata `names`, for example {0: 'person', 1: 'cart'}; ultralytics' export does."
+            )
         beyond = [number for number in wanted if classes is not None and number >= classes]
         if any(wanted[number] == PERSON for number in beyond):
             raise DetectorError(f"Model {model} has {classes} classes but names 'person' as number {beyond[0]}.")
@@ -102,13 +108,30 @@ class OnnxFinder:
 def _input_size(file: OnnxFile, model: Path) -> tuple[int, int]:
     """Height and width of the pictures the model takes; where the export left them open, what it notes, or 640."""
     batch, channels, height, width = file.input_shape
+    if width == 3 and channels != 3:
+        raise DetectorError(
+            f"Model {model} takes pictures with their colours last (NHWC), as TensorFlow has them. Export it from "
+            "torch, with pictures as batch, channels, height, width."
+        )
     if channels not in (None, 3) or batch not in (None, 1):
         raise DetectorError(
-            f"Model {model} takes {batch} pictures of {channels} channels at a time; export one with batch=1, colour."
+            f"Model {model} takes {batch or 'any number of'} pictures of {channels or 'any number of'} channels at a "
+            "time; export one with batch=1, colour."
         )
     noted = _literal(file.notes.get("imgsz", ""))
+    if isinstance(noted, int):
+        noted = (noted, noted)
     rows, columns = noted if isinstance(noted, list | tuple) and len(noted) == 2 else (640, 640)
     return height or int(rows), width or int(columns)
+
+
+def _how_to_export(axes: int, size: tuple[int, int]) -> str:
+    """What to do about an answer of so many axes that belongs to no family."""
+    if axes > 3:
+        return "It looks like the bare heads of one: export it with its decoder (ultralytics' export does)."
+    if any(side % _STEP for side in size):
+        return f"Its pictures' sides are no multiples of {_STEP}: export it for 416x256, for example."
+    return "Export a detection model (not segmentation, pose or classification)."
 
 
 def _wanted(notes: Mapping[str, str], model: Path) -> dict[int, int]:

@@ -14,10 +14,15 @@ from edge.detectors.errors import DetectorError
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FLOAT32: Final = 1
+_EXTERNAL: Final = 1  # where a tensor's data lie: in a file of their own
 
 
 class _NotProtobuf(Exception):
     """The bytes are no protocol buffer."""
+
+
+class _CutShort(_NotProtobuf):
+    """They may be one, but end before it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,19 @@ def read_onnx(path: Path) -> OnnxFile:
         for number, value in _fields(memoryview(content)):
             if number == 7 and isinstance(value, memoryview):
                 shape, kind = _picture_input(value)
+                if _weights_elsewhere(value):
+                    raise DetectorError(
+                        f"Model {path} keeps its weights in a second file. Export it into one: doorline models export; "
+                        "or onnx.save(onnx.load(FILE), FILE, save_as_external_data=False)."
+                    )
             elif number == 14 and isinstance(value, memoryview):
                 entry = {n: bytes(v).decode() for n, v in _fields(value) if isinstance(v, memoryview)}
                 notes[entry.get(1, "")] = entry.get(2, "")
     except (_NotProtobuf, UnicodeDecodeError) as error:
+        if isinstance(error, _CutShort) and _begins_like_one(content):
+            raise DetectorError(
+                f"Model {path} ends in the middle ({len(content)} bytes): a copy or download broke off. Fetch it again."
+            ) from error
         raise DetectorError(_not_a_model(path)) from error
     if shape is None:
         raise DetectorError(_not_a_model(path))
@@ -75,6 +89,19 @@ def read_onnx(path: Path) -> OnnxFile:
             f"Model {path} takes half-precision or integer pictures; export it with float32 (half=False, int8=False)."
         )
     return OnnxFile(content, shape, notes)
+
+
+def _begins_like_one(content: bytes) -> bool:
+    """Whether a file that ends too soon began as an ONNX model: its version first, a small number, then its maker."""
+    return len(content) > 4 and content[0] == 0x08 and content[1] < 0x20 and content[2] == 0x12
+
+
+def _weights_elsewhere(graph: memoryview) -> bool:
+    """Whether any weight of the graph lies in another file: read from memory, the model would not find it."""
+    return any(
+        number == 5 and isinstance(tensor, memoryview) and (14, _EXTERNAL) in _fields(tensor)
+        for number, tensor in _fields(graph)
+    )
 
 
 def _not_a_model(path: Path) -> str:
@@ -122,8 +149,10 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             length = 8 if wire == _FIXED64 else 4
         else:
             raise _NotProtobuf
-        if at + length > len(data) or number == 0:
+        if number == 0:
             raise _NotProtobuf
+        if at + length > len(data):
+            raise _CutShort
         yield number, data[at : at + length]
         at += length
 
@@ -137,4 +166,4 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
-    raise _NotProtobuf
+    raise _CutShort if at >= len(data) else _NotProtobuf

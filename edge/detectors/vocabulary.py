@@ -10,6 +10,8 @@ from edge.models import BAG, CART, PERSON
 
 #: COCO's numbers, which YOLOX's releases have and most exports without names.
 _COCO: Final = {0: PERSON, 24: BAG, 26: BAG, 28: BAG}
+#: How many classes COCO has.
+COCO_CLASSES: Final = 80
 _WORDS: Final = {
     PERSON: {"person", "people", "pedestrian", "human"},
     CART: {"cart", "shopping cart", "trolley", "stroller", "pram", "pushchair", "wheelchair"},

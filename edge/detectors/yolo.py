@@ -6,6 +6,7 @@ reports usage: none of that may happen on a shop's network, so it is switched of
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,13 +48,17 @@ class YoloFinder:
             raise DetectorError(f"There is no model file {model}. Check the path; none is fetched from the network.")
         self._confidence = 0.15 if confidence is None else confidence
         self.size = size
+        self._path = model
         self._rectangle = not whole
         yolo = load_ultralytics()
         try:
             self._model = yolo(str(model), task="detect")
             names: dict[int, str] = dict(self._model.names)
         except _FAILURES as error:
-            raise DetectorError(f"Model {model} can't be loaded by ultralytics: {error}") from error
+            raise DetectorError(
+                f"Model {model} can't be loaded by ultralytics ({first_line(error)}). Give weights (.pt) that it "
+                "trained for detection, or an .onnx model to the detector 'onnx'."
+            ) from error
         wanted = our_classes(names)
         if not wanted:
             raise DetectorError(f"Model {model} knows no people; use one trained with a class 'person'.")
@@ -82,10 +87,18 @@ class YoloFinder:
                 verbose=False,
             )[0].boxes
         except (RuntimeError, ValueError, TypeError) as error:
-            raise DetectorError(f"ultralytics failed on a picture: {error}") from error
+            raise DetectorError(f"ultralytics failed on a picture: {first_line(error)}.") from error
+        if boxes is None:
+            raise DetectorError(f"Model {self._path} gives no boxes: it is not for detection. Use one that is.")
         places = np.clip(boxes.xyxyn.cpu().numpy(), 0.0, 1.0).astype(np.float32).reshape(-1, 4)
         classes = self._ours[boxes.cls.cpu().numpy().astype(np.intp)]
         return Detections(places, boxes.conf.cpu().numpy().astype(np.float32), classes)
+
+
+def first_line(error: Exception) -> str:
+    """What an error of ultralytics' says, without the pages of advice that follow."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return re.sub(r"^ERROR[^\w/]*", "", first)[:200].rstrip(" .")
 
 
 def load_ultralytics(*, may_fetch: bool = False) -> Any:

@@ -97,6 +97,32 @@ def grey_pictures(folder: Path) -> Path:
     return path
 
 
+def colours_last(folder: Path) -> Path:
+    path = folder / "last.onnx"
+    path.write_bytes(model_bytes(np.zeros((1, 84, 84), np.float32), shape=(None, 64, 64, 3)))
+    return path
+
+
+def in_two_files(folder: Path) -> Path:
+    path = folder / "two.onnx"
+    path.write_bytes(model_bytes(np.zeros((1, 5, 84), np.float32), elsewhere=True))
+    return path
+
+
+def nameless(folder: Path) -> Path:
+    return answering(folder, np.zeros((1, 6, 84), np.float32))
+
+
+def bare_heads(folder: Path) -> Path:
+    return answering(folder, np.zeros((1, 3, 8, 8, 85), np.float32))
+
+
+def odd_sides(folder: Path) -> Path:
+    path = folder / "odd.onnx"
+    path.write_bytes(model_bytes(np.zeros((1, 5, 70), np.float32), shape=(1, 3, 60, 60)))
+    return path
+
+
 def batches(folder: Path) -> Path:
     path = folder / "batch.onnx"
     path.write_bytes(model_bytes(np.zeros((1, 84, 84), np.float32), shape=(8, 3, 64, 64)))
@@ -126,10 +152,15 @@ def too_few(folder: Path) -> Path:
         (lambda folder: folder / "none.onnx", "There is no model file"),
         (lambda folder: folder, "is a directory"),
         (unreadable, "not an ONNX model"),
-        (cut_short, "not an ONNX model"),
+        (cut_short, r"ends in the middle \(116 bytes\).*Fetch it again"),
         (torch_weights, r"doorline models export"),
         (grey_pictures, "1 channels at a time; export one with batch=1"),
         (batches, "takes 8 pictures"),
+        (colours_last, r"colours last \(NHWC\).*batch, channels, height, width"),
+        (in_two_files, "keeps its weights in a second file. Export it into one"),
+        (nameless, "tells 2 classes apart and doesn't say which are people. Write their names"),
+        (bare_heads, "bare heads of one: export it with its decoder"),
+        (odd_sides, "no multiples of 32: export it for 416x256"),
         (segments, "neither YOLOX's nor YOLO's"),
         (poses, "is for 'pose'; export one for detection"),
         (cats, "knows no people; its classes are cat, dog"),

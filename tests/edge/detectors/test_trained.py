@@ -229,6 +229,16 @@ def test_a_part_holds_what_moves_with_room_around_and_stays() -> None:
     assert far[2] > 0.6
 
 
+def test_a_part_is_chosen_anew_where_the_picture_has_another_shape() -> None:
+    focus, mask = Focus(1.0), np.zeros((240, 320), np.uint8)
+    boxes: Boxes = np.array([(0.45, 0.4, 0.55, 0.6)], np.float32)
+    wide, tall = focus.choose(boxes, mask, 4 / 3), focus.choose(boxes, mask, 3 / 4)
+    assert wide is not None
+    assert tall is not None
+    assert (wide[2] - wide[0]) * 4 / 3 == pytest.approx(wide[3] - wide[1])
+    assert (tall[2] - tall[0]) * 3 / 4 == pytest.approx(tall[3] - tall[1])
+
+
 def test_specks_are_nothing_to_look_at_and_a_leg_is() -> None:
     mask = np.zeros((240, 320), np.uint8)
     mask[100:103, 100:102] = 255
