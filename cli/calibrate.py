@@ -20,6 +20,7 @@ from cli.options import (
     DetectorOption,
     ModelOption,
     MountingOption,
+    check_model,
     check_outputs,
     numbers,
     progress,
@@ -27,10 +28,10 @@ from cli.options import (
 
 if TYPE_CHECKING:
     from edge.calibration.proposal import Calibration
-    from edge.calibration.watching import Watcher
+    from edge.calibration.watching import DetectWith, Watcher
     from edge.cameras.sources import VideoSource
     from edge.cameras.view import View
-    from edge.models import Frame, Point
+    from edge.models import Anchor, Frame, Point
     from edge.settings import CameraSettings
 
 _INTERRUPTED = 130
@@ -147,18 +148,23 @@ def calibrate(
         fail(f"--picture is {picture}; give a name that ends in .png or .jpg")
     check_outputs(picture, source=Path(sources[0]))
     chosen = mounting.value if mounting else settings.mounting if settings else None
+    if settings is not None and chosen != settings.mounting:
+        fail(
+            f'--mounting is {chosen}, but camera {settings.id} of {write} is set to "{settings.mounting}"; '
+            "set mounting there first, for the line has to fit how the camera counts"
+        )
+    check_model(detector.value, model, chosen)
+    crosses = anchor.value if anchor else _anchor(settings, name)
     try:
         watcher = Watcher(
             mounting=chosen,
-            detector=settings.detector if settings and detector is DetectorOption.AUTO else detector.value,
-            model=model or (Path(settings.model) if settings and settings.model else None),
-            anchor=anchor.value if anchor else None,
+            detect_with=_detect_with(settings, detector, model),
+            anchor=crosses,
+            zones=[zone.zone() for zone in settings.zone] if settings else (),
         )
         for each in sources:
             _watch(watcher, each, minutes, settings.view if settings else None)
-        result = propose(
-            watcher.watched(), inside=within, anchor=anchor.value if anchor else None, line_id=name, least=least
-        )
+        result = propose(watcher.watched(), inside=within, anchor=crosses, line_id=name, least=least)
         if result.line is not None:
             check_line(result.line, result.watched.aspect)
         if picture is not None:
@@ -212,6 +218,28 @@ def _line_id(settings: "CameraSettings | None") -> str:
             f"camera {settings.id} has several lines; choose one with --name: {', '.join(x.id for x in settings.line)}"
         )
     return settings.line[0].id
+
+
+def _anchor(settings: "CameraSettings | None", name: str) -> "Anchor | None":
+    """The point that the line of this name counts by so far, if one is set."""
+    lines = settings.line if settings else ()
+    return next((line.anchor for line in lines if line.id == name), None)
+
+
+def _detect_with(settings: "CameraSettings | None", detector: DetectorOption, model: Path | None) -> "DetectWith":
+    """What looks: the camera's own detector with all that is set of it, where the options name no other."""
+    import msgspec
+
+    from edge.calibration.watching import as_counted
+    from edge.detectors import make_detector
+
+    if settings is None:
+        return lambda mounting: make_detector(detector.value, mounting=mounting, model=model)
+    if detector is not DetectorOption.AUTO:
+        settings = msgspec.structs.replace(settings, detector=detector.value)
+    if model is not None:
+        settings = msgspec.structs.replace(settings, model=str(model))
+    return as_counted(settings)
 
 
 def _inside(text: str | None) -> "Point | None":

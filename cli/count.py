@@ -121,6 +121,8 @@ def count(
                     fail("give a VIDEO or --boxes, not both")
                 if annotate is not None:
                     fail("--annotate needs a VIDEO to draw on; --boxes has none")
+                if model is not None or detector is not DetectorOption.AUTO:
+                    fail("--detector and --model need a VIDEO to look at; people in --boxes are found already")
                 counted = _count_boxes(boxes, _size(size), _rate(fps), layout)
             elif video is not None:
                 if size is not None or fps is not None:

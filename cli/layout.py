@@ -6,12 +6,12 @@ Saturday before it is trusted; mixing that with lines from the command line woul
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from cli.main import fail
-from cli.options import AnchorOption, SettleOption, parse_lines
+from cli.options import AnchorOption, SettleOption, check_model, parse_lines
 
 if TYPE_CHECKING:
     from edge.cameras.view import View
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from edge.models import Anchor, Detector, Line, Mounting, Tagging, Zone, ZoneKind
     from edge.pipeline import Follower
     from edge.settings import CameraSettings
+
+_KINDS: Final["dict[str, ZoneKind]"] = {"count": "count", "ignore": "ignore", "staff": "staff"}
 
 ZoneOption = Annotated[
     list[str] | None,
@@ -123,6 +125,7 @@ def from_options(
         anchor, settle: of every line and zone.
         mounting, detector, model: how it is looked at.
     """
+    check_model(detector, model, mounting)
     drawn = [_zone(text, anchor.value if anchor else None, settle) for text in zones]
     ends, insides, names = lines
     if not ends and any(zone.kind == "count" for zone in drawn) and not insides and not names:
@@ -172,18 +175,25 @@ def _zone(text: str, anchor: "Anchor | None", settle: SettleOption) -> "Zone":
 
     name, _, rest = text.partition(":")
     word, _, corners = rest.partition(":")
+    kind = _KINDS.get(word)
     try:
-        values = [float(part) for part in corners.split(",")]
+        values = [float(part) for part in corners.split(",")] if corners else []
     except ValueError:
-        values = []
-    kind = _kinds().get(word)
-    if not name or kind is None or len(values) < 6 or len(values) % 2:
+        values = None
+    wrong = None
+    if not name:
+        wrong = "has no name"
+    elif kind is None:
+        wrong = f"has no kind {word!r}" if word else "has no kind"
+    elif values is None:
+        wrong = "has corners that are no numbers"
+    elif len(values) % 2:
+        wrong = "has a corner without its y"
+    elif len(values) < 6:
+        wrong = f"has {len(values) // 2} corners, too few to enclose anything" if values else "has no corners"
+    if wrong or kind is None or values is None:
         fail(
-            f"--zone is '{text}'; it has to be NAME:KIND:x,y,x,y,x,y with KIND {', '.join(_kinds())} and three "
-            "corners or more, as fractions of the frame"
+            f"--zone '{text}' {wrong}; write NAME:KIND:x,y,x,y,x,y with three corners or more, in fractions of the "
+            f"frame, and for KIND one of {', '.join(_KINDS)}. For example: --zone mirror:ignore:0.7,0.1,0.9,0.1,0.9,0.5"
         )
     return Zone(name, tuple(zip(values[::2], values[1::2], strict=True)), kind, anchor, settle.value)
-
-
-def _kinds() -> "dict[str, ZoneKind]":
-    return {"count": "count", "ignore": "ignore", "staff": "staff"}

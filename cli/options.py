@@ -167,6 +167,26 @@ def numbers(text: str, due: int, what: str, shape: str) -> list[float]:
     return values
 
 
+def check_model(detector: str, model: Path | None, mounting: str | None) -> None:
+    """End the command where a model would be passed over without a word; say so where `auto` does not take it.
+
+    Args:
+        detector: as asked for.
+        model: as asked for.
+        mounting: None where it is still to be found out.
+    """
+    if model is None:
+        return
+    if detector == "motion":
+        fail(f"--detector motion uses no model; leave out --model {model}, or name the detector that is to use it")
+    if detector == "auto" and mounting == "overhead":
+        typer.echo(
+            f"doorline: {model} is not used: from straight above people are found best by motion. "
+            "To use it all the same: --detector onnx (or yolo)",
+            err=True,
+        )
+
+
 def check_outputs(*outputs: Path | None, source: Path) -> None:
     """End the command now if a file could not be written later, or would be written over what is read."""
     places = [out for out in outputs if out is not None]

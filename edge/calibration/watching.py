@@ -5,22 +5,27 @@ said, both ways of looking run side by side and the shape of the people decides 
 would do as well, but a live camera shows everything once.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.calibration.sizes import guess_mounting
 from edge.calibration.walks import Walk, WalkCollector
-from edge.detectors import make_detector
-from edge.models import Anchor, Boxes, Detector, Frame, Mounting, no_boxes
+from edge.counting.zones import Ignored
+from edge.detectors import detector_for
+from edge.models import PERSON, Anchor, Boxes, Detector, Frame, Mounting, Zone, no_boxes
 from edge.pictures.privacy import veiled
+from edge.settings import CameraSettings
 from edge.tracker import Tracker
 
 Image = NDArray[np.uint8]
+#: Makes the detector for a mounting; a new one for each recording.
+DetectWith = Callable[[Mounting], Detector]
 
 _MOUNTINGS: Final[tuple[Mounting, ...]] = ("oblique", "overhead")
 
@@ -46,38 +51,43 @@ class Watched:
     aspect: float
 
 
+def as_counted(camera: CameraSettings) -> DetectWith:
+    """Looks as the camera will when it counts, with all that is set of its detector, however it turns out to hang."""
+    return lambda mounting: detector_for(msgspec.structs.replace(camera, mounting=mounting))
+
+
 class Watcher:
     """Takes frames of one or more recordings of one camera.
 
     Args:
         mounting: None to find out.
-        detector: its name, see `edge.detectors.make_detector`.
-        model: the detector's weights, where it has any.
+        detect_with: makes the detector; a line proposed from what another would see is no line for this one.
         anchor: the point of a body whose way is followed; None takes the mounting's default.
+        zones: the camera's; what lies in those of kind `ignore` is left out, as when it counts.
+
+    Raises:
+        DetectorError: the detector can't be made.
     """
 
     def __init__(
         self,
         *,
         mounting: Mounting | None,
-        detector: str = "auto",
-        model: Path | None = None,
+        detect_with: DetectWith,
         anchor: Anchor | None = None,
+        zones: Sequence[Zone] = (),
     ) -> None:
-        self._given, self._anchor = mounting, anchor
+        self._given, self._anchor, self._zones = mounting, anchor, zones
         mountings = (mounting,) if mounting else _MOUNTINGS
-        self._detector, self._model = detector, model
+        self._detect_with = detect_with
         self._eyes: dict[Mounting, _Eye] = {}
         self._walks: dict[Mounting, list[Walk]] = {each: [] for each in mountings}
         # Made at once, so that a missing model is told before the camera is opened.
-        self._finders: dict[Mounting, Detector] = {each: self._finder(each) for each in mountings}
+        self._finders: dict[Mounting, Detector] = {each: detect_with(each) for each in mountings}
         self._recordings = 0
         self._seconds, self._began, self._now = 0.0, 0.0, 0.0
         self._backdrop = Backdrop()
         self._aspect = 0.0
-
-    def _finder(self, mounting: Mounting) -> Detector:
-        return make_detector(self._detector, mounting=mounting, model=self._model)
 
     def begin(self, aspect: float) -> None:
         """A recording begins: nobody is followed over from the last.
@@ -88,10 +98,11 @@ class Watcher:
         self.end()
         self._aspect = aspect
         if self._recordings:
-            self._finders = {each: self._finder(each) for each in self._finders}
+            self._finders = {each: self._detect_with(each) for each in self._finders}
         self._eyes = {
             mounting: _Eye(
                 finder,
+                Ignored(self._zones, mounting),
                 Tracker(aspect=aspect, mounting=mounting),
                 WalkCollector(aspect=aspect, mounting=mounting, anchor=self._anchor, recording=self._recordings),
             )
@@ -138,16 +149,16 @@ class Watcher:
 
 
 class _Eye:
-    """One way of looking: a detector, a tracker and the ways they give."""
+    """One way of looking: a detector, what it finds in vain, a tracker and the ways they give."""
 
-    def __init__(self, detector: Detector, tracker: Tracker, collector: WalkCollector) -> None:
+    def __init__(self, detector: Detector, ignored: Ignored, tracker: Tracker, collector: WalkCollector) -> None:
         self.collector = collector
-        self._detector, self._tracker = detector, tracker
+        self._detector, self._ignored, self._tracker = detector, ignored, tracker
 
     def look(self, frame: Frame) -> Boxes:
         """Follow people into this frame; returns where they are, shape (n, 4)."""
-        found = self._detector.detect(frame, self._tracker.predicted(frame.time_s))
-        tracks = self._tracker.update(found, frame.time_s)
+        found = self._ignored.without(self._detector.detect(frame, self._tracker.predicted(frame.time_s)))
+        tracks = self._tracker.update(found.only(PERSON), frame.time_s)
         self.collector.add(frame, tracks)
         boxes = [track.box for track in tracks]
         return np.asarray(boxes, np.float32) if boxes else no_boxes()

@@ -6,13 +6,16 @@ import tomllib
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from cli.calibrate import calibrate
 from edge.config import load
+from edge.detectors import runtimes
 from tests.cli.test_count import run as count
+from tests.fixtures.onnxmodel import answering
 from tests.fixtures.rtsp import RtspServer
 
 app = typer.Typer()
@@ -103,6 +106,12 @@ def test_a_link_to_a_configuration_stays_a_link(config: Path, tmp_path: Path) ->
     assert load(config).camera[0].size is not None
 
 
+def test_a_line_stays_one_for_the_point_it_counts_by(config: Path) -> None:
+    config.write_text(CONFIG.replace('id = "L1"', 'id = "L1"\n  anchor = "head"'))
+    assert run("--write", config).exit_code == 0
+    assert load(config).camera[0].line[0].anchor == "head"
+
+
 def test_too_few_people_give_no_line_and_change_nothing(config: Path) -> None:
     before = config.read_text()
     result = run("scene:overhead?seconds=4&fps=10", "--write", config)
@@ -140,6 +149,22 @@ class TestRefused:
     )
     def test_what_cannot_be_meant_is_refused_before_watching(self, arguments: list[str], words: str) -> None:
         assert words in refused(SCENE, *arguments)
+
+    def test_a_camera_is_not_watched_in_another_way_than_it_counts(
+        self, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(runtimes, "installed", lambda: ("onnxruntime",))
+        model = answering(tmp_path, np.zeros((1, 84, 84), np.float32))
+        keys = f'mounting = "oblique"\ndetector = "onnx"\nmodel = "{model}"\nruntime = "openvino"'
+        config.write_text(CONFIG.replace('mounting = "overhead"', keys))
+        assert "The runtime openvino is not installed" in refused("--write", config)
+        config.write_text(CONFIG)
+        assert "set mounting there first" in refused("--write", config, "--mounting", "oblique")
+
+    def test_a_model_that_is_not_used_is_said_to_be_none(self, tmp_path: Path) -> None:
+        assert "--detector motion uses no model" in refused(SCENE, "--detector", "motion", "--model", "yolox.onnx")
+        result = run("scene:overhead?seconds=4&fps=10", "--mounting", "overhead", "--model", "yolox.onnx")
+        assert "yolox.onnx is not used" in result.stderr
 
     def test_one_of_several_lines_or_cameras_must_be_named(self, config: Path) -> None:
         more = '  [[camera.line]]\n  id = "L2"\n  start = [0.1, 0.8]\n  end = [0.9, 0.8]\n  inside = [0.5, 0.9]\n'

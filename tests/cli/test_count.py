@@ -242,6 +242,10 @@ class TestBoxes:
         assert "above 0" in refused("--boxes", boxes, "--size", "200x200", "--fps", "0", *DOOR)
         assert "not both" in refused("video.mp4", "--boxes", boxes, *BOXES, *DOOR)
         assert "--annotate" in refused("--boxes", boxes, *BOXES, *DOOR, "--annotate", tmp_path / "out.mp4")
+        assert "people in --boxes are found already" in refused(
+            "--boxes", boxes, *BOXES, *DOOR, "--model", "yolox.onnx"
+        )
+        assert "people in --boxes are found already" in refused("--boxes", boxes, *BOXES, *DOOR, "--detector", "motion")
 
 
 class TestLines:
@@ -261,7 +265,13 @@ class TestLines:
             (["--line", "0,0.5,0.5,0.5,0.2,0.7,0.3,0.3", "--inside", "0.5,0.9"], "cross itself"),
             (["--line", "0,0.5,0.5,0.5,0.2", "--inside", "0.5,0.9"], "4 numbers, x1,y1,x2,y2"),
             ([*DOOR, "--zone", "a:count:0,0,1,1"], "three corners or more"),
-            ([*DOOR, "--zone", "a:shop:0,0,1,1,0,1"], "KIND count, ignore, staff"),
+            ([*DOOR, "--zone", "a:shop:0,0,1,1,0,1"], "has no kind 'shop'"),
+            ([*DOOR, "--zone", "x:ignore"], "has no corners; write NAME:KIND:x,y,x,y,x,y"),
+            ([*DOOR, "--zone", "x:ignore"], "For example: --zone mirror:ignore:0.7,0.1"),
+            ([*DOOR, "--zone", "x"], "has no kind; "),
+            ([*DOOR, "--zone", ":ignore:0,0,1,1,0,1"], "has no name"),
+            ([*DOOR, "--zone", "a:count:0,0,1,1,0"], "a corner without its y"),
+            ([*DOOR, "--zone", "a:count:0,0,1,1,0,one"], "corners that are no numbers"),
             ([*DOOR, "--zone", "a:count:0,0,0.5,0.5,1,1"], "fold back"),
             ([*DOOR, "--zone", "line:count:0,0,0.5,0.5,0,1"], "used twice"),
             ([*DOOR, *DOOR, "--name", "a", "--name", "a"], "two lines are named 'a'"),
@@ -303,6 +313,13 @@ class TestVideo:
     def test_a_missing_model_is_refused(self, clip: Path, tmp_path: Path, detector: str) -> None:
         assert "--model" in refused(clip, *DOOR, "--detector", detector)
         assert "absent" in refused(clip, *DOOR, "--detector", detector, "--model", tmp_path / "absent.onnx")
+
+    def test_a_model_is_not_passed_over_without_a_word(self, clip: Path) -> None:
+        said = refused(clip, *DOOR, "--detector", "motion", "--model", "yolox.onnx")
+        assert "--detector motion uses no model; leave out --model yolox.onnx" in said
+        result = run(clip, *DOOR, "--mounting", "overhead", "--model", "yolox.onnx")
+        assert result.exit_code == 0
+        assert "yolox.onnx is not used: from straight above" in result.stderr
 
     @pytest.mark.parametrize("option", ["--json", "--annotate"])
     def test_what_could_not_be_written_is_refused_before_counting(

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
@@ -16,14 +17,18 @@ from edge.calibration.picture import draw
 from edge.calibration.proposal import Calibration, calibrate, count
 from edge.calibration.sizes import guess_mounting, propose_size
 from edge.calibration.walks import Walk, WalkCollector
-from edge.calibration.watching import Backdrop, Watched, Watcher
+from edge.calibration.watching import Backdrop, Watched, Watcher, as_counted
 from edge.calibration.writing import fragment, updated
 from edge.camera import open_source
-from edge.models import Frame, Line, Mounting, Point, Track, no_boxes
+from edge.detectors import DetectorError, make_detector
+from edge.detectors.motion import MotionDetector
+from edge.models import Frame, Line, Mounting, Point, Track, Zone, no_boxes
 from edge.pictures.privacy import veiled
 from edge.scene import door_line, open_scene
+from edge.settings import CameraSettings
 from edge.tomledit import EditError
 from tests.fixtures.footage import Clips
+from tests.fixtures.onnxmodel import answering
 
 ASPECT = 4 / 3
 EMPTY = np.full((90, 120, 3), 128, np.uint8)
@@ -199,12 +204,38 @@ class TestSize:
         assert guess_mounting(few, ASPECT) == guess_mounting([], ASPECT) == "oblique"
 
 
-def watch(source: str, *, mounting: Mounting | None, inside: Point | None = None) -> Calibration:
-    watcher = Watcher(mounting=mounting, detector="motion")
+def watch(
+    source: str, *, mounting: Mounting | None, inside: Point | None = None, zones: tuple[Zone, ...] = ()
+) -> Calibration:
+    watcher = Watcher(mounting=mounting, detect_with=lambda each: make_detector("motion", mounting=each), zones=zones)
     with open_source(source) as opened:
         for frame in opened:
             watcher.take(frame)
     return calibrate(watcher.watched(), inside=inside)
+
+
+class TestWatching:
+    def test_a_camera_is_watched_with_its_own_detector_and_all_that_is_set_of_it(self, tmp_path: Path) -> None:
+        answer = np.zeros((1, 5, 84), np.float32)
+        answer[0, :, 0] = (32, 32, 16, 32, 0.5)
+        model = answering(tmp_path, answer, notes={"names": "{0: 'person'}", "task": "detect"})
+        frame = Frame(0, 0.0, np.zeros((64, 64, 3), np.uint8))
+        camera = CameraSettings(id="C1", source=0, detector="onnx", model=str(model), gate=False, fusion=False)
+        for confidence, people in ((None, 1), (0.4, 1), (0.6, 0)):
+            chosen = as_counted(msgspec.structs.replace(camera, confidence=confidence))("oblique")
+            assert len(chosen.detect(frame, no_boxes())) == people
+
+    def test_auto_is_decided_by_how_the_camera_turns_out_to_hang(self, tmp_path: Path) -> None:
+        camera = CameraSettings(id="C1", source=0, model=str(tmp_path / "absent.onnx"))
+        assert isinstance(as_counted(camera)("overhead"), MotionDetector)
+        with pytest.raises(DetectorError, match=r"absent\.onnx"):
+            as_counted(camera)("oblique")
+
+    def test_what_the_camera_will_leave_out_is_not_watched_either(self) -> None:
+        scene = "scene:overhead?seconds=20&seed=4&rate=20&light=steady&fps=10&size=320x240"
+        street = Zone("street", ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)), "ignore")
+        assert watch(scene, mounting="overhead").watched.walks
+        assert watch(scene, mounting="overhead", zones=(street,)).watched.walks == []
 
 
 class TestWriting:
