@@ -19,7 +19,7 @@ from edge.cameras.gauge import FrameStats, Gauge
 from edge.cameras.live import LiveSource
 from edge.cameras.sources import VideoSource
 from edge.coverage import CoverageParams
-from edge.detectors import detector_for
+from edge.detectors import choose, detector_for
 from edge.findings import Finding
 from edge.models import Boxes, Frame
 from edge.partfile import PartFile
@@ -171,11 +171,24 @@ def findings(camera: CameraSettings, seen: Look) -> list[Finding]:
             0,
             Finding(
                 "ok",
-                f"{name}: {width}x{height}, {seen.fps:.1f} frames a second, {camera.detector}, "
+                f"{name}: {width}x{height}, {seen.fps:.1f} frames a second, {detector_in_words(camera)}, "
                 f"{1000 * seen.step_s:.1f} ms each to look at, counting {counted or 'nothing'}",
             ),
         )
     return found
+
+
+def detector_in_words(camera: CameraSettings) -> str:
+    """What finds people, and, where that was left to `auto`, why it is this."""
+    if camera.detector != "auto":
+        return camera.detector
+    model = Path(camera.model) if camera.model else None
+    chosen = choose(camera.mounting, model)
+    if camera.mounting == "overhead":
+        why = "it looks straight down" + (f", where {model.name} would see less" if model else "")
+    else:
+        why = f"{model.name} is given for it" if model else "no model is given"
+    return f"{chosen} (auto: {why})"
 
 
 def processors_for(camera: CameraSettings, seen: Look) -> float:

@@ -128,6 +128,25 @@ def test_a_picture_that_shows_nothing_is_pointed_out(look_: Look, keys: str, wor
     )
 
 
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("", "motion (auto: no model is given)"),
+        ('model = "yolox.onnx"', "onnx (auto: yolox.onnx is given for it)"),
+        ('model = "people.pt"', "yolo (auto: people.pt is given for it)"),
+        ('mounting = "overhead"', "motion (auto: it looks straight down)"),
+        (
+            'mounting = "overhead"\nmodel = "y.onnx"',
+            "motion (auto: it looks straight down, where y.onnx would see less)",
+        ),
+        ('detector = "motion"', "motion, "),
+    ],
+)
+def test_what_auto_chose_is_said_and_why(keys: str, words: str) -> None:
+    (found,) = findings(camera(keys=keys), seen())
+    assert f"frames a second, {words}" in found.what
+
+
 def test_a_processor_is_kept_busy_by_reading_all_and_looking_at_some() -> None:
     assert processors_for(camera(), seen(25.0)) == pytest.approx(25 * 0.002 + 25 * 0.02)
     assert processors_for(camera(keys="target_fps = 5"), seen(25.0)) == pytest.approx(25 * 0.002 + 5 * 0.02)
