@@ -2,7 +2,9 @@
 
 A tag is a guess about a person, so each rests on many sightings, and where there are too few none is given: a child is
 told by the median of its height, taken anew only after some steps, because a customer on a chair for ten minutes is not
-a child. Nothing here knows a face. Tags are read when a crossing is given out and never taken back.
+a child. Nothing here knows a face. Tags are read when a crossing is given out and never taken back, and who was staff
+once stays it for as long as they are followed: a rule of crossings within a time is fulfilled at one moment, and is not
+to let them be a customer again after their break.
 """
 
 from collections import deque
@@ -37,6 +39,7 @@ class Marks:
         measured_at: where their feet were when their height was last taken, in frame heights.
         carts: whether each of the newest sightings showed a cart with them.
         crossings: when they crossed each line.
+        staff: whether a rule has held of them.
         last: their newest sighting: when, and the staff zones they stood in.
     """
 
@@ -46,6 +49,7 @@ class Marks:
     measured_at: tuple[float, float] | None = None
     carts: deque[bool] = field(default_factory=lambda: deque(maxlen=25))
     crossings: dict[str, list[float]] = field(default_factory=dict)
+    staff: bool = False
     last: tuple[float, tuple[str, ...]] | None = None
 
 
@@ -72,7 +76,9 @@ class Tagger:
 
     def begin(self, box: Box) -> Marks:
         """Someone was first seen at a box (fractions of the frame)."""
-        return Marks(frozenset(region.zone.zone_id for region in self._beginnings if region.holds(box)))
+        marks = Marks(frozenset(region.zone.zone_id for region in self._beginnings if region.holds(box)))
+        self._judge(marks)
+        return marks
 
     def saw(self, marks: Marks, time_s: float, box: Box) -> None:
         """Someone is at a box (fractions of the frame) now."""
@@ -108,6 +114,7 @@ class Tagger:
             times = marks.crossings.setdefault(line_id, [])
             times.append(time_s)
             marks.crossings[line_id] = [each for each in times if time_s - each <= self._longest]
+            self._judge(marks)
 
     def tags(self, marks: Marks) -> tuple[Tag, ...]:
         """What is known of someone by now, in the order of the alphabet."""
@@ -121,9 +128,12 @@ class Tagger:
         ):
             found.append("child")
         stays = any(marks.stayed.get(each.zone.zone_id, 0.0) >= each.zone.stay_s for each in self._staffed)
-        if stays or any(_holds(rule, marks) for rule in self._rules):
+        if stays or marks.staff:
             found.append("staff")
         return tuple(found)
+
+    def _judge(self, marks: Marks) -> None:
+        marks.staff = marks.staff or any(_holds(rule, marks) for rule in self._rules)
 
     def _measure(self, marks: Marks, box: Box, size: AdultSize) -> None:
         adult = adult_height(size, box[3])

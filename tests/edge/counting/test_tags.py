@@ -142,6 +142,12 @@ class TestStaff:
         found = count([walk], [DOOR], tagging=Tagging((rule,)))
         assert tags(found) == [("in", ()), ("out", ()), ("in", ("staff",)), ("out", ("staff",))]
 
+    def test_and_after_however_long_a_break(self) -> None:
+        rule = StaffRule(crossings_at_least=3, within_s=20.0)
+        walk = Walk(1, [*path(STREET, SHOP, STREET, SHOP), *stands(SHOP, 60), *path(SHOP, STREET)])
+        found = count([walk], [DOOR], tagging=Tagging((rule,)))
+        assert tags(found) == [("in", ()), ("out", ()), ("in", ("staff",)), ("out", ("staff",))]
+
     def test_as_many_spread_over_the_day_do_not(self) -> None:
         rule = StaffRule(crossings_at_least=3, within_s=6.0)
         walk = Walk(
