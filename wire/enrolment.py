@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from wire.messages import Name, Utc
+from wire.base import Name, Utc
 
 #: The form of the file; a box reads its own and older ones.
 FORM: Final = 1

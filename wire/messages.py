@@ -13,40 +13,32 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from wire.base import Count, Message, Name, Share, Utc
+from wire.config import Config, ConfigReport
+
 VERSION: Final = 1
 #: A payload larger than this is refused unread (bytes).
 MAX_PAYLOAD: Final = 4 * 1024 * 1024
 MAX_RECORDS: Final = 10_000
 
-Utc = Annotated[datetime, Meta(tz=True)]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Epoch = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
 Seq = Annotated[int, Meta(ge=1, le=2**53)]
 #: Random, of one sending of a batch: what answers it says it back.
 Nonce = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
-Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-Share = Annotated[float, Meta(ge=0, le=1)]
 Direction = Literal["in", "out"]
 Tag = Literal["staff", "child", "cart"]
 #: Why a camera was watched for less than a whole minute; `ok` when it was not less.
 CameraState = Literal["ok", "offline", "frozen", "dark", "covered", "stalled"]
 
 
-class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Common to all: immutable, nothing unknown. (`kw_only` is not inherited, so each class says it.)
-
-    What comes by the thousand says `gc=False`: it can't be part of a cycle, so nobody need look for one.
-    """
-
-
-class Bounds(_Message, frozen=True, kw_only=True, gc=False):
+class Bounds(Message, frozen=True, kw_only=True, gc=False):
     """What is known of a time that was never dated: it lies between these two (UTC)."""
 
     earliest: Utc
     latest: Utc
 
 
-class Crossing(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag="crossing"):
+class Crossing(Message, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag="crossing"):
     """One person over one line.
 
     Attributes:
@@ -73,7 +65,7 @@ class Crossing(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=False
         return self.group is None or self.group == self.track
 
 
-class Coverage(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag="coverage"):
+class Coverage(Message, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag="coverage"):
     """How long one camera was really watched within one minute.
 
     Two records for one camera and minute add up, capped at 60 seconds.
@@ -94,7 +86,7 @@ class Coverage(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=False
     bounds: Bounds | None = None
 
 
-class CrossingSum(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class CrossingSum(Message, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Crossings of one line, direction and class folded over `span` seconds from `start` (UTC)."""
 
     line: Name
@@ -107,7 +99,7 @@ class CrossingSum(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     tags: Annotated[tuple[Tag, ...], Meta(max_length=3)] = ()
 
 
-class CoverageSum(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class CoverageSum(Message, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Coverage of one camera folded over `span` seconds from `start` (UTC)."""
 
     camera: Name
@@ -118,7 +110,7 @@ class CoverageSum(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     state: CameraState = "ok"
 
 
-class Tally(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag="tally"):
+class Tally(Message, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag="tally"):
     """Records never sent, folded when the disk's quota was reached; stands for `from_seq` to `seq`, both included."""
 
     from_seq: Seq
@@ -130,7 +122,7 @@ class Tally(_Message, frozen=True, kw_only=True, omit_defaults=True, gc=False, t
 Record = Crossing | Coverage | Tally
 
 
-class Envelope(_Message, frozen=True, kw_only=True):
+class Envelope(Message, frozen=True, kw_only=True):
     """A batch with its records not yet decoded: enough to say whether it is taken.
 
     Attributes:
@@ -138,6 +130,7 @@ class Envelope(_Message, frozen=True, kw_only=True):
         last_seq: of the last record.
         oldest: the lowest sequence number of this epoch that the device still holds; what is below it can't be had.
         sent_at: the device's clock when it was sent (UTC); the server compares it with its own.
+        config_revision: the newest desired configuration the device knows of, whatever became of it.
         nonce: of this sending; another one when the same batch is sent again.
     """
 
@@ -153,7 +146,7 @@ class Envelope(_Message, frozen=True, kw_only=True):
     records: Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1, max_length=MAX_RECORDS)]
 
 
-class Batch(_Message, frozen=True, kw_only=True):
+class Batch(Message, frozen=True, kw_only=True):
     """What a device sends: records of one epoch, in order, without a hole between `first_seq` and `last_seq`."""
 
     v: Literal[1] = VERSION
@@ -168,7 +161,7 @@ class Batch(_Message, frozen=True, kw_only=True):
     records: Annotated[tuple[Record, ...], Meta(min_length=1, max_length=MAX_RECORDS)]
 
 
-class Ack(_Message, frozen=True, kw_only=True, tag_field="type", tag="ack"):
+class Ack(Message, frozen=True, kw_only=True, tag_field="type", tag="ack"):
     """Everything of `epoch` up to `seq` is committed. Never goes back.
 
     Attributes:
@@ -182,7 +175,7 @@ class Ack(_Message, frozen=True, kw_only=True, tag_field="type", tag="ack"):
     nonce: Nonce | None = None
 
 
-class Rewind(_Message, frozen=True, kw_only=True, tag_field="type", tag="rewind"):
+class Rewind(Message, frozen=True, kw_only=True, tag_field="type", tag="rewind"):
     """Send `epoch` again, beginning with `seq`."""
 
     v: Literal[1] = VERSION
@@ -195,7 +188,7 @@ class Rewind(_Message, frozen=True, kw_only=True, tag_field="type", tag="rewind"
 RefusalCode = Literal["unknown_device", "wrong_envelope", "too_large", "not_writable"]
 
 
-class Refusal(_Message, frozen=True, kw_only=True, tag_field="type", tag="refusal"):
+class Refusal(Message, frozen=True, kw_only=True, tag_field="type", tag="refusal"):
     """A whole batch was not taken; the device keeps everything, tries again later and says why in its status.
 
     Attributes:
@@ -215,7 +208,7 @@ class Refusal(_Message, frozen=True, kw_only=True, tag_field="type", tag="refusa
 Reply = Ack | Rewind | Refusal
 
 
-class CameraStatus(_Message, frozen=True, kw_only=True):
+class CameraStatus(Message, frozen=True, kw_only=True):
     """How one camera does now."""
 
     camera: Name
@@ -224,7 +217,7 @@ class CameraStatus(_Message, frozen=True, kw_only=True):
     message: str = ""
 
 
-class Status(_Message, frozen=True, kw_only=True):
+class Status(Message, frozen=True, kw_only=True):
     """A device's retained word about itself; `online` false is its last will.
 
     Attributes:
@@ -232,6 +225,8 @@ class Status(_Message, frozen=True, kw_only=True):
         pending: records not yet acknowledged.
         lost: records lost for good since the outbox was made, in numbers (disk full, corrupt file).
         problem: what is wrong, for a person; empty when nothing is.
+        config_revision: of the desired configuration in use; 0 while it is the box's own file alone.
+        config: what became of the newest desired configuration it knows of; None before the first.
         certificate: SHA-256 fingerprint of the client certificate this connection was opened with, so that the server
             knows when a new one has arrived; empty where there is none.
     """
@@ -248,46 +243,15 @@ class Status(_Message, frozen=True, kw_only=True):
     problem: str = ""
     certificate: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
     cameras: tuple[CameraStatus, ...] = ()
+    config: ConfigReport | None = None
 
 
-Point = tuple[Share, Share]
-
-
-class LineConfig(_Message, frozen=True, kw_only=True):
-    """One counting line in fractions of the frame; `inside` is any point on its inner side."""
-
-    line: Name
-    start: Point
-    end: Point
-    inside: Point
-    kind: Literal["door", "street", "interior"] = "door"
-    anchor: Literal["feet", "centre", "head"] | None = None
-    settle: Literal["immediate", "on_exit"] = "immediate"
-
-
-class CameraConfig(_Message, frozen=True, kw_only=True):
-    """What the server sets for one camera."""
-
-    camera: Name
-    mounting: Literal["overhead", "oblique"] = "oblique"
-    lines: tuple[LineConfig, ...]
-
-
-class Config(_Message, frozen=True, kw_only=True):
-    """Desired configuration of a device, retained under its `config` topic."""
-
-    v: Literal[1] = VERSION
-    device: Name
-    revision: Count
-    cameras: tuple[CameraConfig, ...]
-
-
-class BatchReply(_Message, frozen=True, kw_only=True):
+class BatchReply(Message, frozen=True, kw_only=True):
     """The answer to a batch posted over HTTPS; a refusal is an error there, with the same code.
 
     Attributes:
         reply: as it would come on a topic.
-        config: desired configuration, where the server has another revision than the batch names.
+        config: desired configuration, where the server has a newer revision than the batch names.
     """
 
     reply: Ack | Rewind

@@ -48,7 +48,7 @@ class PasswordPlugin(BaseAuthPlugin):  # type: ignore[misc]
 
 
 class OwnTopicsPlugin(BaseTopicPlugin):  # type: ignore[misc]
-    """A device reaches its own topics only; the server reaches all."""
+    """A device hears its own topics and says there what devices say; the server reaches all."""
 
     @dataclass
     class Config:
@@ -59,12 +59,17 @@ class OwnTopicsPlugin(BaseTopicPlugin):  # type: ignore[misc]
         *,
         session: Session | None = None,
         topic: str | None = None,
-        action: Action | None = None,  # noqa: ARG002 - the same for all actions
+        action: Action | None = None,
     ) -> bool | None:
         """Whether `session` may publish to, subscribe to or receive `topic`."""
         if session is None or not session.username or not topic:
             return False
-        return session.username == SERVER_USER or topic.startswith(f"{topics.ROOT}/{session.username}/")
+        if session.username == SERVER_USER:
+            return True
+        own = f"{topics.ROOT}/{session.username}/"
+        if action is Action.PUBLISH:
+            return topic in {own + channel.value for channel in topics.FROM_DEVICE}
+        return topic.startswith(own)
 
 
 def _config(host: str, port: str, password_file: str) -> dict[str, Any]:

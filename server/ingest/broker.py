@@ -1,9 +1,10 @@
 """The embedded broker: mosquitto where it is installed, amqtt otherwise, under one rule.
 
-The rule is the contract's: everyone signs in, a device reaches ``doorline/v1/<its own name>/`` and nothing else, the
-server reaches everything. Mosquitto's defaults would silently drop what queues up beyond 1,000 messages and, when
-root, it becomes another user that can't read its own configuration again; the generated one avoids both. It listens
-on the loopback only: for demo and tests, and for a broker of its own in production there is `deploy/`.
+The rule is the contract's: everyone signs in, a device hears what is said below ``doorline/v1/<its own name>/`` and
+says there what a device has to say, nothing else; the server reaches everything. Mosquitto's defaults would silently
+drop what queues up beyond 1,000 messages and, when root, it becomes another user that can't read its own configuration
+again; the generated one avoids both. It listens on the loopback only: for demo and tests, and for a broker of its own
+in production there is `deploy/`.
 """
 
 import os
@@ -193,8 +194,9 @@ class EmbeddedBroker:
 
     def _mosquitto_command(self) -> list[str | Path]:
         config, rules = self.directory / "mosquitto.conf", self.directory / "acl"
+        said = "".join(f"pattern write {topics.ROOT}/%u/{channel.value}\n" for channel in topics.FROM_DEVICE)
         rules.write_text(
-            f"user {SERVER_USER}\ntopic readwrite #\n\npattern readwrite {topics.ROOT}/%u/#\n", encoding="utf-8"
+            f"user {SERVER_USER}\ntopic readwrite #\n\npattern read {topics.ROOT}/%u/#\n{said}", encoding="utf-8"
         )
         rules.chmod(0o600)
         lines = [

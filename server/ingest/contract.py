@@ -16,19 +16,17 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from wire import messages, topics
+from wire import config, messages, topics
+from wire.config import CameraConfig, Config, ConfigReport, LineConfig
 from wire.messages import (
     Ack,
     Batch,
-    CameraConfig,
     CameraStatus,
-    Config,
     Coverage,
     CoverageSum,
     Crossing,
     CrossingSum,
     Envelope,
-    LineConfig,
     Refusal,
     RefusalCode,
     Rewind,
@@ -65,7 +63,9 @@ _ABOUT: Final = {
     Channel.REFUSAL: "The whole batch was not taken. The box keeps everything, waits, tries again, and says why in its "
     "status.",
     Channel.STATUS: "The box's retained word about itself, at every change and every minute; also its last will.",
-    Channel.CONFIG: "Desired configuration, retained.",
+    Channel.CONFIG: "Desired configuration, retained; only the server may publish it. The box ignores a revision that "
+    "is not newer than what it knows, keeps what it takes on disk, goes back to what was in use if a camera fails with "
+    "it, and says in its status what became of it.",
     Channel.REQUEST: "Reserved: something asked of the box, answered once on `reply`. No message is defined yet.",
     Channel.REPLY: "Reserved: the answer to a `request`. No message is defined yet.",
 }
@@ -123,7 +123,9 @@ _EXAMPLES: Final[dict[type[msgspec.Struct], list[msgspec.Struct]]] = {
             version="1.0.0",
             epoch=_EPOCH,
             pending=3,
+            config_revision=7,
             cameras=(CameraStatus(camera="S01-C1", state="ok", fps=11.9),),
+            config=ConfigReport(revision=7, state="applied", at=_AT),
         ),
         Status(device="door-1", online=False, problem="connection lost"),
     ],
@@ -131,11 +133,12 @@ _EXAMPLES: Final[dict[type[msgspec.Struct], list[msgspec.Struct]]] = {
         Config(
             device="door-1",
             revision=7,
-            cameras=(
+            camera=(
                 CameraConfig(
-                    camera="S01-C1",
+                    id="S01-C1",
                     mounting="overhead",
-                    lines=(LineConfig(line="S01-L1", start=(0.1, 0.5), end=(0.9, 0.5), inside=(0.5, 0.9)),),
+                    target_fps=12.0,
+                    line=(LineConfig(id="S01-L1", start=(0.1, 0.5), end=(0.9, 0.5), inside=(0.5, 0.9)),),
                 ),
             ),
         )
@@ -162,8 +165,8 @@ def document() -> dict[str, Any]:
                 "protocol": "mqtts",
                 "protocolVersion": "5.0",
                 "description": "MQTT 5 where the broker speaks it, 3.1.1 otherwise; clean sessions. A box's user name "
-                "there is its device name (its certificate's common name), so that the access list is one pattern: "
-                f"`{topics.ROOT}/%u/#`.",
+                "there is its device name (its certificate's common name), so that the access list needs no names: a "
+                f"box reads `{topics.ROOT}/%u/#` and writes what it sends below it, nothing else.",
                 "variables": {"host": {"description": "The chain's own broker."}},
                 "security": [
                     {"$ref": "#/components/securitySchemes/certificate"},
@@ -231,7 +234,7 @@ def _schemas() -> dict[str, Any]:
     # A batch is decoded by its envelope, which takes no default for the version.
     found["Batch"]["required"] = found.pop("Envelope")["required"]
     for name, schema in found.items():
-        summary, fields = _told(getattr(messages, name))
+        summary, fields = _told(getattr(messages, name, None) or getattr(config, name))
         schema["description"] = summary
         for field, text in fields.items():
             if field in schema["properties"]:

@@ -17,7 +17,7 @@ from server.provisioning.door import Credentials, Tried, knock, try_door
 from server.provisioning.models import Endpoint
 from tests.fixtures.mosquitto import DEPLOY, DeployedBroker
 from tests.fixtures.wait import wait_until
-from wire.topics import Channel, pattern, topic
+from wire.topics import TO_DEVICE, Channel, pattern, topic
 
 pytestmark = [
     pytest.mark.mosquitto,
@@ -120,6 +120,24 @@ def test_a_box_speaks_and_hears_under_its_own_name_only(
     assert len(server.heard) == 2
     # Deliveries of one publisher come in order: after the last, what was said before it would have come.
     assert set(door_1.heard) == {(topic("door-1", Channel.ACK), b"for one"), (topic("door-1", Channel.BATCH), b"mine")}
+
+
+@pytest.mark.parametrize("channel", TO_DEVICE)
+@pytest.mark.parametrize("name", ["door-1", "door-2"])
+def test_only_the_server_says_what_a_box_is_to_do_and_what_was_taken(
+    deployed: DeployedBroker, connect: MakePeer, box: Callable[[str], Credentials], name: str, channel: Channel
+) -> None:
+    """Neither another box nor the box itself can leave a configuration, retained, where a box looks for it."""
+    told, liar = connect(box("door-2")), connect(box("door-1"))
+    told.subscribe(topic("door-2", channel))
+    liar.client.publish(topic(name, channel), b"forged", qos=1, retain=True)
+    wait_until(lambda: "Not authorized" in liar.answers.values(), what="the refusal")
+    server = connect(deployed.server, deployed.inner)
+    server.subscribe(topic(name, channel))
+    assert server.publish(topic("door-2", channel), b"the last word") == "Success"
+    wait_until(lambda: bool(told.heard), what="the last word")
+    assert told.heard == [(topic("door-2", channel), b"the last word")]
+    assert b"forged" not in [payload for _, payload in server.heard]
 
 
 def test_what_a_box_says_as_another_in_the_older_protocol_goes_nowhere(

@@ -12,7 +12,8 @@ import yaml  # type: ignore[import-untyped]
 from msgspec import inspect
 
 from server.ingest import contract
-from wire import messages, topics
+from wire import config, messages, topics
+from wire.base import Message
 from wire.messages import Batch, BatchReply, Envelope, RefusalCode
 from wire.topics import Channel
 
@@ -87,8 +88,8 @@ def test_what_is_said_on_each_topic_is_what_is_decoded_there(described: Any) -> 
 HTTP_ONLY = {"BatchReply"}
 STRUCTS = {
     name: kind
-    for name, kind in vars(messages).items()
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and not name.startswith("_")
+    for name, kind in {**vars(messages), **vars(config)}.items()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind is not Message
 }
 
 
@@ -126,11 +127,12 @@ def of_type(kind: inspect.Type) -> dict[str, Any]:
         case inspect.Metadata(type=inner):
             return of_type(inner)
         case inspect.IntType(ge=low, le=high):
-            return bounded("integer", low, high)
-        case inspect.FloatType(ge=low, le=high):
-            return bounded("number", low, high)
-        case inspect.StrType(pattern=pattern):
-            return {"type": "string"} | ({} if pattern is None else {"pattern": pattern})
+            return bounded("integer", minimum=low, maximum=high)
+        case inspect.FloatType(ge=low, le=high, gt=above, lt=below):
+            return bounded("number", minimum=low, maximum=high, exclusiveMinimum=above, exclusiveMaximum=below)
+        case inspect.StrType(pattern=pattern, max_length=longest):
+            lengths = {} if longest is None else {"maxLength": longest}
+            return {"type": "string"} | ({} if pattern is None else {"pattern": pattern}) | lengths
         case inspect.BoolType():
             return {"type": "boolean"}
         case inspect.NoneType():
@@ -157,8 +159,8 @@ def of_type(kind: inspect.Type) -> dict[str, Any]:
     raise AssertionError(f"no idea of {kind}")
 
 
-def bounded(name: str, low: float | None, high: float | None) -> dict[str, Any]:
-    return {"type": name} | {k: v for k, v in {"minimum": low, "maximum": high}.items() if v is not None}
+def bounded(name: str, **bounds: float | None) -> dict[str, Any]:
+    return {"type": name} | {key: value for key, value in bounds.items() if value is not None}
 
 
 def plain(node: Any) -> Any:
@@ -215,8 +217,10 @@ def beyond(kind: dict[str, Any]) -> Iterator[Any]:
         yield kind["minimum"] - 1
     if "maximum" in kind:
         yield kind["maximum"] + 1
-    if "pattern" in kind or "enum" in kind:
-        yield "?" * 200
+    for bound in {"exclusiveMinimum", "exclusiveMaximum"} & kind.keys():
+        yield kind[bound]
+    if "pattern" in kind or "enum" in kind or "maxLength" in kind:
+        yield "?" * (kind.get("maxLength", 199) + 1)
     if kind.get("format") == "date-time":
         yield "2026-11-21T10:00:00"
     if "maxItems" in kind:
@@ -225,7 +229,7 @@ def beyond(kind: dict[str, Any]) -> Iterator[Any]:
 
 def test_the_answer_over_https_is_made_of_the_same_messages() -> None:
     fields = {field.name: field.type for field in msgspec.structs.fields(BatchReply)}
-    assert fields == {"reply": messages.Ack | messages.Rewind, "config": messages.Config | None}
+    assert fields == {"reply": messages.Ack | messages.Rewind, "config": config.Config | None}
 
 
 def test_times_in_examples_are_utc(described: Any) -> None:

@@ -1,5 +1,6 @@
 """The embedded broker: one rule, whichever broker it is."""
 
+import itertools
 import socket
 import sys
 import threading
@@ -109,6 +110,32 @@ def test_a_device_reaches_its_own_topics_only(kept_broker: EmbeddedBroker) -> No
         assert everything.heard.count(own) == 1
         assert not {"doorline/v1/door-20/batch", "elsewhere"} & set(everything.heard)
         assert overheard.heard == []
+
+
+def forge(broker: EmbeddedBroker, liar: str, topic: str) -> None:
+    with client(broker, liar, "x") as (made, _):
+        said = made.publish(topic, b"forged", qos=1, retain=True)
+        # Some brokers say "taken" and drop it, others end the connection of whoever tries.
+        wait_until(lambda: said.is_published() or not made.is_connected(), 10, "the broker to have looked")
+
+
+def test_only_the_server_says_what_a_device_is_to_do(kept_broker: EmbeddedBroker) -> None:
+    """Nor may the device itself: what is retained there would outlive whoever had its password for a minute."""
+    for name in ("door-1", "door-2"):
+        kept_broker.add_user(name, "x")
+    config = topics.topic("door-1", Channel.CONFIG)
+    with (
+        client(kept_broker, SERVER_USER, SERVER_PASSWORD, "#") as (server, everything),
+        client(kept_broker, "door-1", "x", config) as (_, told),
+    ):
+        for liar, channel in itertools.product(("door-1", "door-2"), topics.TO_DEVICE):
+            forge(kept_broker, liar, topics.topic("door-1", channel))
+        server.publish(config, b"true", qos=1)
+        wait_until(lambda: told.heard, 10, "the device to hear the server")
+        wait_until(lambda: everything.heard, 10, "the server to hear itself")
+        assert told.heard == everything.heard == [config]
+    with client(kept_broker, "door-1", "x", config) as (_, told):
+        assert told.heard == []  # nothing was retained
 
 
 def test_what_was_added_is_known_after_a_restart(broker: EmbeddedBroker) -> None:
