@@ -1,0 +1,1 @@
+"""Breaking it on purpose: real processes, seeded faults, and what must be true afterwards."""
