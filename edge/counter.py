@@ -168,7 +168,7 @@ class Counter:
 
     def _follow(self, walker: Walker, seen: Seen) -> None:
         """Take one sighting into every border's passage."""
-        walker.saw(seen)
+        walker.saw(seen, self._params)
         self._tagger.saw(walker.marks, seen.time_s, seen.box)
         band, (left, right) = self._band(seen.box), walker.across(self._params)
         middle = (seen.box[0] + seen.box[2]) / 2

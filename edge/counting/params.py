@@ -26,6 +26,7 @@ class CounterParams:
             last sightings, to be evidence; below it the border cuts it off and its middle moves by itself.
         whole_height: the same for heights at the upper and lower border; less, for a body without its legs still has
             its middle where it was.
+        forget_s: a body seen whole that is smaller than it was is believed to have become so within about this long.
         gone_s: a track not reported for this long has ended.
         stitch_s: how long after a track was lost near a line another may take up its path.
         stitch_reach: how far from where it was lost, or expected, the other may begin.
@@ -43,6 +44,7 @@ class CounterParams:
     border: float = AT_BORDER
     whole_width: float = 0.85
     whole_height: float = 0.6
+    forget_s: float = 2.0
     gone_s: float = 1.5
     stitch_s: float = 1.5
     stitch_reach: float = 0.15

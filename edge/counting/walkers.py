@@ -39,7 +39,7 @@ class Walker:
         seen: their newest sightings, oldest first.
         reported_at: when the tracker last spoke of them.
         marks: what is known of them.
-        fullest: the greatest width and height of their box so far.
+        fullest: width and height of their box where nothing cuts it off, as far as is known: the greatest of late.
         stitched: whether their path was put together from several tracks.
         unsettled: crossings, with how sure they are, that wait for the end of the path, by the border's number.
     """
@@ -53,11 +53,31 @@ class Walker:
     stitched: bool = False
     unsettled: dict[int, list[tuple[Cut, float]]] = field(default_factory=dict)
 
-    def saw(self, seen: Seen) -> None:
-        """Add a sighting."""
+    def saw(self, seen: Seen, params: CounterParams) -> None:
+        """Add a sighting.
+
+        What was greatest once is not theirs for ever: two people were one box for a moment, and who walks away from
+        the camera becomes small. So it is forgotten while they are seen whole, and where the picture cuts one side off
+        it follows the other.
+        """
+        now = (seen.box[2] - seen.box[0], seen.box[3] - seen.box[1])
+        if not self.seen:
+            self.seen.append(seen)
+            self.fullest = now
+            return
+        last = self.seen[-1]
         self.seen.append(seen)
-        width, height = seen.box[2] - seen.box[0], seen.box[3] - seen.box[1]
-        self.fullest = (max(self.fullest[0], width), max(self.fullest[1], height))
+        before = (last.box[2] - last.box[0], last.box[3] - last.box[1])
+        cut = tuple(_touches(seen.box, axis, params.border) for axis in (0, 1))
+        cut_before = tuple(_touches(last.box, axis, params.border) for axis in (0, 1))
+        kept = math.exp(-max(0.0, seen.time_s - last.time_s) / params.forget_s)
+        fullest = list(self.fullest)
+        for axis, other in ((0, 1), (1, 0)):
+            if not cut[axis]:
+                fullest[axis] = kept * fullest[axis] + (1 - kept) * now[axis]
+            elif not (cut[other] or cut_before[other]) and before[other] > 0:
+                fullest[axis] *= now[other] / before[other]
+        self.fullest = (max(fullest[0], now[0]), max(fullest[1], now[1]))
 
     def cut_off(self, horizontal: bool, params: CounterParams) -> bool:
         """Whether the picture cuts this body off so that its anchor says nothing about crossing a line.
@@ -70,8 +90,7 @@ class Walker:
             params: what touches a border, and how much must show.
         """
         axis = 0 if horizontal else 1
-        box = self.seen[-1].box
-        if box[axis] > params.border and box[axis + 2] < 1 - params.border:
+        if not _touches(self.seen[-1].box, axis, params.border):
             return False
         if len(self.seen) < _STEADY:
             return True
@@ -131,6 +150,11 @@ def lost_near(
 def centre(box: Box, aspect: float) -> Point:
     """Middle of a box, in frame heights."""
     return in_heights(anchor_point(box, "centre"), aspect)
+
+
+def _touches(box: Box, axis: int, border: float) -> bool:
+    """Whether a box comes to the picture's left or right (axis 0), or upper or lower (axis 1) border."""
+    return box[axis] <= border or box[axis + 2] >= 1 - border
 
 
 def _alike(first: Box, second: Box) -> bool:

@@ -73,6 +73,28 @@ def test_a_wide_body_that_leaves_by_the_side_has_crossed_as_one_that_comes_in(wi
     assert (totals(out), totals(into)) == ((0, 1), (1, 0))
 
 
+@pytest.mark.parametrize("into", [True, False])
+def test_who_was_large_once_is_not_cut_off_for_ever(into: bool) -> None:
+    """Two were one box for a moment, or someone came close to the camera; later they walk along the picture's side."""
+    begins = (0.5, 0.2) if into else (0.5, 0.8)
+    along = path((0.05, begins[1]), (0.05, 1 - begins[1]))
+    wide = [(0.3, 0.25)] * 10
+    arrives = path(begins, (0.05, begins[1]))
+    way = [*[begins] * 10, *[begins] * 50, *arrives, *along]
+    sizes = [*wide, *[(0.1, 0.25)] * (len(way) - len(wide))]
+    line = Line("wide", (0.0, 0.5), (1.0, 0.5), (0.5, 0.9))
+    found = count([Walk(1, way, sizes=sizes)], [line])
+    assert totals(found) == ((1, 0) if into else (0, 1))
+
+
+def test_who_walks_away_along_the_picture_s_side_becomes_small_and_counts() -> None:
+    way = path((0.0, 0.75), (0.0, 0.25))
+    sizes = [(0.5 * y, 0.5 * y) for _, y in way]
+    line = Line("wide", (0.0, 0.5), (1.0, 0.5), (0.5, 0.9))
+    (crossing,) = count([Walk(1, way, sizes=sizes)], [line])
+    assert crossing.direction == "out"
+
+
 class Broken(VideoSource):
     """A camera whose stream breaks after its last picture and never comes back."""
 
