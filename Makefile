@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-test demo clean-demo test screenshots bench-edge bench-ingest check format lint types lock clean
+.PHONY: help venv venv-test demo clean-demo test screenshots chaos bench-edge bench-ingest check format lint types lock clean
 
 help: ## Show what can be made
 	@echo "Doorline: who comes through each door, and who becomes a customer."
@@ -74,6 +74,9 @@ clean-demo: ## Forget the demo's data
 
 test: $(VENV)/.test ## Run every test, on the same embedded parts as the demo
 	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/.test ## Break it on purpose: N schedules of faults (8) from SEED (1) on, and see that nothing is lost
+	@$(BIN)/python -m tests.chaos.schedule --number $(or $(N),8) --seed $(or $(SEED),1) $(ARGS)
 
 screenshots: $(VENV)/.test ## Take every page in both languages, three widths, light and dark (.artifacts/screenshots)
 	@$(BIN)/python -m bench.screenshots $(ARGS)

@@ -145,7 +145,7 @@ class Faults:
         box.stream = box.stream.moved(first, store)
 
         def end() -> None:
-            self._site.sql("UPDATE device SET store_id = %s WHERE device_id = %s", store, box.name)
+            self._site.sql_in_time("UPDATE device SET store_id = %s WHERE device_id = %s", store, box.name)
             box.start()
 
         return end

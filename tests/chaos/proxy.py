@@ -170,7 +170,8 @@ class Line:
         self._tasks.add(asyncio.current_task())
         up, down = self._up, self._down
         try:
-            await asyncio.gather(self._carry(reader, far_writer, up), self._carry(far_reader, writer, down))
+            with contextlib.suppress(asyncio.CancelledError):  # by the end of all lines, which waits for us
+                await asyncio.gather(self._carry(reader, far_writer, up), self._carry(far_reader, writer, down))
         finally:
             self._tasks.discard(asyncio.current_task())
             for each in (writer, far_writer):

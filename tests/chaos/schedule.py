@@ -94,14 +94,7 @@ def _wait_for_time(at: float) -> None:
 
 def _settle(site: Site) -> None:
     """Nothing is broken any more; wait until everything that was counted is there."""
-    site.sql("UPDATE chaos SET share = 0")
-    for line in (site.database_line, site.ingest_line):
-        line.reset()
-    for process in site.ingest:
-        process.start()
-    for box in site.boxes:
-        box.start()
-        box.order(finish=True, hold=False)
+    site.mend()
     wait_until(lambda: all(box.state.drained for box in site.boxes), _SETTLED_S, "everything to arrive")
     with make_services(site.settings) as services:
 

@@ -226,6 +226,7 @@ class Site:
         self._mounts = mounts
         self._closing = ExitStack()
         self._backup: Path | None = None
+        self._owed: list[tuple[str, tuple[object, ...]]] = []
 
     def __enter__(self) -> Self:
         try:
@@ -306,6 +307,26 @@ class Site:
         """Something done to the database from outside, past every line."""
         with psycopg.connect(self.postgres.dsn, autocommit=True, connect_timeout=10) as connection:
             connection.execute(text.encode(), values)
+
+    def sql_in_time(self, text: str, *values: object) -> None:
+        """The same, or as soon as the faults are over where the database is away."""
+        try:
+            self.sql(text, *values)
+        except psycopg.OperationalError:
+            self._owed.append((text, values))
+
+    def mend(self) -> None:
+        """Nothing is broken any more; what waited for it is done."""
+        self.sql("UPDATE chaos SET share = 0")
+        for text, values in self._owed:
+            self.sql(text, *values)
+        for line in (self.database_line, self.ingest_line):
+            line.reset()
+        for process in self.ingest:
+            process.start()
+        for box in self.boxes:
+            box.start()
+            box.order(finish=True, hold=False)
 
     # -- the database ------------------------------------------------------------------------------------------------
 

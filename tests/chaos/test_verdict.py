@@ -25,6 +25,10 @@ from tests.fixtures.skips import skip_or_fail
 from wire.messages import encode, make_batch
 
 LENGTH = 120
+_LOST = (
+    "INSERT INTO lost_range (device_id, epoch, store_id, from_seq, to_seq, noticed_at, ends_at)"
+    " SELECT device_id, epoch, store_id, 5, 6, now(), now() FROM ingest_cursor"
+)
 
 
 @pytest.fixture
@@ -70,11 +74,7 @@ def test_what_is_right_is_found_right(services: Services, counted: Counted) -> N
         ("UPDATE ingest_cursor SET seq = seq - 1", "acknowledged to"),
         ("DELETE FROM dead_letter", "without a trace"),
         ("DELETE FROM dirty_mark", "compute anew"),
-        (
-            "INSERT INTO lost_range (device_id, epoch, store_id, from_seq, to_seq, noticed_at, ends_at)"
-            " SELECT device_id, epoch, store_id, 5, 6, now(), now() FROM ingest_cursor",
-            "said to be lost",
-        ),
+        (_LOST, "said to be lost"),
     ],
 )
 def test_what_is_wrong_is_found(services: Services, counted: Counted, harm: str, said: str) -> None:
@@ -109,7 +109,6 @@ def test_a_power_cut_takes_what_was_never_flushed_and_nothing_else(tmp_path: Pat
         skip_or_fail("file systems of one's own", "run as root where loop devices are")
     disk = LoopDisk(tmp_path / "disk")
     try:
-        (disk.outbox.parent / "never flushed").write_bytes(b"gone")
         with sqlite3.connect(disk.outbox) as db:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
@@ -120,6 +119,7 @@ def test_a_power_cut_takes_what_was_never_flushed_and_nothing_else(tmp_path: Pat
             db.execute("INSERT INTO kept VALUES (8)")
             db.commit()
         db.close()
+        (disk.outbox.parent / "never flushed").write_bytes(b"gone")
         disk.power_cut()
         with sqlite3.connect(disk.outbox) as after:
             assert after.execute("SELECT number FROM kept").fetchall() == [(7,)]
