@@ -53,7 +53,7 @@ def export(weights: Path, out: Path, *, size: tuple[int, int], may_fetch: bool =
         try:
             model = yolo(str(here if weights.exists() else weights), task="detect")
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # torch's word to ultralytics, not to us
+                warnings.simplefilter("ignore")  # torch's word to ultralytics, not to us
                 made = model.export(
                     format="onnx",
                     imgsz=[size[1], size[0]],

@@ -24,6 +24,8 @@ _MISSING: Final = (
     "another machine (doorline models export) and use 'onnx'."
 )
 _OVERLAP: Final = 0.6  # of two boxes that overlap more the weaker is left out
+_USUAL: Final = 640  # pixels: what ultralytics trains with unless it is told otherwise
+_STEP: Final = 32
 _FAILURES: Final = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError, EOFError)
 
 
@@ -33,8 +35,9 @@ class YoloFinder:
     Args:
         model: weights (.pt), a description (.yaml, untrained) or an exported model ultralytics can run.
         confidence: the least score, 0 to 1; None for 0.15.
-        size: width and height to which pictures are brought (pixels, multiples of 32). A picture of another shape is
-            laid into less of it, as ultralytics does by default.
+        size: width and height to which pictures are brought (pixels, multiples of 32); None for those the weights were
+            trained with, for at another size they see people of another size. A picture of another shape is laid into
+            less of it, as ultralytics does by default.
         whole: lay every picture into all of it, as an exported model must: for comparing the two.
 
     Raises:
@@ -42,18 +45,23 @@ class YoloFinder:
     """
 
     def __init__(
-        self, model: Path, *, confidence: float | None = None, size: tuple[int, int] = (640, 640), whole: bool = False
+        self,
+        model: Path,
+        *,
+        confidence: float | None = None,
+        size: tuple[int, int] | None = None,
+        whole: bool = False,
     ) -> None:
         if not model.exists():
             raise DetectorError(f"There is no model file {model}. Check the path; none is fetched from the network.")
         self._confidence = 0.15 if confidence is None else confidence
-        self.size = size
         self._path = model
         self._rectangle = not whole
         yolo = load_ultralytics()
         try:
             self._model = yolo(str(model), task="detect")
             names: dict[int, str] = dict(self._model.names)
+            self.size = size or _trained_size(self._model.overrides.get("imgsz"))
         except _FAILURES as error:
             raise DetectorError(
                 f"Model {model} can't be loaded by ultralytics ({first_line(error)}). Give weights (.pt) that it "
@@ -93,6 +101,13 @@ class YoloFinder:
         places = np.clip(boxes.xyxyn.cpu().numpy(), 0.0, 1.0).astype(np.float32).reshape(-1, 4)
         classes = self._ours[boxes.cls.cpu().numpy().astype(np.intp)]
         return Detections(places, boxes.conf.cpu().numpy().astype(np.float32), classes)
+
+
+def _trained_size(noted: object) -> tuple[int, int]:
+    """Width and height from what weights note of their training: one side, or height and width; 640 if nothing."""
+    sides = noted if isinstance(noted, list | tuple) and len(noted) == 2 else (noted, noted)
+    height, width = (side if isinstance(side, int) and side >= _STEP else _USUAL for side in sides)
+    return -(-width // _STEP) * _STEP, -(-height // _STEP) * _STEP
 
 
 def first_line(error: Exception) -> str:

@@ -8,16 +8,13 @@ import numpy as np
 import pytest
 
 from edge.detectors import DetectorError, make_detector
-from edge.models import Frame, no_boxes
-from tests.fixtures.skips import skip_or_fail
+from edge.detectors.decoding import overlaps
+from edge.detectors.export import export
+from edge.detectors.yolo import YoloFinder, load_ultralytics
+from edge.models import PERSON
+from tests.fixtures.trained import Example
 
 HERE = importlib.util.find_spec("ultralytics") is not None
-
-
-@pytest.fixture
-def ultralytics() -> None:
-    if not HERE:
-        skip_or_fail("ultralytics", "pip install 'doorline[yolo]' (AGPL-3.0) to test the detector 'yolo'")
 
 
 @pytest.mark.skipif(HERE, reason="ultralytics is installed; what is tested is its absence")
@@ -34,27 +31,51 @@ def test_missing_weights_are_said_to_be_missing_and_never_fetched(tmp_path: Path
 
 
 @pytest.mark.yolo
-def test_an_untrained_model_runs_and_gives_boxes_within_the_picture(ultralytics: None, tmp_path: Path) -> None:
-    from ultralytics import YOLO
-
-    weights = tmp_path / "untrained.pt"
-    untrained = YOLO("yolo11n.yaml")
-    untrained.model.names = {**untrained.model.names, 0: "person"}
-    untrained.save(str(weights))
-    detector = make_detector("yolo", mounting="oblique", model=weights, confidence=0.0001, gate=False, fusion=False)
-    image = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
-    found = detector.detect(Frame(0, 0.0, image), no_boxes())
-    assert found.boxes.shape == (len(found), 4)
-    assert found.boxes.dtype == np.float32
-    assert found.scores.shape == (len(found),)
-    assert np.all((found.boxes >= 0) & (found.boxes <= 1))
+def test_trained_weights_find_the_people_and_nobody_is_asked_over_the_network(
+    ultralytics: None, weights: Path, examples: list[Example]
+) -> None:
+    finder = YoloFinder(weights, confidence=0.3)
+    assert finder.size == (192, 192), "the size they were trained with"
+    there = found = invented = 0
+    for image, boxes in examples:
+        people = finder.find(image)
+        assert people.boxes.dtype == np.float32
+        assert np.all((people.boxes >= 0) & (people.boxes <= 1))
+        assert set(people.classes.tolist()) <= {PERSON}
+        shared = overlaps(boxes, people.boxes) > 0.5
+        there, found = there + len(boxes), found + int(shared.any(axis=1).sum())
+        invented += int((~shared.any(axis=0)).sum())
+    assert found > 0.8 * there
+    assert invented < 0.1 * there
     assert os.environ["YOLO_AUTOINSTALL"] == "false"
     assert os.environ["YOLO_OFFLINE"] == "true"
+
+
+@pytest.mark.yolo
+@pytest.mark.parametrize("kind", ["yolo11n-cls.yaml", "yolo11n-seg.yaml", "yolo11n.yaml"])
+def test_weights_for_something_else_are_refused_and_a_model_that_was_there_is_kept(
+    ultralytics: None, tmp_path: Path, kind: str
+) -> None:
+    other, out = tmp_path / "other.pt", tmp_path / "model.onnx"
+    model = load_ultralytics()(kind)
+    model.model.names = {number: f"thing {number}" for number in model.model.names}
+    model.save(str(other))
+    out.write_bytes(b"the model of yesterday")
+    with pytest.raises(
+        DetectorError, match=r"other\.pt can't be used\. It (is for '|knows no people; its classes are)"
+    ):
+        export(other, out, size=(64, 64))
+    assert out.read_bytes() == b"the model of yesterday"
+    with pytest.raises(DetectorError, match=r"other\.pt (knows no people|gives no boxes)"):
+        make_detector("yolo", mounting="oblique", model=other)
 
 
 @pytest.mark.yolo
 def test_a_damaged_model_is_refused(ultralytics: None, tmp_path: Path) -> None:
     weights = tmp_path / "broken.pt"
     weights.write_bytes(b"not weights at all")
-    with pytest.raises(DetectorError, match=r"broken\.pt"):
+    with pytest.raises(DetectorError, match=r"broken\.pt can't be loaded .*Give weights \(\.pt\)"):
         make_detector("yolo", mounting="oblique", model=weights)
+    with pytest.raises(DetectorError, match=r"can't export .*broken\.pt .*Give weights \(\.pt\)"):
+        export(weights, tmp_path / "broken.onnx", size=(64, 64))
+    assert not (tmp_path / "broken.onnx").exists()

@@ -1,6 +1,8 @@
 """Runtimes are measured only after their boxes agreed; weights are turned into a model where ultralytics is."""
 
-import importlib.util
+import json
+import tomllib
+from collections import Counter as Tally
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,13 @@ from typer.testing import CliRunner
 from cli.main import app
 from edge.detectors import DetectorError
 from edge.detectors.export import export
-from edge.detectors.runtimes import trial
+from edge.detectors.onnx import OnnxFinder
+from edge.detectors.runtimes import installed, trial
 from edge.detectors.runtimes.trial import Agreement, Measured, best, compare, try_runtimes
 from edge.models import BAG, PERSON, Detections
+from edge.scene import door_line, open_scene
+from tests.edge.detectors.conftest import SCENE
 from tests.fixtures.onnxmodel import answering
-from tests.fixtures.skips import skip_or_fail
 
 runner = CliRunner()
 
@@ -116,17 +120,33 @@ def test_missing_weights_and_a_wrong_size_are_refused_before_anything_is_importe
     assert "for example 416x256" in ran.output
 
 
-@pytest.mark.yolo
-def test_weights_and_the_model_made_of_them_give_the_same_boxes(tmp_path: Path) -> None:
-    if importlib.util.find_spec("ultralytics") is None:
-        skip_or_fail("ultralytics", "pip install 'doorline[yolo]' (AGPL-3.0) to test the detector 'yolo'")
-    from edge.detectors.yolo import YoloFinder
-    from tests.fixtures.untrained import picture, untrained
+def test_an_onnx_model_is_not_exported_again(tmp_path: Path) -> None:
+    ran = runner.invoke(app, ["models", "export", str(person(tmp_path))])
+    assert ran.exit_code == 2
+    assert "is an ONNX model already" in " ".join(ran.output.split())
 
-    weights = untrained(tmp_path / "untrained.pt")
-    model = export(weights, tmp_path / "untrained.onnx", size=(160, 96))
-    pictures = [picture()]
-    reference = [YoloFinder(weights, size=(160, 96), whole=True).find(each) for each in pictures]
-    assert len(reference[0]) > 3
-    rows = try_runtimes(model, pictures, threads=(1,), confidence=0.15, at_least_s=0.01, reference=reference)
-    assert all(row.agreement is not None and row.agreement.same for row in rows), rows
+
+@pytest.mark.yolo
+def test_weights_are_exported_compared_measured_and_counted_with(
+    ultralytics: None, weights: Path, tmp_path: Path
+) -> None:
+    model, lines, counts = tmp_path / "rendered.onnx", tmp_path / "lines.toml", tmp_path / "counts.json"
+    asked = ["--size", "192x128", "--video", SCENE, "--seconds", "0.2", "--out", str(model), "--write", str(lines)]
+    ran = runner.invoke(app, ["models", "export", str(weights), *asked])
+    said = " ".join(ran.output.split())
+    assert ran.exit_code == 0, said
+    assert "boxes compared with those of the weights" in said
+    assert "rejected" not in said
+    assert all(name in said for name in installed())
+    picked = tomllib.loads(lines.read_text(encoding="utf-8"))
+    assert (picked["detector"], picked["model"]) == ("onnx", str(model))
+    assert picked["runtime"] in installed()
+    finder = OnnxFinder(model, runtime=picked["runtime"])
+    assert (finder.family, finder.size) == ("yolo", (192, 128))
+    door = ["--line", "0.12,0.5,0.88,0.5", "--inside", "0.5,0.9", "--detector", "onnx", "--model", picked["model"]]
+    ran = runner.invoke(app, ["count", SCENE, *door, "--json", str(counts)])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(counts.read_text(encoding="utf-8"))["lines"][0]
+    true = Tally(crossing.direction for crossing in open_scene(SCENE).truth(door_line("oblique")))
+    assert found["in"] + found["out"] >= 0.7 * true.total(), (found, true)
+    assert abs(found["in"] - true["in"]) + abs(found["out"] - true["out"]) <= 3
