@@ -14,8 +14,9 @@ from tests.fixtures.trained import Example, train
 SCENE: Final = "scene:oblique?seed=101&rate=60&seconds=40&size=384x256"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ultralytics() -> None:
+    """Skips, saying so, where it is not installed."""
     if importlib.util.find_spec("ultralytics") is None:
         skip_or_fail("ultralytics", "pip install 'doorline[yolo]' (AGPL-3.0) to test the detector 'yolo'")
 
@@ -27,6 +28,6 @@ def examples() -> list[Example]:
 
 
 @pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory, examples: list[Example]) -> Path:
-    """A .pt file that finds the people of `examples`; ask for `ultralytics` first."""
+def weights(ultralytics: None, tmp_path_factory: pytest.TempPathFactory, examples: list[Example]) -> Path:
+    """A .pt file that finds the people of `examples`."""
     return train(tmp_path_factory.mktemp("weights") / "rendered.pt", examples)
