@@ -93,6 +93,8 @@ class CameraWorker:
         self._resumed: Resumed | None = None
         self._state: CameraState = "offline"
         self._message = "starting"
+        self._refused = False
+        self._said: set[str] = set()
         self._rate = _Rate()
         self._thread = threading.Thread(target=self._run, name=f"camera-{settings.id}", daemon=True)
         #: Set when a recording was counted to its end.
@@ -118,6 +120,7 @@ class CameraWorker:
             state=self._state,
             fps=0.0 if self._state in ("offline", "stalled") else round(self._rate.value, 1),
             message=self._message,
+            refused=self._refused,
         )
 
     # -- the thread ------------------------------------------------------------------------------------------------
@@ -215,7 +218,7 @@ class CameraWorker:
             if time.monotonic() - self._looked_at > _OVER_S:
                 # Who was in the picture is not to wait on this box for the camera's return, all night perhaps.
                 self._settle()
-            self._become(source.state, source.message)
+            self._become(source.state, source.message, refused=source.refused)
             if self._coverage is not None:
                 self._coverage.trouble(source.state)
         if self._coverage is not None:
@@ -257,12 +260,22 @@ class CameraWorker:
                 self._coverage.trouble("offline")
                 self._coverage.tick()
 
-    def _become(self, state: CameraState, message: str) -> None:
-        if (state, message) == (self._state, self._message):
+    def _become(self, state: CameraState, message: str, *, refused: bool = False) -> None:
+        if (state, message, refused) == (self._state, self._message, self._refused):
             return
-        if state != self._state:
-            log.info("%s: %s%s", self._settings.id, state, f" ({message})" if message else "")
-        self._state, self._message = state, message
+        if state == "ok":
+            self._said.clear()
+        if state != self._state or (message and message not in self._said):
+            # Each reason once while it lasts: the one that says what to mend may not be the first.
+            log.log(
+                logging.ERROR if refused else logging.INFO,
+                "%s: %s%s",
+                self._settings.id,
+                state,
+                f" ({message})" if message else "",
+            )
+            self._said.add(message)
+        self._state, self._message, self._refused = state, message, refused
         self._on_change()
 
 

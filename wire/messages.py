@@ -209,12 +209,18 @@ Reply = Ack | Rewind | Refusal
 
 
 class CameraStatus(Message, frozen=True, kw_only=True):
-    """How one camera does now."""
+    """How one camera does now.
+
+    Attributes:
+        message: what is wrong, for a person; empty when nothing is.
+        refused: whether it is the user name or password that the camera does not take.
+    """
 
     camera: Name
     state: CameraState
     fps: Annotated[float, Meta(ge=0)]
     message: str = ""
+    refused: bool = False
 
 
 class Status(Message, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ import re
 import secrets
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -83,7 +84,21 @@ def usb_opener(index: int, view: View, *, capture: Callable[[int], Capture] = cv
     return open_usb
 
 
-def explain(address: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a camera's stream does not open.
+
+    Attributes:
+        text: for a person, with what to do where that is known.
+        refused: whether the camera is there and does not take the user name and password, or asks for some: trying
+            again changes nothing, and some cameras lock out who tries often.
+    """
+
+    text: str
+    refused: bool = False
+
+
+def explain(address: str) -> Reason:
     """Why a stream does not open, as its camera answers when asked; a few seconds at most.
 
     Args:
@@ -95,9 +110,9 @@ def explain(address: str) -> str:
     try:
         port = parts.port or _PORTS.get(parts.scheme.lower())
     except ValueError:
-        return "the port in its address is not a number"
+        return Reason("the port in its address is not a number")
     if not host or port is None:
-        return "no answer"
+        return Reason("no answer")
     try:
         if parts.scheme.lower() == "rtsp":
             return _in_words(_ask_rtsp(parts, host, port), parts)
@@ -105,27 +120,35 @@ def explain(address: str) -> str:
             return _in_words(_ask_http(parts, host, port), parts)
         socket.create_connection((host, port), _ASK_S).close()
     except socket.gaierror:
-        return f"no machine called {host} is known here"
+        return Reason(f"no machine called {host} is known here")
     except TimeoutError:
-        return f"{host}:{port} does not answer"
+        return Reason(f"{host}:{port} does not answer")
     except ConnectionRefusedError:
-        return f"{host} is there, but nothing listens on its port {port}"
+        return Reason(f"{host} is there, but nothing listens on its port {port}")
+    except _UnknownSignInError as error:
+        return Reason(f"the camera asks for a kind of sign-in not known here ({error}): set it to digest with MD5")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return f"no answer from {host}:{port} ({getattr(error, 'strerror', None) or type(error).__name__})"
-    return f"{host}:{port} answers, but sends no stream that can be opened"
+        return Reason(f"no answer from {host}:{port} ({getattr(error, 'strerror', None) or type(error).__name__})")
+    return Reason(f"{host}:{port} answers, but sends no stream that can be opened")
 
 
-def _in_words(status: int, parts: SplitResult) -> str:
+def _in_words(status: int, parts: SplitResult) -> Reason:
     if status == 401 and parts.username is None:
-        return "the camera asks for a user name and password: put them before the host, user:password@host"
+        return Reason(
+            "the camera asks for a user name and password: put them before the host, user:password@host", refused=True
+        )
     if status in (401, 403):
-        return "the camera refuses this user name or password"
+        return Reason(
+            "the camera refuses this user name or password: put the right ones in its address, user:password@host "
+            "(in a password, write @ as %40 and / as %2F)",
+            refused=True,
+        )
     if status == 404:
         path = urlsplit(redact(parts.geturl())).path
-        return f"the camera has no stream at {path or '/'}"
+        return Reason(f"the camera has no stream at {path or '/'}")
     if status == 200:
-        return "the camera answers, but what it sends is no stream that can be opened"
-    return f"the camera answers with status {status}"
+        return Reason("the camera answers, but what it sends is no stream that can be opened")
+    return Reason(f"the camera answers with status {status}")
 
 
 def _ask_rtsp(parts: SplitResult, host: str, port: int) -> int:
@@ -133,8 +156,7 @@ def _ask_rtsp(parts: SplitResult, host: str, port: int) -> int:
     bare = parts._replace(netloc=f"[{host}]:{port}" if ":" in host else f"{host}:{port}").geturl()
     with socket.create_connection((host, port), _ASK_S) as link:
         status, head = _describe(link, bare, 1, "")
-        challenge = _challenge(head)
-        if status == 401 and parts.username is not None and challenge:
+        if status == 401 and parts.username is not None and (challenge := _challenge(head)):
             status, _ = _describe(link, bare, 2, _credentials(challenge, parts, "DESCRIBE", bare))
     return status
 
@@ -167,8 +189,8 @@ def _ask_http(parts: SplitResult, host: str, port: int) -> int:
     try:
         link.request("GET", path)
         answer = link.getresponse()
-        challenge = answer.headers.get("WWW-Authenticate", "")
-        if answer.status == 401 and parts.username is not None and challenge:
+        given = parts.username is not None
+        if answer.status == 401 and given and (challenge := _challenge(str(answer.headers))):
             link.close()
             link.request("GET", path, headers={"Authorization": _credentials(challenge, parts, "GET", path)})
             answer = link.getresponse()
@@ -177,10 +199,27 @@ def _ask_http(parts: SplitResult, host: str, port: int) -> int:
         link.close()
 
 
+class _UnknownSignInError(Exception):
+    """A camera wants to be convinced in a way that can't be tried here; that is no word about the password."""
+
+
 def _challenge(head: str) -> str:
-    """How a camera wants to be convinced: digest if it offers it, else what it asks for."""
+    """How a camera wants to be convinced: digest if it offers it, else what it asks for.
+
+    Raises:
+        _UnknownSignInError: it offers nothing that is known here.
+    """
     found = re.findall(r"(?im)^WWW-Authenticate:\s*(.+?)\s*$", head)
-    return next((each for each in found if each.lower().startswith("digest")), found[0] if found else "")
+    known = [each for each in found if _known(each)]
+    if found and not known:
+        raise _UnknownSignInError(found[0].partition(" ")[0])
+    return next((each for each in known if each.lower().startswith("digest")), known[0] if known else "")
+
+
+def _known(challenge: str) -> bool:
+    kind = challenge.partition(" ")[0].lower()
+    algorithm = re.search(r'(?i)algorithm="?([\w-]+)', challenge)
+    return kind == "basic" or (kind == "digest" and (algorithm is None or algorithm[1].upper() == "MD5"))
 
 
 def _credentials(challenge: str, parts: SplitResult, method: str, target: str) -> str:

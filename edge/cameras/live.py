@@ -4,23 +4,28 @@ Three ways in which a camera fails without saying so shaped this file. A reader 
 it was a minute ago: here a frame not taken in time is replaced. A stream may stall without an error, and OpenCV then
 sits in its read for several time-outs: the thread that reads is given up by its watcher and another takes over. And a
 hundred boxes that lost one switch must not all come back in the same second: each waits a random while.
+
+A camera that refuses the password is another matter. Trying again changes nothing, and many lock out whoever tries too
+often, the right user too: so it is said what to mend, and tried rarely.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import cv2
 
 from edge.backoff import Backoff
-from edge.cameras.connect import Capture, Opener
+from edge.cameras.connect import Capture, Opener, Reason
 from edge.cameras.sources import FALLBACK_FPS, CameraError, Reel, SourceState, VideoSource, believable_fps, chosen
 from edge.cameras.view import Cadence, Image, View, shaped
 from edge.models import Frame
 
 #: A camera that can't be opened is asked why at most so often (seconds).
 _ASK_AGAIN_S: Final = 15.0
+#: Pauses after a refused password (seconds), the last for all further ones. Twice an hour or so is below what locks.
+REFUSED_S: Final = (60.0, 300.0, 1800.0)
 
 
 class _Newest:
@@ -114,6 +119,7 @@ class LiveSource(VideoSource):
         worked_s: a connection that gave pictures for so long has worked; one that breaks sooner counts as another
             failure, or a camera that breaks with its second picture would be asked without a pause.
         backoff: between attempts.
+        refused_s: pauses instead of it after each refused user name or password, the last for all further ones.
     """
 
     def __init__(
@@ -122,15 +128,18 @@ class LiveSource(VideoSource):
         *,
         name: str,
         view: View | None = None,
-        explain: Callable[[], str] | None = None,
+        explain: Callable[[], Reason] | None = None,
         stall_s: float = 5.0,
         open_s: float = 30.0,
         worked_s: float = 5.0,
         backoff: Backoff | None = None,
+        refused_s: Sequence[float] = REFUSED_S,
     ) -> None:
         self.fps, self.frame_count, self.size = FALLBACK_FPS, None, (0, 0)
         self.view, self.opener = view or View(), opener
-        self._explain, self._reason, self._asked = explain, "", 0.0
+        self._explain, self._asked = explain, 0.0
+        self._reason: Reason | None = None
+        self._refused_s, self._refusals = refused_s, 0
         self.worked_s = worked_s
         self._name = name
         self._stall_s, self._open_s = stall_s, open_s
@@ -177,9 +186,14 @@ class LiveSource(VideoSource):
                 self._state = "stalled" if state == "offline" and self._state == "stalled" else state
                 self._message = f"{self._name}: {problem}" if problem else ""
 
+    def let_in(self) -> None:
+        """The stream opened: what was said of the password holds no longer."""
+        if self.refused:
+            self._reason, self._refusals = None, 0
+
     def answered(self) -> None:
         """A picture came: what was wrong before is wrong no longer."""
-        self._reason = ""
+        self._reason = None
 
     def describe(self, fps: float, size: tuple[int, int]) -> None:
         """A reader says what kind of pictures come."""
@@ -209,20 +223,31 @@ class LiveSource(VideoSource):
                 return
         self._newest.put(frame)
 
-    def pause(self, reader: "_Reader") -> None:
-        """Wait before the next attempt."""
+    def pause(self) -> float:
+        """Seconds until the next attempt."""
+        if self.refused:
+            longest = self._refused_s[min(self._refusals, len(self._refused_s) - 1)]
+            self._refusals += 1
+            return longest * (0.8 + 0.2 * self._backoff.draw())
         wait_s = self._backoff.delay(self._failures)
         self._failures += 1
-        reader.abandoned.wait(wait_s)
+        return wait_s
 
     def why(self) -> str:
         """Why the last attempt failed; the camera is asked at most every so often, for some lock who asks too much."""
         now = time.monotonic()
         if self._explain is None:
             return "no answer"
-        if not self._reason or now - self._asked >= _ASK_AGAIN_S:
+        if self._reason is None or now - self._asked >= _ASK_AGAIN_S:
             self._asked, self._reason = now, self._explain()
-        return self._reason
+            if not self._reason.refused:
+                self._refusals = 0
+        return self._reason.text
+
+    @property
+    def refused(self) -> bool:
+        """Whether the camera does not take our user name or password."""
+        return self._reason is not None and self._reason.refused
 
     def worked(self) -> None:
         """A connection has held: forget earlier failures."""
@@ -279,8 +304,10 @@ class _Reader(threading.Thread):
             self._waiting, self._progress = False, time.monotonic()
             problem = self._connection()
             self.connected, self._waiting = False, True
-            self._source.report(self, "offline", f"{problem}; trying again")
-            self._source.pause(self)
+            pause_s = self._source.pause()
+            when = f" in {pause_s / 60:.0f} minutes" if pause_s > 90 else ""
+            self._source.report(self, "offline", f"{problem}; trying again{when}")
+            self.abandoned.wait(pause_s)
 
     def _connection(self) -> str:
         """One connection, from opening to failure; returns what ended it."""
@@ -292,6 +319,7 @@ class _Reader(threading.Thread):
             if not capture.isOpened():
                 return self._source.why()
             self._progress, self.connected = time.monotonic(), True
+            self._source.let_in()
             return self._frames(capture)
         except cv2.error as error:
             return f"failed while reading ({error.code})"

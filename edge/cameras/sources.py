@@ -71,6 +71,11 @@ class VideoSource(ABC):
         """What is wrong, for a person; empty when nothing is."""
         return ""
 
+    @property
+    def refused(self) -> bool:
+        """Whether what is wrong is the user name or the password."""
+        return False
+
     @abstractmethod
     def close(self) -> None:
         """Let go of device, file and thread. May be called twice, and from another thread than the reader's."""

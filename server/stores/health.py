@@ -35,6 +35,11 @@ _REMEDY: Final[dict[Locale, dict[CameraState, str]]] = {
         "never_seen": "还没有盒子上报过这台摄像头。请在盒子的 edge.toml 中写上它，然后启动盒子。",
     },
 }
+_REFUSED: Final[dict[Locale, str]] = {
+    "en": "The camera refuses the box's user name or password. Write the right ones into its address in edge.toml and "
+    "start the box anew.",
+    "zh": "摄像头拒绝了盒子的用户名或密码。请在 edge.toml 的摄像头地址中写上正确的用户名和密码，然后重新启动盒子。",
+}
 _BOX_GONE: Final[dict[Locale, str]] = {
     "en": "The box {device} is not connected. Check its power and network; it keeps its counts and sends them later.",
     "zh": "盒子 {device} 未连接。请检查其电源和网络；计数保存在盒子里，恢复后会补传。",
@@ -70,9 +75,8 @@ def _one(camera: Camera, devices: Sequence[Device], now: datetime, locale: Local
         return _box_gone(camera, device, seen, locale)
     said = str(report.get("state"))
     state = cast("CameraState", said) if said in _STATES else "offline"
-    return CameraHealth(
-        camera.camera_id, camera.name, state == "ok", state, seen, _REMEDY[locale][state], device.device_id
-    )
+    remedy = _REFUSED[locale] if state == "offline" and report.get("refused") is True else _REMEDY[locale][state]
+    return CameraHealth(camera.camera_id, camera.name, state == "ok", state, seen, remedy, device.device_id)
 
 
 def _unreported(camera: Camera, devices: Sequence[Device], now: datetime, locale: Locale) -> CameraHealth:

@@ -9,7 +9,7 @@ import pytest
 
 from edge.backoff import Backoff
 from edge.cameras.connect import explain, stream_opener
-from edge.cameras.live import LiveSource
+from edge.cameras.live import REFUSED_S, LiveSource
 from edge.cameras.sources import redact
 from edge.cameras.view import View
 from edge.models import Frame
@@ -43,6 +43,7 @@ def live(
     stall_s: float = 5.0,
     worked_s: float = 5.0,
     backoff: Backoff | None = None,
+    refused_s: tuple[float, ...] = REFUSED_S,
 ) -> LiveSource:
     return LiveSource(
         stream_opener(address, open_timeout_s=3.0, read_timeout_s=3.0),
@@ -52,6 +53,7 @@ def live(
         stall_s=stall_s,
         worked_s=worked_s,
         backoff=backoff or soon(),
+        refused_s=refused_s,
     )
 
 
@@ -146,15 +148,44 @@ class TestRtsp:
         with RtspServer(credentials=f"door:{PASSWORD}", digest=digest) as server:
             with live(server.address()) as source:
                 next_frame(source)
-            assert "refuses this user name or password" in explain(server.address(credentials="door:wr0ng"))
-            assert "asks for a user name" in explain(server.address(credentials="").replace("//@", "//"))
+            assert "refuses this user name or password" in explain(server.address(credentials="door:wr0ng")).text
+            assert "asks for a user name" in explain(server.address(credentials="").replace("//@", "//")).text
             # With the right ones it is the path that is wrong: ours were understood.
-            assert "no stream at /else" in explain(server.address("else"))
+            assert "no stream at /else" in explain(server.address("else")).text
             with live(server.address(credentials="door:wr0ng-word")) as source:
                 wait_until(lambda: "refuses" in source.message, 20, "the reason")
                 assert source.read(0) is None
                 assert source.state == "offline"
                 assert "wr0ng" not in source.message
+
+    def test_a_refused_password_is_tried_rarely_and_what_to_do_said(self) -> None:
+        with (
+            RtspServer(credentials=f"door:{PASSWORD}") as server,
+            live(server.address(credentials="door:wr0ng-word")) as source,
+        ):
+            wait_until(lambda: source.refused, 20, "the refusal")
+            assert "put the right ones in its address, user:password@host" in source.message
+            # With the back-off of an absent camera (a fifth of a second) dozens would follow.
+            pauses = [source.pause() for _ in range(4)]
+            assert all(0.8 * due <= pause <= due for pause, due in zip(pauses, (300, 1800, 1800, 1800), strict=True))
+
+    def test_a_password_set_right_in_the_camera_is_found_out_and_forgotten(self) -> None:
+        with MjpegCamera(credentials=f"door:{PASSWORD}") as camera:
+            address = camera.address(credentials="door:later-w0rd")
+            with live(address, refused_s=(0.05,)) as source:
+                wait_until(lambda: source.refused, 20, "the refusal")
+                camera.credentials = "door:later-w0rd"
+                next_frame(source)
+                assert (source.state, source.refused, source.message) == ("ok", False, "")
+                camera.stop()
+                becomes(source, "offline")
+                assert not source.refused
+
+    def test_a_camera_that_is_only_away_is_tried_soon(self) -> None:
+        with live("rtsp://127.0.0.1:1/1") as source:
+            wait_until(lambda: "nothing listens" in source.message, 20, "the reason")
+            assert source.pause() <= 0.2
+            assert not source.refused
 
     def test_a_wrong_path_is_said_to_be(self, rtsp: RtspServer) -> None:
         with live(rtsp.address("cellar")) as source:
@@ -184,9 +215,9 @@ class TestMjpeg:
         with MjpegCamera(credentials=f"door:{PASSWORD}") as camera:
             with live(camera.address()) as source:
                 next_frame(source)
-            assert "refuses this user name or password" in explain(camera.address(credentials="door:wr0ng"))
-            assert "no stream at /else" in explain(camera.address("else"))
-            assert PASSWORD not in explain(camera.address(f"user=door&password={PASSWORD}"))
+            assert "refuses this user name or password" in explain(camera.address(credentials="door:wr0ng")).text
+            assert "no stream at /else" in explain(camera.address("else")).text
+            assert PASSWORD not in explain(camera.address(f"user=door&password={PASSWORD}")).text
 
 
 @pytest.mark.parametrize(
@@ -198,7 +229,14 @@ class TestMjpeg:
     ],
 )
 def test_an_address_at_which_nothing_is_is_explained(address: str, words: str) -> None:
-    assert words in explain(address)
+    assert words in explain(address).text
+
+
+def test_a_way_of_signing_in_that_is_not_known_here_is_no_wrong_password() -> None:
+    challenge = 'Digest realm="door", nonce="n0nce", algorithm=SHA-256'
+    with MjpegCamera(credentials="door:right", challenge=challenge) as camera:
+        reason = explain(camera.address())
+    assert (reason.refused, "set it to digest with MD5" in reason.text) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +259,6 @@ def test_a_password_does_not_show(text: str, shown: str) -> None:
 
 
 def test_what_explains_never_repeats_a_password() -> None:
-    said = [explain(f"{scheme}://door:{PASSWORD}@127.0.0.1:1/x") for scheme in ("rtsp", "http", "rtmp")]
+    said = [explain(f"{scheme}://door:{PASSWORD}@127.0.0.1:1/x").text for scheme in ("rtsp", "http", "rtmp")]
     assert all(said)
     assert PASSWORD not in " ".join(said)

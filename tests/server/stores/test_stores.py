@@ -13,7 +13,7 @@ from server.services import Services
 from server.stores.calendar import DayRule, OpeningSpan
 from server.stores.models import NewFact, NewStore, every_day
 from tests.server.conftest import SYSTEM, TurnedClock
-from wire.messages import Status
+from wire.messages import CameraStatus, Status
 
 
 def test_a_store_has_its_calendar_from_the_start_of_time(chain: Services) -> None:
@@ -264,6 +264,13 @@ def test_camera_health_says_what_to_do_in_the_readers_language(
     assert (english[0].message, english[1].message) == ("", "The picture stands still. Restart the camera.")
     assert (english[0].last_seen, english[0].device_id) == (clock.now, "box-1")
     assert "重启" in chain.stores.camera_health(scope_of("manager"), "S01")[1].message
+    with chain.db.transaction() as conn:
+        refused = CameraStatus(camera="S01-C1", state="offline", fps=0.0, message="no", refused=True)
+        set_status(conn, Status(device="box-1", online=True, cameras=(refused,)), clock.now)
+    assert (
+        "the right ones into its address in edge.toml" in chain.stores.camera_health(scope_of("hq"), "S01")[0].message
+    )
+    assert "用户名或密码" in chain.stores.camera_health(scope_of("manager"), "S01")[0].message
     say(clock.now, online=False)
     assert health("hq")[0] == ("offline", False)
     with chain.db.transaction() as conn:
