@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from cli import authority as shared
-from cli import central
+from cli import central, deviceconfig
 
 if TYPE_CHECKING:
     from server.provisioning.models import EnrolledDevice, Provisioned
 
 app = typer.Typer(no_args_is_help=True, help="Make boxes and what they sign in with, and end them.")
+app.add_typer(
+    deviceconfig.app,
+    name="config",
+    epilog="Example: doorline device config set door-1 door-1.toml",
+)
 
 #: A box's certificate that ends within this is to be rotated (days).
 _SOON: Final = 60
@@ -79,7 +84,7 @@ def add_with_password(
 
 @app.command("list")
 def list_(store: Annotated[str | None, typer.Option(help="Only this store's.")] = None) -> None:
-    """List the boxes, until when their certificates are good, and what is to be done.
+    """List the boxes: how long their certificates are good, what became of their configuration, what is to be done.
 
     Example: doorline device list --store S01
     """
@@ -88,14 +93,16 @@ def list_(store: Annotated[str | None, typer.Option(help="Only this store's.")] 
     from rich.table import Table
 
     from cli.pki import warnings
+    from server.configs.service import ConfigService
     from server.provisioning.service import ProvisioningService
 
     with central.database() as db:
         devices = ProvisioningService(db).devices(central.operator(), store)
+        standings = ConfigService(db).standings(central.operator())
     if not devices:
         typer.echo("There is no box yet. Add one: doorline device add --store S01 --name door-1")
         return
-    table = Table("name", "store", "last word", "certificate", "expires", "remark")
+    table = Table("name", "store", "last word", "certificate", "expires", "configuration", "remark")
     now = datetime.now(UTC)
     for each in devices:
         newest = each.certificates[0] if each.certificates else None
@@ -105,6 +112,7 @@ def list_(store: Annotated[str | None, typer.Option(help="Only this store's.")] 
             f"{each.status_at:%Y-%m-%d %H:%M} {'online' if each.online else 'offline'}" if each.status_at else "never",
             newest.fingerprint[:12] if newest else "",
             f"{newest.not_after:%Y-%m-%d}" if newest else "",
+            escape(deviceconfig.remark(standings.get(each.device_id))),
             escape(_remark(each, now)),
         )
     Console().print(table)
@@ -165,11 +173,18 @@ def move(name: Name, store: Annotated[str, typer.Option(help="Where it is to sta
 
     Example: doorline device move door-1 --store S02
     """
+    from server.configs.service import ConfigService
     from server.provisioning.service import ProvisioningService
 
     with central.database() as db:
         before = ProvisioningService(db).move(central.operator(), name, store)
+        desired = ConfigService(db).revision(central.operator(), name)
     typer.echo(f"{name} stands in {store} from its next start on; what it began to send from {before} is booked there.")
+    if desired is not None and desired.camera:
+        typer.echo(
+            f"It is still to count {before}'s {', '.join(camera.id for camera in desired.camera)}. Set what it is to "
+            f"count there: doorline device config set {name} FILE; or let its edge.toml say it: device config clear"
+        )
 
 
 @app.command()

@@ -35,6 +35,7 @@ def take(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     from cli import central
+    from server.configs.service import ConfigService
     from server.ingest.link import BrokerAddress
     from server.ingest.service import IngestService
     from server.ingest.worker import IngestWorker
@@ -57,7 +58,8 @@ def take(context: typer.Context) -> None:
     gc.freeze()
     gc.set_threshold(50_000)
     with Database(settings.dsn.get_secret_value(), min(2, settings.pool_size)) as database:
-        IngestWorker(IngestService(database), address).run(_told_to_stop())
+        configs = ConfigService(database)
+        IngestWorker(IngestService(database), address, configs=configs).run(_told_to_stop())
 
 
 def broker(

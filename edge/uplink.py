@@ -22,7 +22,8 @@ from edge.link.transport import Closed, Event, Opened, Received, Settled, Transp
 from edge.outbox import Outbox
 from edge.outbox.epochs import LANES, Lane
 from wire import messages
-from wire.messages import Ack, CameraStatus, Config, Refusal, Rewind, Status, WireError
+from wire.config import Config
+from wire.messages import Ack, CameraStatus, Refusal, Rewind, Status, WireError
 from wire.topics import Channel
 
 log = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from typing import Self
 
 from server.access.service import AccessService
 from server.clock import Clock, utc_now
+from server.configs.service import ConfigService
 from server.ingest.ledger import GapLedger
 from server.ingest.service import IngestService
 from server.kpi.service import KpiService
@@ -30,6 +31,7 @@ class Services:
     db: Database
     access: AccessService
     stores: StoresService
+    configs: ConfigService
     ingest: IngestService
     gaps: GapLedger
     sales: SalesService
@@ -65,6 +67,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         db=db,
         access=AccessService(db, settings, clock),
         stores=stores,
+        configs=ConfigService(db, clock),
         ingest=IngestService(db, clock),
         gaps=GapLedger(db, stores, clock),
         sales=SalesService(db, stores, membership, clock),

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from server.access.api import require_role
 from server.access.models import Scope
 from server.clock import Clock
+from server.configs.service import ConfigService
 from server.errors import InvalidInput
 from server.ingest.ledger import GapLedger, Ledger
 from server.ingest.models import Incoming
@@ -30,8 +31,18 @@ Reader = Annotated[Scope, Depends(require_role("admin", "hq", "region", "manager
 _json = msgspec.json.Encoder()
 
 
+class _Known(msgspec.Struct):
+    """Of a batch that was taken: the newest configuration its box knows of."""
+
+    config_revision: int = 0
+
+
+_known: Final = msgspec.json.Decoder(_Known)
+
+
 class _State(Protocol):
     clock: Clock
+    configs: ConfigService
     gaps: GapLedger
     ingest: IngestService
 
@@ -87,7 +98,8 @@ def post_batch(request: Request, device: Sender, body: Annotated[bytes, Depends(
     [answer] = services.ingest.take([Incoming(device, body, services.clock())])
     if isinstance(answer.reply, Refusal):
         raise error_of(answer.reply)
-    return Response(encode(BatchReply(reply=answer.reply)), media_type="application/json")
+    config = services.configs.newer(device, than=_known.decode(body).config_revision)
+    return Response(encode(BatchReply(reply=answer.reply, config=config)), media_type="application/json")
 
 
 @router.put("/status", status_code=204, summary="A box's word about itself", openapi_extra=_takes(Status))

@@ -109,6 +109,9 @@ class BrokerLink:
         self._understood = True
         self._connected = False
         self._failures = 0
+        self._client_now: mqtt.Client | None = None
+        #: Counts the connections on which we listened; what was said on an earlier one may be forgotten by now.
+        self.connection = 0
         self._thread = threading.Thread(target=self._run, name="broker-link", daemon=True)
 
     @property
@@ -120,6 +123,13 @@ class BrokerLink:
     def ready(self) -> bool:
         """Whether batches are being received now."""
         return self._subscribed.is_set()
+
+    def publish(self, topic: str, payload: bytes, *, connection: int) -> bool:
+        """Have something said and retained; False when it can't be now, or not over that connection any more."""
+        client = self._client_now
+        if client is None or connection != self.connection or not self._subscribed.is_set():
+            return False
+        return client.publish(topic, payload, qos=1, retain=True).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def start(self) -> None:
         """Begin connecting, in a thread of its own."""
@@ -149,6 +159,7 @@ class BrokerLink:
                 # Whatever a payload made paho stumble over, the next connection starts afresh.
                 _log.exception("the connection to the broker failed", broker=self._where())
             self._subscribed.clear()
+            self._client_now = None
             if not self._stop.is_set() and not self._restart.is_set():
                 self._after_failure()
 
@@ -233,6 +244,7 @@ class BrokerLink:
         self, client: mqtt.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
     ) -> None:
         if not any(reason.is_failure for reason in reasons):
+            self._client_now, self.connection = client, self.connection + 1
             self._subscribed.set()
             _log.info("listening for batches", broker=self._where(), protocol=self._protocol.name)
         elif reasons[0].getName() == "Shared subscriptions not supported":

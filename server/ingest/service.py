@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from server.clock import Clock, utc_now
+from server.configs import service as configs
 from server.errors import Unavailable
 from server.ingest import outages, reading, repository, writing
 from server.ingest.booking import FUTURE, PAST, Booking, told_time
@@ -87,6 +88,7 @@ class IngestService:
             cameras=tuple(
                 msgspec.structs.replace(camera, message=printable(camera.message)) for camera in status.cameras
             ),
+            config=status.config and msgspec.structs.replace(status.config, reason=printable(status.config.reason)),
         )
         at = max(PAST, min(status.at, received_at)) if retained and status.at else received_at
         with self._db.transaction() as connection:
@@ -94,6 +96,8 @@ class IngestService:
             if heard is not None and (heard.status_at is None or heard.status_at <= at):
                 repository.insert_events(connection, outages.events(heard, status, at))
                 repository.set_status(connection, status, at)
+                if status.at is not None or status.online:  # a last will knows nothing of it
+                    configs.note_report(connection, device, status.config_revision, status.config, at)
             if status.certificate:
                 provisioning.note_seen(connection, device, status.certificate, at)
 

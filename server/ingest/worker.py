@@ -19,10 +19,12 @@ from typing import Final
 import structlog
 
 from server.clock import Clock, utc_now
+from server.configs.service import ConfigService
 from server.errors import Unavailable
 from server.ingest.intake import DEFAULT_LIMITS, Arrival, Intake, Limits
 from server.ingest.link import BrokerAddress, BrokerLink, Delivery
 from server.ingest.models import Incoming
+from server.ingest.publishing import ConfigPublisher
 from server.ingest.service import IngestService
 from wire import topics
 from wire.messages import WireError, encode
@@ -62,6 +64,7 @@ class IngestWorker:
         address: of the broker.
         clock: what time it is.
         limits: of queue and groups.
+        configs: what boxes are to do, told to them over the same connection; None leaves that to other workers.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class IngestWorker:
         *,
         clock: Clock = utc_now,
         limits: Limits = DEFAULT_LIMITS,
+        configs: ConfigService | None = None,
     ) -> None:
         self.counters = Counters()
         self._service = service
@@ -85,6 +89,7 @@ class IngestWorker:
             receive=self._receive,
             receive_maximum=limits.messages,
         )
+        self._publisher = None if configs is None else ConfigPublisher(configs, self._link)
 
     @property
     def ready(self) -> bool:
@@ -99,6 +104,8 @@ class IngestWorker:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; what is being committed then is finished and answered."""
         self._link.start()
+        if self._publisher is not None:
+            self._publisher.start()
         try:
             while not stop.is_set():
                 self._keep_statuses()
@@ -111,6 +118,8 @@ class IngestWorker:
                     self._link.restart()
         finally:
             self._intake.close()
+            if self._publisher is not None:
+                self._publisher.stop()
             self._link.stop()
 
     def _receive(self, delivery: Delivery) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 STORE_DATA = (
-    "camera|coverage|coverage_15m|crossing|dead_letter|device|device_certificate|dirty_mark|fact|ingest_cursor|"
+    "camera|coverage|coverage_15m|crossing|dead_letter|device|device_certificate|device_config|dirty_mark|fact|"
+    "ingest_cursor|"
     "kpi_setting|line|lost_range|member|member_consent|member_token|opening_hours|receipt|receipt_conflict|receipt_line|store|"
     "store_calendar|store_day|store_hour|tally|traffic_15m"
 )
@@ -25,6 +26,11 @@ EXEMPT = {
     "membership.members_of_cards": "an exact card finds a member of any store; it answers with an id and a card",
     "provisioning.ended": "the CA's revocation list names the whole chain's, or it would let someone in",
     "provisioning.note_seen": "a device is no user: it signs in with a certificate of its own",
+    "configs.newest": "the publisher says to every box what it is to do",
+    **{
+        f"configs.{name}": "a device is no user: it hears and speaks of its own configuration only"
+        for name in ("newest_of", "note_report")
+    },
     "jobs.delete_marks": "deletes marks by the ids that were read under a scope",
     **{
         f"ingest.{name}": "a device is no user: what it may write follows from its registration"
