@@ -36,10 +36,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from server.ingest import reading
 from server.ingest.booking import Booking
 from server.ingest.broker import SERVER_USER, EmbeddedBroker, find_mosquitto
-from server.ingest.models import CrossingRow, Cursor, Incoming, Origin, Registry
+from server.ingest.models import CrossingRow, Cursor, Incoming, Origin, Registry, class_of
 from server.ingest.reading import Batch
 from server.ingest.registry import RegistryCache
-from server.ingest.repository import _CROSSING_TYPES
 from server.ingest.service import IngestService, _Transaction
 from server.storage.embedded import EmbeddedPostgres
 from server.storage.migrate import migrate
@@ -57,6 +56,10 @@ TICKS = os.sysconf("SC_CLK_TCK")
 COLUMNS = (
     "at, store_id, camera_id, line_id, direction, class, opens_group, track, confidence, tags, undated, device_id,"
     " epoch, seq, received_at"
+)
+TYPES = (
+    *("timestamptz", "text", "text", "text", "text", "text", "bool", "int8", "float4", "text[]", "bool"),
+    *("text", "text", "int8", "timestamptz"),
 )
 
 
@@ -158,9 +161,29 @@ def booked(group: Sequence[Incoming]) -> Booking:
     for incoming in group:
         batch = read(incoming)
         store = f"S{int(incoming.device.removeprefix('box-')) % STORES}"
+        origin = Origin(store, incoming.device, batch.envelope.epoch, incoming.received_at)
         for numbered in batch.records:
-            booking.book(numbered, Origin(store, incoming.device, batch.envelope.epoch, incoming.received_at))
+            booking.book(numbered, origin)
     return booking
+
+
+def plain_rows(group: Sequence[Incoming]) -> list[CrossingRow]:
+    """The same rows as the driver takes them."""
+    found: list[CrossingRow] = []
+    for incoming in group:
+        batch = read(incoming)
+        store = f"S{int(incoming.device.removeprefix('box-')) % STORES}"
+        for numbered in batch.records:
+            one = numbered.record
+            assert isinstance(one, Crossing)
+            found.append(
+                (
+                    *(one.at, store, one.camera, one.line, one.direction, class_of(one.tags), one.opens_group),
+                    *(one.track, one.confidence, list(one.tags), False, incoming.device, batch.envelope.epoch),
+                    *(one.seq, incoming.received_at),
+                )
+            )
+    return found
 
 
 def read(incoming: Incoming) -> Batch:
@@ -175,7 +198,7 @@ def copy_plain(connection: psycopg.Connection, rows: Sequence[CrossingRow]) -> N
         connection.cursor() as cursor,
         cursor.copy(f"COPY plain ({COLUMNS}) FROM STDIN (FORMAT BINARY)".encode()) as copy,
     ):
-        copy.set_types(_CROSSING_TYPES)
+        copy.set_types(TYPES)
         for row in rows:
             copy.write_row(row)
 
@@ -219,7 +242,7 @@ def beside_plain(db: Database, meter: Meter, rounds: int, at_once: int) -> None:
             groups = [list(islice(stream, GROUP)) for _ in range(3 * at_once)]
             mine, decoded, its = groups[:at_once], groups[at_once : 2 * at_once], groups[2 * at_once :]
             bookings = [booked(group) for group in mine]
-            rows = [booking.crossings for booking in bookings]
+            rows = [plain_rows(group) for group in mine]
             work = [([read(each) for each in group], book) for group, book in zip(mine, bookings, strict=True)]
             batches = [[read(each) for each in group] for group in decoded]
             found = {
@@ -325,7 +348,7 @@ def from_the_broker(db: Database, meter: Meter, number: int, count: int) -> None
         return
     stream = messages(7 + number)
     sent = list(islice(stream, count))
-    plain = [booked(sent[start : start + GROUP]).crossings for start in range(0, min(count, 40 * GROUP), GROUP)]
+    plain = [plain_rows(sent[start : start + GROUP]) for start in range(0, min(count, 40 * GROUP), GROUP)]
     with (
         tempfile.TemporaryDirectory() as folder,
         EmbeddedBroker(folder, users={SERVER_USER: PASSWORD}, kind="mosquitto") as broker,

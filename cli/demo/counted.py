@@ -19,7 +19,7 @@ from cli.demo import repository as demo
 from cli.demo.chain import DemoStore
 from cli.demo.day import SECOND, Crossings, micros, moment
 from cli.demo.story import Outage
-from server.ingest import repository
+from server.ingest import packing, repository
 from server.ingest.models import (
     STATES,
     CoverageKey,
@@ -73,7 +73,7 @@ def write_crossings(conn: Connection, epoch: Epoch, crossings: Crossings, now: d
         repeat(now),
         strict=False,
     )
-    repository.copy_crossings(conn, list(rows))
+    repository.copy_crossings(conn, packing.packed(rows))
     repository.add_traffic(conn, _traffic(store, crossings))
 
 

@@ -15,7 +15,6 @@ import msgspec
 from server.ingest.models import (
     CoverageKey,
     CoverageRow,
-    CrossingRow,
     DeadLetterRow,
     Origin,
     Registry,
@@ -26,6 +25,7 @@ from server.ingest.models import (
     class_of,
     worse,
 )
+from server.ingest.packing import Packer
 from server.ingest.reading import Numbered, Unreadable, printable
 from wire.messages import Bounds, Coverage, CoverageSum, Crossing, CrossingSum, Record, Tally, encode
 
@@ -65,7 +65,10 @@ class Booking:
         self._registry = registry
         #: The quarter hour last booked into, and its end: most records follow one another within one.
         self._quarter, self._quarter_ends = PAST, PAST
-        self.crossings: list[CrossingRow] = []
+        self._places: dict[tuple[str, ...], bytes] = {}
+        self._packer: tuple[Origin, Packer] | None = None
+        #: Packed, see `packing`.
+        self.crossings: list[bytes] = []
         self.coverage: list[CoverageRow] = []
         self.tallies: list[TallyRow] = []
         self.dead_letters: list[DeadLetterRow] = []
@@ -76,7 +79,7 @@ class Booking:
         """Take a record in, or put it aside as a dead letter."""
         record = numbered.record
         try:
-            if type(record) is Crossing:
+            if isinstance(record, Crossing):
                 self._crossing(record, origin)
             else:
                 self._book(numbered, origin)
@@ -93,7 +96,7 @@ class Booking:
                 origin.store_id,
                 code,
                 printable(reason),
-                bytes(numbered.raw).decode("utf-8", "backslashreplace").replace("\0", "\\0"),
+                numbered.sent.decode("utf-8", "backslashreplace").replace("\0", "\\0"),
                 origin.received_at,
                 *told_time(numbered.record),
             )
@@ -105,8 +108,6 @@ class Booking:
 
     def _book(self, numbered: Numbered, origin: Origin) -> None:
         match numbered.record:
-            case Crossing() as crossing:
-                self._crossing(crossing, origin)
             case Unreadable(reason=reason):
                 raise BadRecord("bad_record", reason)
             case Coverage() as coverage:
@@ -125,26 +126,9 @@ class Booking:
         if bounds is not None or at.tzinfo is not UTC or not PAST <= at <= origin.received_at:
             at = _dated(at, bounds, origin)
         kind = class_of(tags) if tags else "adult"
-        opens_group = crossing.opens_group
-        self.crossings.append(
-            (
-                at,
-                store_id,
-                crossing.camera,
-                line,
-                crossing.direction,
-                kind,
-                opens_group,
-                crossing.track,
-                crossing.confidence,
-                list(tags),
-                bounds is not None,
-                origin.device_id,
-                origin.epoch,
-                crossing.seq,
-                origin.received_at,
-            )
-        )
+        if self._packer is None or self._packer[0] is not origin:
+            self._packer = (origin, Packer(origin, self._places))
+        self.crossings.append(self._packer[1].pack(crossing, at, kind))
         if not self._quarter <= at < self._quarter_ends:
             self._quarter = quarter_of(at)
             self._quarter_ends = self._quarter + _QUARTER_HOUR
@@ -153,7 +137,7 @@ class Booking:
         if traffic is None:
             traffic = self.traffic[key] = Traffic()
         traffic.count += 1
-        if opens_group:
+        if crossing.opens_group:
             traffic.groups += 1
 
     def _coverage(self, coverage: Coverage, origin: Origin) -> None:

@@ -3,24 +3,19 @@
 The order of a transaction is fixed as well: cursors, then traffic, then coverage, then devices.
 """
 
-import struct
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 import msgspec
-import psycopg
-from psycopg.abc import Buffer
-from psycopg.adapt import Dumper
-from psycopg.pq import Format
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import class_row
 
+from server.ingest import packing
 from server.ingest.models import (
     STATES,
     CoverageKey,
     CoverageRow,
-    CrossingRow,
     Cursor,
     DeadLetterRow,
     Device,
@@ -35,41 +30,10 @@ from server.ingest.outages import DeviceEvent, Heard
 from server.storage.pool import Connection
 from wire.messages import Status
 
-_CROSSING_TYPES: Final = (
-    *("timestamptz", "text", "text", "text", "text", "text", "bool", "int8", "float4", "text[]", "bool"),
-    *("text", "text", "int8", "timestamptz"),
-)
-_TEXT_OID: Final = 25
-_TEXT_ARRAY_OID: Final = 1009
-#: At most the permutations of the tags of the contract.
-_TAGS_MADE: Final[dict[tuple[str, ...], bytes]] = {}
+_COPY_CROSSINGS: Final = f"COPY crossing ({', '.join(packing.COLUMNS)}) FROM STDIN (FORMAT BINARY)".encode()
 _COVERAGE_TYPES: Final = (
     *("timestamptz", "text", "text", "numeric", "int4", "text", "bool", "text", "text", "int8", "timestamptz"),
 )
-
-
-class _TagsDumper(Dumper):
-    """The few lists of tags there are, each made once: psycopg makes an array anew, in Python, for every row."""
-
-    format = Format.BINARY
-    oid = _TEXT_ARRAY_OID
-
-    def dump(self, obj: list[str]) -> Buffer | None:
-        """As PostgreSQL's binary form of text[]."""
-        tags = tuple(obj)
-        made = _TAGS_MADE.get(tags)
-        if made is None:
-            made = _TAGS_MADE[tags] = _binary_texts(tags)
-        return made
-
-
-def _binary_texts(texts: Sequence[str]) -> bytes:
-    """A one-dimensional text[] as `array_recv` reads it; without elements it has no dimension."""
-    head = struct.pack("!iii", 1 if texts else 0, 0, _TEXT_OID)
-    if not texts:
-        return head
-    encoded = [text.encode() for text in texts]
-    return head + struct.pack("!ii", len(texts), 1) + b"".join(struct.pack("!i", len(each)) + each for each in encoded)
 
 
 def devices(connection: Connection, names: Collection[str]) -> dict[str, Device]:
@@ -142,25 +106,12 @@ def move_cursors(connection: Connection, cursors: Collection[Cursor], now: datet
     )
 
 
-def copy_crossings(connection: Connection, rows: Sequence[CrossingRow]) -> None:
-    """Append crossings by binary COPY."""
+def copy_crossings(connection: Connection, rows: Sequence[bytes]) -> None:
+    """Append crossings, packed as `packing` packs them, by binary COPY."""
     if not rows:
         return
-    with connection.cursor() as cursor:
-        cursor.adapters.register_dumper(list, _TagsDumper)
-        _copy_crossings(cursor, rows)
-
-
-def _copy_crossings(cursor: psycopg.Cursor[TupleRow], rows: Sequence[CrossingRow]) -> None:
-    with (
-        cursor.copy(
-            "COPY crossing (at, store_id, camera_id, line_id, direction, class, opens_group, track, confidence, tags,"
-            " undated, device_id, epoch, seq, received_at) FROM STDIN (FORMAT BINARY)"
-        ) as copy,
-    ):
-        copy.set_types(_CROSSING_TYPES)
-        for row in rows:
-            copy.write_row(row)
+    with connection.cursor() as cursor, cursor.copy(_COPY_CROSSINGS) as copy:
+        copy.write(b"".join((packing.SIGNATURE, *rows, packing.TRAILER)))
 
 
 def copy_coverage(connection: Connection, rows: Sequence[CoverageRow]) -> None:

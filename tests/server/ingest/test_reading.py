@@ -12,7 +12,7 @@ from server.ingest import reading
 from server.ingest.models import Incoming
 from server.ingest.reading import Batch, Unreadable
 from tests.server.ingest.devices import NOW, Sender, coverage, crossing
-from wire.messages import Refusal, Tally
+from wire.messages import Crossing, Record, Refusal, Tally, decode_envelope
 
 GOOD: dict[str, Any] = json.loads(
     Sender()
@@ -82,7 +82,8 @@ def test_a_batch_with_something_wrong_is_read_or_refused_and_its_numbers_have_no
         assert numbered.last >= numbered.first
         expected = numbered.last + 1
     assert expected == found.envelope.last_seq + 1
-    assert [bytes(numbered.raw) for numbered in found.records] == [bytes(raw) for raw in found.envelope.records]
+    raws = decode_envelope(json.dumps(batch).encode()).records
+    assert [numbered.sent for numbered in found.records] == [bytes(raw) for raw in raws]
 
 
 @given(mutated() | st.just(GOOD))
@@ -90,7 +91,7 @@ def test_the_short_way_says_what_the_long_way_says(batch: dict[str, Any]) -> Non
     payload = json.dumps(batch).encode()
     with pytest.MonkeyPatch.context() as patch:
         short = read(payload)
-        patch.setattr(reading, "_plain", lambda _: None)
+        patch.setattr(reading, "_plain", lambda *_: None)
         long = read(payload)
     assert plain(short) == plain(long)
 
@@ -110,10 +111,41 @@ def plain(found: Batch | Refusal) -> object:
     if isinstance(found, Refusal):
         return found
     return [
-        (each.first, each.last, bytes(each.raw), each.record if isinstance(each.record, Unreadable) else encoded(each))
+        (each.first, each.last, each.sent, each.record if isinstance(each.record, Unreadable) else fields(each.record))
         for each in found.records
     ]
 
 
-def encoded(numbered: reading.Numbered) -> bytes:
-    return msgspec.json.encode(numbered.record)
+def fields(record: Record) -> Any:
+    return msgspec.to_builtins(record)
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a b", "a/b", "a" * 65, "Größe", "a\0"])
+@pytest.mark.parametrize("field", ["camera", "line"])
+def test_a_name_that_is_none_is_found_on_the_short_way_too(field: str, name: str) -> None:
+    batch = json.loads(json.dumps(GOOD))
+    batch["records"][0][field] = name
+    found = read(json.dumps(batch).encode())
+    assert isinstance(found, Batch)
+    assert isinstance(found.records[0].record, Unreadable)
+    assert [each.last for each in found.records] == [1, 2, 9, 10, 11]
+
+
+def test_the_short_ways_crossing_has_every_field_of_the_contracts() -> None:
+    def told(kind: type[Crossing]) -> dict[str, Any]:
+        return {
+            field.name: (field.type, field.default, field.required)
+            for field in msgspec.structs.fields(kind)
+            if field.name not in ("camera", "line")
+        }
+
+    assert told(reading._Crossing) == told(Crossing)
+
+
+def test_names_that_were_seen_are_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_MOST_GOOD", 10)
+    for number in range(50):
+        batch = json.loads(json.dumps(GOOD))
+        batch["records"][0]["line"] = f"line-{number}"
+        assert isinstance(read(json.dumps(batch).encode()), Batch)
+    assert len(reading._good) <= 12
