@@ -89,6 +89,48 @@ def test_a_living_camera_before_a_still_scene_is_never_called_blind(scene: str, 
     assert watched(SEEING[scene](), **encoder) == {"ok": pytest.approx(STILL_S - 1 / FPS, abs=0.3)}
 
 
+def with_a_clock(pictures: Iterator[Image]) -> Iterator[Image]:
+    """As cameras write it into their picture: date and time, of which the seconds run on."""
+    for place, image in enumerate(pictures):
+        minutes, seconds = divmod(place // FPS, 60)
+        large = cv2.resize(image, (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_NEAREST)
+        text = f"2026-11-21 12:{minutes:02d}:{seconds:02d}"
+        cv2.putText(large, text, (8, 14), cv2.FONT_HERSHEY_PLAIN, 0.9, (255, 255, 255), 1)
+        yield np.asarray(large, np.uint8)
+
+
+@pytest.mark.parametrize("encoder", [RICH, USUAL, POOR], ids=["rich", "usual", "poor"])
+@pytest.mark.parametrize("scene", ["an empty shop, little noise", "an empty shop in infrared"])
+def test_nor_with_a_clock_in_its_picture(scene: str, encoder: dict[str, str]) -> None:
+    found = watched(with_a_clock(SEEING[scene]()), **encoder)
+    assert found == {"ok": pytest.approx(STILL_S - 1 / FPS, abs=0.3)}
+
+
+@pytest.mark.parametrize("encoder", [RICH, USUAL, POOR], ids=["rich", "usual", "poor"])
+def test_a_picture_that_is_frozen_under_a_clock_which_runs_on_is_frozen(encoder: dict[str, str]) -> None:
+    def hangs() -> Iterator[Image]:
+        living = list(noisy(shop(), 30, 2.0))
+        yield from living
+        for _ in range(300 * FPS):
+            yield living[-1]
+
+    found = watched(with_a_clock(hangs()), **encoder)
+    assert set(found) == {"ok", "frozen"}
+    assert found["frozen"] > 90
+    assert found["ok"] >= 29
+
+
+def test_someone_at_the_till_of_an_empty_shop_is_no_clock() -> None:
+    """All that moves is one head, and so few bits are sent that the rest repeats itself from key frame to key frame."""
+
+    def bobs() -> Iterator[Image]:
+        for place, image in enumerate(noisy(shop(), STILL_S, 1.0)):
+            cv2.circle(image, (140 + place % 3, 48 + place % 2), 6, (60, 90, 140), cv2.FILLED)
+            yield image
+
+    assert watched(bobs(), **POOR) == {"ok": pytest.approx(STILL_S - 1 / FPS, abs=0.3)}
+
+
 @pytest.mark.parametrize("encoder", [RICH, USUAL, POOR], ids=["rich", "usual", "poor"])
 def test_one_picture_encoded_again_and_again_is_frozen(encoder: dict[str, str]) -> None:
     """The sensor hangs and the encoder goes on: each key frame is coded anew, and its quality wanders for a while."""
