@@ -142,6 +142,19 @@ class Counter:
             self._end(self._walkers.pop(key))
         return self._give_out(time_s)
 
+    @property
+    def undecided_since(self) -> float | None:
+        """Time of the earliest step over a border of which is still open whether it counts, or which waits for tags.
+
+        Seconds on the stream's clock; None where nothing is open. Someone may stand on a line for an hour, and with
+        `settle = on_exit` it is open for as long as they stay in the picture.
+        """
+        moments = [waiting.crossing.time_s for waiting in self._waiting]
+        for walker in self._walkers.values():
+            moments += [cut.time_s for some in walker.unsettled.values() for cut, _ in some]
+            moments += [moment for passage in walker.passages for moment, _ in passage.cuts.values()]
+        return min(moments, default=None)
+
     def finish(self) -> list[Crossing]:
         """The stream is over: settle everyone by the evidence there is.
 

@@ -77,6 +77,11 @@ class Follower:
         tracks = self.tracker.update(people, time_s)
         return Step(detections, tracks, self._counter.update(tracks, index, time_s, carts))
 
+    @property
+    def undecided_since(self) -> float | None:
+        """See `Counter.undecided_since`."""
+        return self._counter.undecided_since
+
     def finish(self) -> list[Crossing]:
         """The stream is over: the crossings that remained to be decided."""
         return self._counter.finish()
@@ -102,6 +107,11 @@ class Pipeline:
         """
         held = self._follower.tracker.predicted(frame.time_s)
         return self._follower.follow(self._detector.detect(frame, held), frame.index, frame.time_s)
+
+    @property
+    def undecided_since(self) -> float | None:
+        """See `Counter.undecided_since`."""
+        return self._follower.undecided_since
 
     def finish(self) -> list[Crossing]:
         """The stream is over: the crossings that remained to be decided."""

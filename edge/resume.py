@@ -4,11 +4,15 @@ A live camera's past can't come twice, a recording's does: it is opened again fr
 be sent to the server once more, under new numbers. The mark of how far it was watched is written in the transaction
 that keeps the minute it belongs to, so it is never ahead of what is on disk. Behind the mark lies what crossed since: a
 crossing that is on disk already is recognised by its line, direction and moment.
+
+Watched is not decided. A crossing of a line with `settle = on_exit` is decided when its person leaves, an hour later
+perhaps, and that of who stands on the line when they step off it. So a second mark says since when something was open,
+and looking begins before that.
 """
 
 import logging
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -20,8 +24,9 @@ log = logging.getLogger(__name__)
 
 #: What is looked at again before the mark, so that background and tracks are there when counting begins (seconds).
 WARM_UP_S: Final = 20.0
-#: A crossing becomes certain this long after it happened at most, if it waits for no tag (seconds).
-DECIDED_S: Final = 5.0
+#: What a person did is known to the counter this long after it happened at most (seconds): by then they are followed,
+#: and if they were lost, found again or given up. What it has not decided by then it says is open.
+KNOWN_S: Final = 5.0
 #: Two looks at the same recording put a crossing no farther apart than this (seconds).
 _SAME_S: Final = 1.0
 
@@ -44,9 +49,11 @@ class Resumed:
         """
         name = f"{settings.source} {starts_at.timestamp()}"
         self.key = f"counted {settings.id} {zlib.crc32(name.encode()):08x}"
+        self._open_key = f"{self.key} open"
         self.upto_s = outbox.mark(self.key) / 1e6
-        wait_s = DECIDED_S + settings.counting.tag_wait_s
-        self._settled_s = self.upto_s - wait_s
+        # What was open then will be found again at about its moment: what is settled ends before it.
+        open_s = (outbox.mark(self._open_key) or self.upto_s * 1e6) / 1e6 - 2 * _SAME_S
+        self._settled_s = min(self.upto_s - KNOWN_S, open_s)
         self.look_from_s = max(0.0, self._settled_s - WARM_UP_S)
         # Without a mark, too: a crossing is on disk a second after it was seen, the first mark with the first minute.
         since = starts_at + timedelta(seconds=max(0.0, self._settled_s))
@@ -56,6 +63,16 @@ class Resumed:
         ]
         if self.upto_s:
             log.info("%s: counted up to %.0f s before; going on from there", settings.id, self.upto_s)
+
+    def marks(self, upto_s: float, open_s: float | None) -> Mapping[str, int]:
+        """What the outbox is to keep (microseconds; 0 stands for nothing kept).
+
+        Args:
+            upto_s: how far the recording was watched (seconds).
+            open_s: since when something is not decided (seconds); None where all is.
+        """
+        settled_s = upto_s if open_s is None else min(upto_s, open_s)
+        return {self.key: round(upto_s * 1e6), self._open_key: max(1, round(settled_s * 1e6))}
 
     def news(self, crossings: Iterable[Crossing]) -> Iterator[Crossing]:
         """Those of them that were not counted before."""

@@ -5,7 +5,7 @@ frames after it happened, so the moment of a log line is not its date; and a box
 minute must not see a gap of fifty years in what it watched.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 
@@ -22,6 +22,15 @@ _RETIE_S: Final = 2.0
 _MINUTE: Final = timedelta(minutes=1)
 #: Pictures are judged this often (seconds of the stream): what blinds a camera lasts longer.
 _JUDGE_S: Final = 0.19
+
+
+#: Gives names and numbers to be kept, for how far a stream was watched (seconds).
+Marks = Callable[[float], Mapping[str, int]]
+
+
+def no_marks(upto_s: float) -> Mapping[str, int]:  # noqa: ARG001 - a live camera's past can't come twice
+    """Nothing to be kept."""
+    return {}
 
 
 class Timeline(Protocol):
@@ -101,21 +110,23 @@ class RecordedTimeline:
 class CoverageLog:
     """Minutes watched of one camera, into the outbox, whatever the clock does meanwhile."""
 
-    def __init__(self, camera: str, outbox: Outbox, timeline: Timeline, *, mark: str = "", loops: bool = False) -> None:
+    def __init__(
+        self, camera: str, outbox: Outbox, timeline: Timeline, *, marks: Marks = no_marks, loops: bool = False
+    ) -> None:
         """Nothing is watched yet.
 
         Args:
             camera: its id.
             outbox: takes the minutes.
             timeline: dates them.
-            mark: under which the outbox keeps, with each minute, how far the stream was watched (microseconds); for
-                streams that may come a second time.
+            marks: what the outbox is to keep with each minute of a stream that may come a second time: given how far it
+                was watched (seconds).
             loops: the stream is a recording that is played again and again.
         """
         self._camera = camera
         self._outbox = outbox
         self._timeline = timeline
-        self._mark = mark
+        self._marks = marks
         self._gauge = Gauge(loops=loops)
         self._zero = timeline.zero()
         self._last = self._reading(timeline.now())
@@ -170,11 +181,15 @@ class CoverageLog:
         for each in minutes:
             undated = self._zero is None
             when = Moment(micros(each.minute) / 1e6 if undated else 0.0, None if undated else each.minute)
-            mark = None
-            if self._mark and self._zero is not None:
-                upto = min(each.minute + _MINUTE, self._last)
-                mark = (self._mark, (upto - self._zero) // timedelta(microseconds=1))
+            upto_s = 0.0
+            if self._zero is not None:
+                upto_s = (min(each.minute + _MINUTE, self._last) - self._zero) / timedelta(seconds=1)
             self._outbox.append_coverage(
-                each.camera, when, seconds=each.seconds, frames=each.frames, state=each.state, mark=mark
+                each.camera,
+                when,
+                seconds=each.seconds,
+                frames=each.frames,
+                state=each.state,
+                marks=self._marks(upto_s) if upto_s > 0 else None,
             )
             self.state = each.state

@@ -8,7 +8,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -22,7 +22,7 @@ from edge.outbox import Outbox
 from edge.pipeline import Pipeline, camera_pipeline
 from edge.resume import Resumed
 from edge.settings import CameraSettings
-from edge.timeline import CoverageLog, LiveTimeline, RecordedTimeline, Timeline
+from edge.timeline import CoverageLog, LiveTimeline, Marks, RecordedTimeline, Timeline, no_marks
 from edge.uplink import Backoff
 from wire.messages import CameraState, CameraStatus
 
@@ -169,14 +169,19 @@ class CameraWorker:
             self._counted_s = self._resumed.look_from_s
         source.skip_to(self._counted_s)
         timeline = RecordedTimeline(starts_at, source.fps, begin_s=self._resumed.upto_s)
-        self._tie(timeline, mark=self._resumed.key)
+        self._tie(timeline, marks=self._marks)
 
-    def _tie(self, timeline: Timeline, *, mark: str = "") -> None:
+    def _marks(self, upto_s: float) -> Mapping[str, int]:
+        """How far a recording was watched, and since when something in it is not decided."""
+        open_s = None if self._pipeline is None else self._pipeline.undecided_since
+        return {} if self._resumed is None else self._resumed.marks(upto_s, open_s)
+
+    def _tie(self, timeline: Timeline, *, marks: Marks = no_marks) -> None:
         """Begin to date what is seen, once: a failure in between must not begin it again."""
         if self._timeline is None:
             self._timeline = timeline
             loops = self._settings.loop
-            self._coverage = CoverageLog(self._settings.id, self._outbox, timeline, mark=mark, loops=loops)
+            self._coverage = CoverageLog(self._settings.id, self._outbox, timeline, marks=marks, loops=loops)
 
     def _read(self, source: VideoSource) -> None:
         while not self._stop.is_set():

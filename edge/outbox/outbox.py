@@ -9,7 +9,8 @@ acknowledgement that skips records after a rewind (none counts beyond what was h
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -110,21 +111,21 @@ class Outbox:
         seconds: float,
         frames: int,
         state: CameraState,
-        mark: tuple[str, int] | None = None,
+        marks: Mapping[str, int] | None = None,
     ) -> None:
-        """Take what was watched of `camera` in the minute that began at `minute`; for `mark` see `append`."""
+        """Take what was watched of `camera` in the minute that began at `minute`; for `marks` see `append`."""
         record = coverage_record(camera, minute, seconds=seconds, frames=frames, state=state)
-        self.append(record, minute.uptime if minute.at is None else None, mark)
+        self.append(record, minute.uptime if minute.at is None else None, marks)
 
-    def append(self, record: Record, undated: float | None = None, mark: tuple[str, int] | None = None) -> None:
+    def append(self, record: Record, undated: float | None = None, marks: Mapping[str, int] | None = None) -> None:
         """Take a record; its number is given when it is written.
 
         Args:
             record: with any number; that is replaced.
             undated: uptime at which it happened, when its date is not known yet.
-            mark: a name and a number to be kept in the transaction that keeps this record and all before it.
+            marks: names and numbers to be kept in the transaction that keeps this record and all before it.
         """
-        self._buffer.add(record, undated, (mark,) if mark else ())
+        self._buffer.add(record, undated, tuple((marks or {}).items()))
         if self._commit_every_s == 0:
             self.flush()
 
@@ -255,6 +256,13 @@ class Outbox:
             note(store)
         except sqlite3.Error as error:
             self._failed(error)
+
+    def rest(self, epoch: str, seconds: float) -> None:
+        """Let the backlog's lane pass an epoch over for so long: what it owes is refused, and others wait behind it."""
+        with self._lock:
+            found = self._file.epochs.find(epoch)
+            if found is not None:
+                found.rests_until = time.monotonic() + seconds
 
     def probe(self) -> None:
         """Send the last record of every finished epoch once more.

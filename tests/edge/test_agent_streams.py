@@ -191,7 +191,7 @@ class TestResumed:
         for time_s in (20.0, 63.0, 63.4):
             outbox.append_crossing("C1", self.crossing(time_s), Moment(0, STARTS_AT + timedelta(seconds=time_s)))
         minute = Moment(0, STARTS_AT)
-        outbox.append_coverage("C1", minute, seconds=60, frames=600, state="ok", mark=(key, 60_000_000))
+        outbox.append_coverage("C1", minute, seconds=60, frames=600, state="ok", marks={key: 60_000_000})
         outbox.flush()
         resumed = Resumed(self.SETTINGS, STARTS_AT, outbox)
         assert resumed.upto_s == 60.0
