@@ -18,6 +18,7 @@ from edge.fairness import FairGate
 from edge.link.fallback import make_transport
 from edge.link.transport import Transport
 from edge.outbox import Outbox
+from edge.remote.steering import VERIFY_S, Steering
 from edge.settings import EdgeConfig
 from edge.uplink import Backoff, Report, Uplink
 from edge.worker import CameraWorker, OpenSource, open_camera
@@ -41,12 +42,14 @@ class Agent:
         transport: Transport | None = None,
         open_with: OpenSource = open_camera,
         backoff: Backoff | None = None,
+        verify_s: float = VERIFY_S,
     ) -> None:
         """Open the outbox; nothing runs yet.
 
         Args:
             config: see `edge.config.load`.
             clock, transport, open_with, backoff: the real ones, unless a test says otherwise.
+            verify_s: how long cameras have to give pictures with what the centre sets.
 
         Raises:
             OutboxError: when another agent holds the outbox.
@@ -62,6 +65,8 @@ class Agent:
             quota_bytes=int(settings.quota_mb * 1024 * 1024),
             max_batch=settings.max_batch,
         )
+        # After the outbox, which no two agents can hold: so nobody else is steered by the same file.
+        self._steering = Steering(config, clock, verify_s=verify_s)
         self.uplink = Uplink(
             self.outbox,
             transport or make_transport(config),
@@ -72,6 +77,8 @@ class Agent:
             resend_after_s=settings.resend_after_s,
             version=_version(),
             report=self._report,
+            on_config=self._steering.offer,
+            config_known=lambda: self._steering.standing.known,
             backoff=backoff,
         )
         gate = FairGate()
@@ -85,8 +92,9 @@ class Agent:
                 backoff=backoff,
                 turns=gate.member(camera.target_fps or FALLBACK_FPS),
             )
-            for camera in config.camera
+            for camera in self._steering.cameras
         )
+        self._steering.on_change = self.uplink.wake
 
     def run(self, stop: threading.Event, *, until_drained: bool = False) -> None:
         """Count and send until `stop` is set.
@@ -99,8 +107,10 @@ class Agent:
         self.uplink.start()
         for worker in self.workers:
             worker.start()
+        self._steering.bind({worker.settings.id: worker for worker in self.workers})
         try:
             while not stop.wait(_LOOK_S):
+                self._steering.step()
                 if until_drained and all(worker.ended.is_set() for worker in self.workers):
                     self.uplink.hurry()
                     if self.outbox.pending == 0:
@@ -127,7 +137,9 @@ class Agent:
             for each in cameras
             if each.state != "ok" and each.camera not in ended
         ]
-        return Report(cameras, "; ".join(bad))
+        standing = self._steering.standing
+        problem = "; ".join([*bad, *([self._steering.problem] if self._steering.problem else [])])
+        return Report(cameras, problem, standing.used, standing.report)
 
 
 def _version() -> str:

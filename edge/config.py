@@ -70,7 +70,7 @@ def parse(text: str) -> EdgeConfig:
         raise ConfigError("", f"not valid TOML: {error}", "Mend the syntax on that line") from error
     _check_broker(config.broker)
     _check_https(config.https)
-    _check_cameras(config.camera)
+    check_cameras(config.camera)
     return config
 
 
@@ -133,7 +133,12 @@ def _check_https(https: HttpsSettings) -> None:
         raise ConfigError("https.url", "is missing", "Give the server's address, or leave use = 'always' out")
 
 
-def _check_cameras(cameras: tuple[CameraSettings, ...]) -> None:
+def check_cameras(cameras: tuple[CameraSettings, ...]) -> None:
+    """Refuse cameras that could not count, each by itself or all together.
+
+    Raises:
+        ConfigError: naming the first key that is wrong, the reason and the remedy.
+    """
     if not cameras:
         raise ConfigError("camera", "no camera is given", "Add a [[camera]] section with its lines")
     seen: dict[str, str] = {}

@@ -17,18 +17,18 @@ from typing import Final
 
 from edge.backoff import Backoff as Backoff
 from edge.clock import Clock, moment
+from edge.link.lanes import Flight, LaneState, Refused
 from edge.link.nonces import Nonces
 from edge.link.transport import Closed, Event, Opened, Received, Settled, Transport
-from edge.outbox import Outbox
-from edge.outbox.epochs import LANES, Lane
+from edge.link.word import Report as Report
+from edge.link.word import Word
+from edge.outbox import LANES, Lane, Outbox
 from wire import messages
-from wire.config import Config
-from wire.messages import Ack, CameraStatus, Refusal, Rewind, Status, WireError
+from wire.messages import Ack, Refusal, Rewind, WireError
 from wire.topics import Channel
 
 log = logging.getLogger(__name__)
 
-_STATUS_EVERY_S: Final = 60.0
 #: Silence is answered with ever longer pauses up to this (seconds), or `resend_after_s` where that is more.
 _LONGEST_SILENCE_S: Final = 60.0
 #: A connection that does not come to be in this time is given up (seconds).
@@ -36,38 +36,8 @@ _OPEN_TIMEOUT_S: Final = 30.0
 #: How long a good-bye may take (seconds).
 _FAREWELL_S: Final = 2.0
 _IDLE_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What the agent adds to the status."""
-
-    cameras: tuple[CameraStatus, ...] = ()
-    problem: str = ""
-
-
-@dataclass(slots=True)
-class _Flight:
-    """A batch the server has not answered."""
-
-    epoch: str
-    first_seq: int
-    last_seq: int
-    count: int
-    resend_at: float
-    tokens: set[int]
-
-
-@dataclass(slots=True)
-class _Lane:
-    """One lane: at most one batch in flight, and how often the server has not moved."""
-
-    name: Lane
-    flight: _Flight | None = None
-    silences: int = 0
-    rewinds: int = 0
-    refusals: int = 0
-    not_before: float = 0.0
+#: Refusals of one batch for what is in it; others are about the box, and hold for all it sends.
+_OF_THE_BATCH: Final = frozenset({"not_writable", "wrong_envelope", "too_large"})
 
 
 @dataclass(slots=True)
@@ -98,7 +68,8 @@ class Uplink:
         resend_after_s: float = 15.0,
         version: str = "",
         report: Callable[[], Report] = Report,
-        on_config: Callable[[Config], None] | None = None,
+        on_config: Callable[[bytes], None] | None = None,
+        config_known: Callable[[], int] = lambda: 0,
         backoff: Backoff | None = None,
         refusal_backoff: Backoff | None = None,
     ) -> None:
@@ -112,7 +83,8 @@ class Uplink:
             flush_after_s, max_batch, resend_after_s: see `edge.config.OutboxSettings`.
             version: of the software, for the status.
             report: asked for cameras and problems, from the uplink's thread.
-            on_config: told what the server wants us to be, from the uplink's thread.
+            on_config: given what the server wants us to be, as it came, from the uplink's thread.
+            config_known: the newest revision of it that we know of, said in each batch.
             backoff: between attempts to connect.
             refusal_backoff: after the server refused a batch.
         """
@@ -123,18 +95,17 @@ class Uplink:
         self._flush_after_s = flush_after_s
         self._max_batch = max_batch
         self._resend_after_s = resend_after_s
-        self._version = version
-        self._report = report
+        self._word = Word(device, version, outbox, clock, report)
         self._on_config = on_config
+        self._config_known = config_known
         self._backoff = backoff or Backoff()
         self._refusal_backoff = refusal_backoff or Backoff(10.0, 300.0)
+        self._old_refused = Refused(self._refusal_backoff)
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._lanes: dict[Lane, _Lane] = {name: _Lane(name) for name in LANES}
+        self._lanes: dict[Lane, LaneState] = {name: LaneState(name) for name in LANES}
         self._nonces = Nonces()
         self._link = _Link()
         self._server_problem = ""
-        self._said: object = None
-        self._status_at = 0.0
         self._hurry = False
         self._stopping = threading.Event()
         self._open = threading.Event()
@@ -209,8 +180,7 @@ class Uplink:
         link.number += 1
         link.state = "opening"
         link.deadline = now + _OPEN_TIMEOUT_S
-        will = Status(device=self._device, online=False, version=self._version, problem="connection lost")
-        self._transport.open(link.number, self._events.put, messages.encode(will))
+        self._transport.open(link.number, self._events.put, messages.encode(self._word.will()))
 
     def _lose(self, reason: str) -> None:
         """The connection is no more: everything in flight is open again, and we come back after a while."""
@@ -246,7 +216,7 @@ class Uplink:
         link = self._link
         link.state, link.problem = "open", ""
         self._open.set()
-        self._said = None
+        self._word.forget()
         log.info("uplink: connected (%s), %d records to send", detail, self._outbox.pending)
         self._spare_today()
 
@@ -273,8 +243,8 @@ class Uplink:
                     self._rewound(messages.decode(payload, Rewind))
                 case Channel.REFUSAL:
                     self._server_refused(messages.decode(payload, Refusal))
-                case Channel.CONFIG if payload and self._on_config is not None:
-                    self._on_config(messages.decode(payload, Config))
+                case Channel.CONFIG if self._on_config is not None:
+                    self._on_config(payload)
                 case _:
                     log.debug("uplink: nothing to do for a message on %s", channel.value)
         except WireError as error:
@@ -284,15 +254,15 @@ class Uplink:
     def _acked(self, ack: Ack) -> None:
         if not self._nonces.believes(ack):
             return
-        self._outbox.acknowledge(ack.epoch, ack.seq)
+        if self._outbox.acknowledge(ack.epoch, ack.seq):
+            self._old_refused.taken(ack.epoch)
         for lane in self._lanes.values():
             flight = lane.flight
             if flight is None or flight.epoch != ack.epoch or ack.seq < flight.last_seq:
                 continue
             log.info("uplink: server has %s lane's %d records, %d to go", lane.name, flight.count, self._outbox.pending)
-            silent, lane.flight = lane.silences > 0, None
-            lane.silences = lane.rewinds = lane.refusals = 0
-            lane.not_before = 0.0
+            silent = lane.silences > 0
+            lane.answered()
             self._server_problem = ""
             self._link.attempts = 0
             if silent:
@@ -314,10 +284,16 @@ class Uplink:
     def _server_refused(self, refusal: Refusal) -> None:
         text = f"the server refused a batch ({refusal.code}): {refusal.reason}"
         only = None if refusal.epoch is None else self._lane_of(refusal.epoch)
+        if only is not None and only.name == "backlog" and refusal.epoch and refusal.code in _OF_THE_BATCH:
+            # It may be refused for ever; what else is old must not wait behind it.
+            only.flight = None
+            self._outbox.rest(refusal.epoch, self._old_refused.again(refusal.epoch, text))
+            log.warning("uplink: %s; its epoch rests, the others go on", text)
+            return
         for lane in [only] if only is not None else list(self._lanes.values()):
             self._refused(lane, text)
 
-    def _refused(self, lane: _Lane, text: str) -> None:
+    def _refused(self, lane: LaneState, text: str) -> None:
         """Everything is kept; the lane rests, and the status says why."""
         delay = self._refusal_backoff.delay(lane.refusals)
         lane.flight = None
@@ -327,12 +303,12 @@ class Uplink:
             log.warning("uplink: %s; everything is kept, trying again within %.0f s", text, max(1.0, delay))
         self._server_problem = text
 
-    def _lane_of(self, epoch: str) -> _Lane | None:
+    def _lane_of(self, epoch: str) -> LaneState | None:
         return next((each for each in self._lanes.values() if each.flight and each.flight.epoch == epoch), None)
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
-    def _serve(self, lane: _Lane, now: float) -> float:
+    def _serve(self, lane: LaneState, now: float) -> float:
         """Send what is due in a lane; when (monotonic) something may be due again."""
         flight = lane.flight
         if flight is not None:
@@ -351,7 +327,7 @@ class Uplink:
         due = self._due(lane, now)
         return due if due > now else self._send(lane, now)
 
-    def _due(self, lane: _Lane, now: float) -> float:
+    def _due(self, lane: LaneState, now: float) -> float:
         waiting = self._outbox.waiting(lane.name)
         if waiting.count == 0:
             return now + _IDLE_S
@@ -359,7 +335,7 @@ class Uplink:
             return now
         return waiting.since + self._flush_after_s
 
-    def _send(self, lane: _Lane, now: float) -> float:
+    def _send(self, lane: LaneState, now: float) -> float:
         held = self._outbox.next_batch(lane.name)
         if held is None:
             return now + _IDLE_S
@@ -369,6 +345,7 @@ class Uplink:
             oldest=held.oldest,
             sent_at=moment(self._clock).at or datetime.now(UTC),
             records=held.records,
+            config_revision=self._config_known(),
             nonce=self._nonces.make(held.epoch),
         )
         wait = min(self._resend_after_s * 2.0 ** min(lane.silences, 10), max(self._resend_after_s, _LONGEST_SILENCE_S))
@@ -376,7 +353,7 @@ class Uplink:
         if token is None:
             return now
         count = batch.last_seq - batch.first_seq + 1
-        lane.flight = _Flight(held.epoch, batch.first_seq, batch.last_seq, count, now + wait, {token})
+        lane.flight = Flight(held.epoch, batch.first_seq, batch.last_seq, count, now + wait, frozenset({token}))
         return now + wait
 
     def _say(
@@ -392,36 +369,22 @@ class Uplink:
 
     # -- status ----------------------------------------------------------------------------------------------------
 
-    def _status(self, *, online: bool) -> Status:
-        report = self._report()
-        problems = (report.problem, self._outbox.problem, self._server_problem)
-        return Status(
-            device=self._device,
-            online=online,
-            at=moment(self._clock).at,
-            version=self._version,
-            epoch=self._outbox.epoch,
-            pending=self._outbox.pending,
-            lost=self._outbox.lost,
-            problem="; ".join(each for each in problems if each),
-            certificate=self._transport.certificate,
-            cameras=report.cameras,
-        )
-
     def _say_status(self, now: float) -> None:
-        """When something changed that a person would want to know, and every minute."""
-        status = self._status(online=True)
-        cameras = [(each.camera, each.state, each.message) for each in status.cameras]
-        changed = (status.epoch, status.lost, status.problem, status.certificate, cameras)
-        if changed == self._said and now < self._status_at:
+        status = self._word.now(online=True, problem=self._problem, certificate=self._transport.certificate)
+        if not self._word.due(status, now):
             return
         if self._say(Channel.STATUS, messages.encode(status), retain=True) is not None:
-            self._said, self._status_at = changed, now + _STATUS_EVERY_S
+            self._word.said(status, now)
+
+    @property
+    def _problem(self) -> str:
+        return "; ".join(each for each in (self._server_problem, self._old_refused.problem) if each)
 
     def _farewell(self) -> None:
         """An offline status of our own, with the last numbers, instead of the will."""
         if self._link.state == "open":
-            token = self._say(Channel.STATUS, messages.encode(self._status(online=False)), retain=True)
+            last = self._word.now(online=False, problem=self._problem, certificate=self._transport.certificate)
+            token = self._say(Channel.STATUS, messages.encode(last), retain=True)
             until = time.monotonic() + _FAREWELL_S
             while token in self._link.tokens and (left := until - time.monotonic()) > 0:
                 event = self._next_event(left)

@@ -12,7 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
+from edge.backoff import Backoff
 from edge.camera import CameraError, VideoSource, open_source, redact
+from edge.cameras.sources import FALLBACK_FPS
 from edge.clock import Clock
 from edge.detectors import DetectorError, detector_for
 from edge.fairness import FairGate, Member
@@ -20,10 +24,10 @@ from edge.geometry import LineError
 from edge.models import Crossing, Detector, Frame
 from edge.outbox import Outbox
 from edge.pipeline import Pipeline, camera_pipeline
+from edge.remote.trial import Proof
 from edge.resume import Resumed
 from edge.settings import CameraSettings
 from edge.timeline import CoverageLog, LiveTimeline, Marks, RecordedTimeline, Timeline, no_marks
-from edge.uplink import Backoff
 from wire.messages import CameraState, CameraStatus
 
 log = logging.getLogger(__name__)
@@ -35,6 +39,8 @@ _WORKED_S: Final = 60.0
 _SAME_SHAPE: Final = 0.01
 #: Without a picture for this long (seconds) nobody is still followed, and what waits for the end of a track is due.
 _OVER_S: Final = 3.0
+#: Other settings wait so long (seconds) for a picture in which nobody is followed.
+_QUIET_S: Final = 15.0
 #: What people, not programmers, can mend: said in one line, without a traceback.
 _KNOWN: Final = (CameraError, DetectorError, LineError)
 
@@ -96,6 +102,11 @@ class CameraWorker:
         self._refused = False
         self._said: set[str] = set()
         self._rate = _Rate()
+        self._wanted: CameraSettings | None = None
+        self._wanted_by = 0.0
+        self._busy = False
+        #: How it does with the settings it was given last; a new one with each.
+        self.proof = Proof()
         self._thread = threading.Thread(target=self._run, name=f"camera-{settings.id}", daemon=True)
         #: Set when a recording was counted to its end.
         self.ended = threading.Event()
@@ -111,6 +122,28 @@ class CameraWorker:
     def join(self, timeout_s: float) -> None:
         """Wait for the end of the thread."""
         self._thread.join(timeout_s)
+
+    @property
+    def settings(self) -> CameraSettings:
+        """What it was given last; in use at once, or as soon as nobody is in the middle of crossing."""
+        return self._wanted or self._settings
+
+    @property
+    def watching(self) -> bool:
+        """Whether pictures come now."""
+        return self._state not in ("offline", "stalled")
+
+    def reconfigure(self, settings: CameraSettings) -> None:
+        """Count by other settings of the same camera. Whoever is being followed is counted by the old ones first.
+
+        The switch waits for a picture in which nobody is followed, and no longer than some seconds: then what is
+        decided is given out, and who is on the line is followed anew. The stream is opened again only where other
+        pictures are wanted, or another detector.
+        """
+        self._turns.weight = settings.target_fps or FALLBACK_FPS
+        self._wanted_by = time.monotonic() + _QUIET_S
+        self._wanted = settings
+        self.proof = Proof(over=self.ended.is_set())
 
     @property
     def status(self) -> CameraStatus:
@@ -130,7 +163,9 @@ class CameraWorker:
         while not self._stop.is_set():
             begun = time.monotonic()
             try:
-                self._watch()
+                self._take_over()
+                if self._watch():
+                    continue
             except Exception as error:  # noqa: BLE001 - no failure of one camera may end its thread; it is logged
                 failures = 1 if time.monotonic() - begun > _WORKED_S else failures + 1
                 self._failed(error, failures)
@@ -139,11 +174,12 @@ class CameraWorker:
                 self._become("offline", "the recording has ended")
                 log.info("%s: the recording has ended", self._settings.id)
                 self.ended.set()
+                self.proof.over = True
                 return
         self._finish_coverage()
 
-    def _watch(self) -> None:
-        """Read until the source ends or we are stopped.
+    def _watch(self) -> bool:
+        """Read until the source ends or we are stopped; True where it is to be opened anew, for other settings.
 
         Raises:
             CameraError, DetectorError, LineError: what a person can mend.
@@ -156,11 +192,12 @@ class CameraWorker:
             if settings.starts_at is not None:
                 self._resume(settings.starts_at, source)
             try:
-                self._read(source)
+                anew = self._read(source)
             finally:
                 self._settle()
-        if not self._stop.is_set():
+        if not anew and not self._stop.is_set():
             self._finish_coverage()
+        return anew
 
     def _resume(self, starts_at: datetime, source: VideoSource) -> None:
         """Go on with a recording where it was left: by a failure just now, or when the box was last switched off."""
@@ -183,12 +220,18 @@ class CameraWorker:
             loops = self._settings.loop
             self._coverage = CoverageLog(self._settings.id, self._outbox, timeline, marks=marks, loops=loops)
 
-    def _read(self, source: VideoSource) -> None:
+    def _read(self, source: VideoSource) -> bool:
+        """Whether it ends because other settings want the source opened anew."""
         while not self._stop.is_set():
+            if self._wanted is not None and not (self._busy and time.monotonic() < self._wanted_by):
+                anew = _opened_anew(self._settings, self._wanted)
+                self._take_over()
+                if anew:
+                    return True
             frame = source.read(_READ_S)
             if frame is None:
                 if source.ended:
-                    return
+                    return False
                 self._nothing(source)
                 continue
             if frame.time_s < self._counted_s:
@@ -199,6 +242,16 @@ class CameraWorker:
             self._rate.count()
             with self._turns.turn():
                 self._look(frame)
+        return False
+
+    def _take_over(self) -> None:
+        """From here on by the settings wanted, if others are."""
+        wanted = self._wanted
+        if wanted is None:
+            return
+        self._settle()
+        self._settings, self._wanted = wanted, None
+        log.info("%s: counts by other settings now", wanted.id)
 
     def _look(self, frame: Frame) -> None:
         self._looked_at = time.monotonic()
@@ -212,7 +265,12 @@ class CameraWorker:
         again = self._resumed is not None and frame.time_s < self._resumed.upto_s
         if self._timeline is not None and not again:
             self._timeline.seen(frame)
-        self._keep(self._pipeline.step(frame).crossings)
+        step = self._pipeline.step(frame)
+        self._busy = any(track.confirmed for track in step.tracks)
+        self._keep(step.crossings)
+        if self._wanted is None:
+            self.proof.pictures += 1
+            self.proof.trouble = ""
         if self._coverage is not None and not again:
             self._coverage.observe(frame, frame.time_s)
             self._become(self._coverage.state if self._coverage.state in ("dark", "covered", "frozen") else "ok", "")
@@ -239,7 +297,7 @@ class CameraWorker:
 
     def _settle(self) -> None:
         """Crossings that were still to be decided when the stream ended."""
-        pipeline, self._pipeline = self._pipeline, None
+        pipeline, self._pipeline, self._busy = self._pipeline, None, False
         if pipeline is not None:
             self._keep(pipeline.finish())
 
@@ -258,9 +316,13 @@ class CameraWorker:
         else:
             log.error("%s: %s Trying again in %.0f s.", self._settings.id, text, pause, exc_info=error)
         self._become("offline", text)
+        if self._wanted is None:
+            # No picture may be the camera's fault or the network's; anything else is the settings'.
+            self.proof.trouble = text
+            self.proof.fault = "" if isinstance(error, CameraError) else text
         live = self._settings.starts_at is None
         until = time.monotonic() + pause
-        while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(1.0, left)):
+        while (left := until - time.monotonic()) > 0 and self._wanted is None and not self._stop.wait(min(1.0, left)):
             if live and self._coverage is not None:
                 self._coverage.trouble("offline")
                 self._coverage.tick()
@@ -282,6 +344,12 @@ class CameraWorker:
             self._said.add(message)
         self._state, self._message, self._refused = state, message, refused
         self._on_change()
+
+
+def _opened_anew(before: CameraSettings, wanted: CameraSettings) -> bool:
+    """Whether more changes than what is drawn on the picture: the pictures themselves, or who finds people in them."""
+    drawn = {field: getattr(wanted, field) for field in ("line", "zone", "tag", "size", "counting")}
+    return msgspec.structs.replace(before, **drawn) != wanted
 
 
 class _Rate:

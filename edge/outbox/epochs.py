@@ -5,6 +5,7 @@ epoch back and never counts beyond what was handed out since the last rewind.
 """
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
@@ -21,6 +22,7 @@ class Epoch:
 
     Attributes:
         since: when the oldest record not yet handed out was appended (monotonic); None when all were.
+        rests_until: the backlog's lane passes it over until then (monotonic).
         frontier: highest number handed out since the last rewind; no acknowledgement counts beyond it.
         unsaved: the row is ahead of the disk's.
         again: what is owed was acknowledged before, and is sent once more because the server may have lost it.
@@ -30,6 +32,7 @@ class Epoch:
     def __init__(self, row: EpochRow) -> None:
         self.row = row
         self.since: float | None = None
+        self.rests_until = 0.0
         self.frontier = row.sent_through
         self.unsaved = False
         self.again = False
@@ -95,10 +98,11 @@ class Epochs:
         return self._held.get(name)
 
     def lane(self, lane: Lane) -> Epoch | None:
-        """The epoch a lane sends from: the live one, or the oldest other that owes something; None if neither does."""
+        """The epoch a lane sends from: the live one, or the oldest other that owes something and does not rest."""
         if lane == "live":
             return self.live if self.live is not None and self.live.owed else None
-        return next((each for each in self.finished() if each.owed), None)
+        now = time.monotonic()
+        return next((each for each in self.finished() if each.owed and each.rests_until <= now), None)
 
     def finished(self) -> Sequence[Epoch]:
         """All but the live one."""
