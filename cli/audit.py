@@ -105,9 +105,11 @@ def audit(
 
     [bold]Examples[/bold]
 
-    doorline audit door.mp4 door.csv --line 0.2,0.6,0.8,0.6 --inside 0.5,0.9 --clips mistakes
+    doorline audit door.mp4 door.csv --clips mistakes \\
+      --line 0.2,0.6,0.8,0.6 --inside 0.5,0.9
 
-    doorline audit saturday.mp4 in=212,out=198 --config /etc/doorline/edge.toml --camera S01-C1
+    doorline audit saturday.mp4 in=212,out=198 \\
+      --config /etc/doorline/edge.toml --camera S01-C1
     """
     from edge.auditing.truth import TruthError, read_truth
     from edge.camera import CameraError, open_source

@@ -45,7 +45,7 @@ def calibrate(
     source: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="SOURCE...",
+            metavar="SOURCE",
             help="A recording, or several of one camera; a camera's number or address. Left out with --write: the "
             "camera of the configuration.",
             show_default=False,
@@ -113,14 +113,16 @@ def calibrate(
 ) -> None:
     """Propose the line and the size of people from where they walk.
 
-    Prints the sections for edge.toml, or sets them there with --write, keeping all remarks. Look at the --picture
-    before you trust it. Exit status 1 if too few people were seen.
+    Prints the sections for edge.toml, or sets them there with --write, keeping all remarks.
+
+    Look at the --picture before you trust it. Exit status 1 if too few people were seen.
 
     [bold]Examples[/bold]
 
     doorline calibrate monday.mp4 tuesday.mp4 --picture seen.png
 
-    doorline calibrate --write /etc/doorline/edge.toml --camera S01-C1 --minutes 30 --inside 0.5,0.9
+    doorline calibrate --write /etc/doorline/edge.toml --camera S01-C1 \\
+      --minutes 30 --inside 0.5,0.9
     """
     from edge.calibration.proposal import calibrate as propose
     from edge.calibration.watching import Watcher

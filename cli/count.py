@@ -90,13 +90,15 @@ def count(
 
     [bold]Examples[/bold]
 
-    doorline count door.mp4 --line 0.2,0.6,0.8,0.6 --inside 0.5,0.9 --json door.json
+    doorline count door.mp4 --line 0.2,0.6,0.8,0.6 --inside 0.5,0.9
 
-    doorline count above.mp4 --mounting overhead --line 0,0.5,1,0.5 --inside 0.5,0.9 --annotate seen.mp4
+    doorline count above.mp4 --mounting overhead --annotate seen.mp4 \\
+      --line 0,0.5,1,0.5 --inside 0.5,0.9
 
     doorline count shop.mp4 --config /etc/doorline/edge.toml --camera S01-C1
 
-    doorline count --boxes boxes.csv.gz --size 1920x1080 --fps 25 --line 0.5,0,0.5,1 --inside 0.9,0.5
+    doorline count --boxes boxes.csv.gz --size 1920x1080 --fps 25 \\
+      --line 0.5,0,0.5,1 --inside 0.9,0.5
     """
     from edge.boxfile import BoxFileError
     from edge.camera import CameraError

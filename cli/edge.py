@@ -23,7 +23,7 @@ app = typer.Typer(
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The box's edge.toml.")]
 
 
-@app.command(epilog="Example: doorline edge run /etc/doorline/edge.toml. What can be set: deploy/edge.toml.example")
+@app.command(epilog="Example: doorline edge run /etc/doorline/edge.toml")
 def run(
     config: ConfigPath,
     until_drained: Annotated[
@@ -72,8 +72,9 @@ def check(
 ) -> None:
     """Try cameras, lines, processor, disk, clock and broker of CONFIG, and say what to mend.
 
-    Exit status 1 if anything must be mended. A running agent is not disturbed, except where a USB camera can be opened
-    by one program only.
+    A running agent is not disturbed, except where a USB camera can be opened by one program only.
+
+    Exit status 1 if anything must be mended.
     """
     from edge.check import check as findings
     from edge.config import load

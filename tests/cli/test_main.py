@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,9 @@ _SERVER_ONLY = ("fastapi", "psycopg", "psycopg_pool", "pydantic_settings", "uvic
 _EDGE_ONLY = ("cv2", "lap", "numpy")
 
 
-def doorline(*arguments: str, without: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def doorline(*arguments: str, without: tuple[str, ...] = (), columns: int = 160) -> subprocess.CompletedProcess[str]:
     script = _HIDING % (without, list(arguments))
-    env = {**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=env, timeout=120, cwd=ROOT
     )
@@ -58,6 +59,17 @@ def test_every_command_is_there_with_help_and_an_example(name: str) -> None:
     assert "Usage: doorline " + name in shown.stdout
     if not COMMANDS[name].group:
         assert "Example" in shown.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("command", ["count", "calibrate", "audit", "edge run", "edge check", "edge enrol"])
+def test_help_breaks_its_lines_where_the_window_ends_and_nowhere_else(command: str, columns: int) -> None:
+    shown = doorline(*command.split(), "--help", columns=columns)
+    assert shown.returncode == 0, shown.stderr
+    prose = [line.strip() for line in re.split(r"[╭+]", shown.stdout)[0].splitlines()]
+    for line, following in pairwise(prose):
+        if line and following and not line.endswith("\\"):
+            assert len(line) + len(following.split()[0]) > columns - 4, f"{line!r}, then {following!r}"
 
 
 @pytest.mark.parametrize("name", [name for name, entry in COMMANDS.items() if entry.group])
