@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import cv2
@@ -37,6 +38,7 @@ CLIP: Final = "one-by-one.mp4"  # 768 x 432
 IDLE: Final = "scene:oblique?seed=5&rate=0&fps=12&size=768x432"
 LINE: Final = Line("line", (0.0, 0.62), (1.0, 0.62), (0.5, 0.2))
 ROUNDS: Final = 3
+PARTS: Final = ("motion", "model", "ultralytics", "idle")
 
 
 def spent(work: Callable[[], object]) -> float:
@@ -82,62 +84,94 @@ def motion(path: Path, limit: int) -> None:
     print(f"motion path, decoding too    {frames / counting:8.0f} frames/s   {alone / counting:.2f} of decoding")
 
 
-def fastest(model: Path, looks: int) -> tuple[str, float]:
-    """The runtime whose bare inference is the fastest here, and its seconds a picture."""
-    rows = []
-    for name in installed():
-        finder = OnnxFinder(model, runtime=name)
-        blob = np.random.default_rng(1).random((1, 3, finder.size[1], finder.size[0]), dtype=np.float32)
-
-        def infer(network: Any = finder.network, blob: Any = blob) -> None:
-            for _ in range(looks):
-                network(blob)
-
-        infer()
-        rows.append((spent(infer) / looks, name))
-        print(f"bare inference, {name:<12} {1 / rows[-1][0]:8.1f} pictures/s")
-    return min(rows)[1], min(rows)[0]
+def side_by_side(works: Sequence[Callable[[], object]]) -> list[list[float]]:
+    """Seconds of processor time of each work in each round, turn about: what else runs slows all of them alike."""
+    for work in works:
+        work()  # memory is taken and caches are filled
+    rounds = []
+    for _ in range(ROUNDS):
+        times = []
+        for work in works:
+            began = time.process_time()
+            work()
+            times.append(time.process_time() - began)
+        rounds.append(times)
+    return [list(times) for times in zip(*rounds, strict=True)]
 
 
-def trained(model: Path, path: Path, limit: int) -> float:
-    """Part two; returns the seconds a frame of the pipeline as it is compared with ultralytics'."""
-    runtime, bare = fastest(model, limit)
-    took = {}
-    for fusion in (False, True):
-
-        def work(fusion: bool = fusion) -> None:
-            finder = OnnxFinder(model, runtime=runtime)
-            count_file(path, limit, TrainedDetector(finder, mounting="oblique", gate=False, fusion=fusion))
-
-        loading = spent(lambda: OnnxFinder(model, runtime=runtime))
-        took[fusion] = max(spent(work) - loading, 1e-9) / decode(path, limit)
-        said = "with fusion" if fusion else "no fusion"
-        print(f"pipeline, no gate, {said:<12} {1 / took[fusion]:6.1f} frames/s   {bare / took[fusion]:.2f} of bare")
-    return took[False]
+def ratio(over: Sequence[float], under: Sequence[float]) -> float:
+    """The median of the rounds' ratios."""
+    return median(one / other for one, other in zip(over, under, strict=True))
 
 
-def ultralytics(weights: Path, size: tuple[int, int], path: Path, limit: int, ours: float) -> None:
-    """Part three: the same frames through ultralytics' own counter."""
+def bare(model: Path, runtime: str, looks: int) -> Callable[[], None]:
+    """The network alone, on a blob of its own size."""
+    finder = OnnxFinder(model, runtime=runtime)
+    blob = np.random.default_rng(1).random((1, 3, finder.size[1], finder.size[0]), dtype=np.float32)
+
+    def infer() -> None:
+        for _ in range(looks):
+            finder.network(blob)
+
+    return infer
+
+
+def fastest(model: Path, looks: int) -> str:
+    """The runtime whose bare inference is the fastest here."""
+    names = installed()
+    times = side_by_side([bare(model, name, looks) for name in names])
+    for name, took in zip(names, times, strict=True):
+        print(f"bare inference, {name:<12} {looks / min(took):8.1f} pictures/s")
+    return min(zip(map(min, times), names, strict=True))[1]
+
+
+def whole(model: Path, runtime: str, path: Path, limit: int, *, fusion: bool) -> Callable[[], None]:
+    """A file decoded and counted with the network on every frame; the network is loaded once."""
+    finder = OnnxFinder(model, runtime=runtime)
+    return lambda: count_file(path, limit, TrainedDetector(finder, mounting="oblique", gate=False, fusion=fusion))
+
+
+def trained(model: Path, path: Path, limit: int) -> list[Callable[[], None]]:
+    """Part two; returns the pipelines, without and with fusion, to be compared with ultralytics'."""
+    limit = decode(path, limit)
+    runtime = fastest(model, limit // 2)
+    ours = [whole(model, runtime, path, limit, fusion=fusion) for fusion in (False, True)]
+    alone, *both = side_by_side([bare(model, runtime, limit), *ours])
+    for said, took in zip(("no fusion", "with fusion"), both, strict=True):
+        print(f"pipeline, no gate, {said:<12} {limit / min(took):6.1f} frames/s   {ratio(alone, took):.2f} of bare")
+    return ours
+
+
+def ultralytics(weights: Path, size: tuple[int, int], path: Path, limit: int, ours: list[Callable[[], None]]) -> None:
+    """Part three: the same frames through ultralytics' own counter, which is given them as OpenCV reads them."""
     import torch
     from ultralytics.solutions import ObjectCounter
 
-    torch.set_num_threads(1)
-    height, width = 432, 768
-    with open_source(str(path)) as source:
-        images = [frame.image.copy() for frame in islice(source, limit)]
+    limit = decode(path, limit)
+    width, height = _size(path)
     region = [(0, round(0.62 * height)), (width, round(0.62 * height))]
     counter: Any = ObjectCounter(
         model=str(weights), region=region, show=False, verbose=False, imgsz=[size[1], size[0]], classes=[0], conf=0.15
     )
-    torch.set_num_threads(1)  # it sets its own number
-    counter(images[0].copy())
 
     def work() -> None:
-        for image in images:
-            counter(image.copy())
+        capture = cv2.VideoCapture(str(path))
+        for _ in range(limit):
+            counter(capture.read()[1])
+        capture.release()
 
-    took = spent(work) / len(images) + spent(lambda: decode(path, limit)) / len(images)
-    print(f"ultralytics' ObjectCounter   {1 / took:8.1f} frames/s   ours is {took / ours:.2f} times as fast")
+    work()
+    torch.set_num_threads(1)  # it sets its own number when it first predicts
+    theirs, *both = side_by_side([work, *ours])
+    print(f"ultralytics' ObjectCounter   {limit / min(theirs):8.1f} frames/s")
+    for said, took in zip(("no fusion", "with fusion"), both, strict=True):
+        print(f"ours, no gate, {said:<12} {limit / min(took):10.1f} frames/s   {ratio(theirs, took):.2f} times as fast")
+
+
+def _size(path: Path) -> tuple[int, int]:
+    with open_source(str(path)) as source:
+        height, width = next(iter(source)).image.shape[:2]
+    return width, height
 
 
 def idle(model: Path, seconds: int) -> None:
@@ -169,18 +203,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", type=Path, default=footage / "models" / "yolox_nano.onnx")
     parser.add_argument("--weights", type=Path, help="a .pt file: exported at 416x256 for the parts about models")
+    parser.add_argument("--clip", type=Path, default=footage / "video" / CLIP)
+    parser.add_argument("--parts", default=",".join(PARTS), help="which to run, with commas; default: all")
     parser.add_argument("--frames", type=int, default=1394, help="of the clip, for the motion part")
     parser.add_argument("--looks", type=int, default=120, help="frames for the parts with a network on every frame")
     parser.add_argument("--idle", type=int, default=120, help="seconds of the empty shop")
     options: Any = parser.parse_args(arguments)
-    clip = footage / "video" / CLIP
+    clip, parts = options.clip, options.parts.split(",")
+    if wrong := [part for part in parts if part not in PARTS]:
+        parser.error(f"there is no part {wrong[0]}; there are {', '.join(PARTS)}")
     if not clip.exists():
-        print(f"No footage at {clip}: set DOORLINE_FOOTAGE to the folder with truth.json.", file=sys.stderr)
+        print(
+            f"No footage at {clip}: name a --clip, or set DOORLINE_FOOTAGE to the folder with truth.json.",
+            file=sys.stderr,
+        )
         return 2
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     cv2.setNumThreads(1)
-    motion(clip, options.frames)
+    if "motion" in parts:
+        motion(clip, options.frames)
+    if parts == ["motion"]:
+        return 0
     model = options.model
     with tempfile.TemporaryDirectory(prefix="doorline-speed-") as folder:
         size = (416, 256)
@@ -190,13 +234,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             model = export(options.weights, Path(folder) / "weights.onnx", size=size)
         print(f"-- {(options.weights or model).name}")
         ours = trained(model, clip, options.looks)
-        if not options.weights:
+        if "ultralytics" not in parts:
+            pass
+        elif not options.weights:
             print("ultralytics: not compared; give its weights with --weights")
         elif missing := [name for name in ("ultralytics", "shapely", "lap") if importlib.util.find_spec(name) is None]:
             print(f"ultralytics: not compared; its counter needs {', '.join(missing)}, not installed here")
         else:
             ultralytics(options.weights, size, clip, options.looks, ours)
-        idle(model, options.idle)
+        if "idle" in parts:
+            idle(model, options.idle)
     return 0
 
 
