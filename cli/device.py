@@ -19,6 +19,8 @@ app.add_typer(
     epilog="Example: doorline device config set door-1 door-1.toml",
 )
 
+#: Two boxes under one name are shown so long after they were last heard.
+_TWINS_SAID: Final = timedelta(days=1)
 #: A box's certificate that ends within this is to be rotated (days).
 _SOON: Final = 60
 _DEFAULT_DAYS: Final = 5 * 365
@@ -234,6 +236,11 @@ def _remark(device: "EnrolledDevice", now: datetime) -> str:
     """What a person should know or do about a box."""
     if device.revoked_at is not None:
         return f"ended {device.revoked_at:%Y-%m-%d}"
+    if device.twin_at is not None and now - device.twin_at < _TWINS_SAID:
+        return (
+            f"TWO BOXES sign in as this one (heard {device.twin_at:%Y-%m-%d %H:%M}): a copied memory card? "
+            "Find the copy; then: doorline device rotate --overlap-days 0"
+        )
     if not device.certificates:
         return "signs in with a password" if device.has_password else "has no certificate: doorline device rotate"
     newest, *older = device.certificates

@@ -58,6 +58,13 @@ class Settings(BaseSettings):
         " X-Client-CN; empty believes none. The proxy must check the certificate against the boxes' own authority and"
         " its revocation list, and replace the header on every request, empty where there is no certificate.",
     )
+    device_certificate_header: str = Field(
+        default="",
+        pattern="^[A-Za-z0-9-]*$",
+        description="Header in which that proxy passes on the certificate itself: its SHA-256 fingerprint in"
+        " hexadecimal, or the certificate as URL-escaped PEM (nginx: $ssl_client_escaped_cert). With it only a"
+        " certificate that stands on record for the box, and was not ended, is taken; recommended beside the name.",
+    )
     cookie_secure: bool = Field(
         default=False,
         description="Send the session cookie over TLS only; set it wherever TLS ends in front of us.",

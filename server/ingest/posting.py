@@ -2,22 +2,28 @@
 
 On MQTT the broker knows who publishes; here we must find out ourselves, by the box's password (HTTP Basic) or by
 the common name of its client certificate. TLS ends in a proxy, which passes that name on in a header; anybody can write
-a header, so it is believed only where its name is set and only from the proxies that are named.
+a header, so it is believed only where its name is set and only from the proxies that are named. A proxy may check
+certificates by an old revocation list, or by none; where it passes the certificate on, too, we look at our own record.
 """
 
+import ssl
 from base64 import b64decode
 from collections.abc import Mapping
 from http import HTTPStatus
 from ipaddress import ip_address, ip_network
 from typing import Final, Protocol, cast
+from urllib.parse import unquote
 
 from starlette.requests import Request
 
 from server.access.models import Scope
 from server.errors import DoorlineError, NotSignedIn, TooLarge
 from server.middleware import PEER
+from server.provisioning.service import ProvisioningService
 from server.settings import Settings
+from server.storage.pool import Database
 from server.stores.service import StoresService
+from wire.enrolment import fingerprint
 from wire.messages import Refusal
 from wire.topics import TopicError, check_name
 
@@ -51,6 +57,7 @@ _REFUSALS: Final[Mapping[str, type[DoorlineError]]] = {
 
 
 class _State(Protocol):
+    db: Database
     settings: Settings
     stores: StoresService
 
@@ -64,6 +71,13 @@ def sending_device(request: Request) -> str:
     """
     state = cast("_State", request.app.state.services)
     name = _certified(request, state.settings)
+    if name is not None and state.settings.device_certificate_header:
+        shown = _fingerprint(request, state.settings.device_certificate_header)
+        if not ProvisioningService(state.db).takes(name, shown):
+            raise NotSignedIn(
+                f"this certificate is not one of {name}'s, or was ended",
+                remedy="give the box a new one: doorline device rotate",
+            )
     if name is None:
         name, password = _basic(request)
         if not state.stores.check_device(Scope.system("devices"), name, password):
@@ -91,6 +105,20 @@ def _certified(request: Request, settings: Settings) -> str | None:
         raise NotSignedIn(f"{header} was sent more than once", remedy="let the proxy replace it, not add to it")
     # Proxies send it empty where the client showed no certificate.
     return _checked(given[0]) if given[0] else None
+
+
+def _fingerprint(request: Request, header: str) -> str:
+    """SHA-256 of the certificate the proxy passed on, in whatever way it did; empty for nothing we can read."""
+    given = request.headers.getlist(header)
+    if len(given) != 1:
+        return ""
+    text = unquote(given[0]).strip()
+    if "BEGIN CERTIFICATE" in text:
+        try:
+            return fingerprint(ssl.PEM_cert_to_DER_cert(text + "\n"))
+        except ValueError:
+            return ""
+    return text.replace(":", "").removeprefix("sha256=").lower()
 
 
 def _is_trusted(request: Request, proxies: str) -> bool:

@@ -27,6 +27,7 @@ from server.ingest.models import (
     Watched,
 )
 from server.ingest.outages import DeviceEvent, Heard
+from server.ingest.twins import Lives
 from server.storage.pool import Connection
 from wire.messages import Status
 
@@ -266,6 +267,23 @@ def set_status(connection: Connection, status: Status, at: datetime) -> None:
     connection.execute(
         "UPDATE device SET status = %s::jsonb, status_at = %s WHERE device_id = %s",
         (msgspec.json.encode(status).decode(), at, status.device),
+    )
+
+
+def lives(connection: Connection, device_id: str) -> Lives:
+    """What is known of a box's live epochs; its row is held."""
+    with connection.cursor(row_factory=class_row(Lives)) as cursor:
+        found = cursor.execute(
+            "SELECT live_epochs AS epochs, live_at AS at FROM device WHERE device_id = %s", (device_id,)
+        ).fetchone()
+    return found or Lives()
+
+
+def set_lives(connection: Connection, device_id: str, lives: Lives, twin_at: datetime | None) -> None:
+    """Keep a box's live epochs, and when two were heard under its name."""
+    connection.execute(
+        "UPDATE device SET live_epochs = %s, live_at = %s, twin_at = coalesce(%s, twin_at) WHERE device_id = %s",
+        (list(lives.epochs), lives.at, twin_at, device_id),
     )
 
 

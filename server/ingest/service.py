@@ -21,6 +21,7 @@ from server.ingest.booking import FUTURE, PAST, Booking, told_time
 from server.ingest.models import Answer, Cursor, Device, Incoming, LostRow, Origin, Registry
 from server.ingest.reading import Batch, printable
 from server.ingest.registry import RegistryCache
+from server.ingest.twins import follow
 from server.provisioning import repository as provisioning
 from server.storage.pool import Connection, Database
 from wire.messages import Ack, Refusal, Reply, Rewind, Status, decode
@@ -96,6 +97,7 @@ class IngestService:
             if heard is not None and (heard.status_at is None or heard.status_at <= at):
                 repository.insert_events(connection, outages.events(heard, status, at))
                 repository.set_status(connection, status, at)
+                _follow_life(connection, status, at)
                 if status.at is not None or status.online:  # a last will knows nothing of it
                     configs.note_report(connection, device, status.config_revision, status.config, at)
             if status.certificate:
@@ -116,6 +118,22 @@ class IngestService:
             if isinstance(reply, Refusal):
                 _log.warning("batch refused", device=incoming[index].device, code=reply.code, reason=reply.reason)
         return [Answer(one.device, replies[index]) for index, one in enumerate(incoming)]
+
+
+def _follow_life(connection: Connection, status: Status, at: datetime) -> None:
+    """See whether another box speaks under this one's name."""
+    if status.epoch is None or status.at is None:
+        return
+    known = repository.lives(connection, status.device)
+    lives, twins = follow(known, status.epoch, status.at)
+    if lives is not known:
+        repository.set_lives(connection, status.device, lives, at if twins else None)
+    if twins:
+        _log.error(
+            "two boxes sign in under one name; what both count is booked",
+            device=status.device,
+            remedy=f"find the copy; then: doorline device rotate {status.device} --overlap-days 0",
+        )
 
 
 class _Transaction:

@@ -49,6 +49,7 @@ class EnrolledDevice:
         online: what it last said of itself.
         status_at: when that was (UTC).
         has_password: whether it may sign in with a password (at a broker that takes those).
+        twin_at: when two boxes were last heard under this name (UTC).
         certificates: those that are taken now, newest first; more than one while one overlaps another.
     """
 
@@ -58,6 +59,7 @@ class EnrolledDevice:
     online: bool
     status_at: datetime | None
     has_password: bool
+    twin_at: datetime | None = None
     certificates: tuple[DeviceCertificate, ...] = ()
 
 

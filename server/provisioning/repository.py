@@ -28,6 +28,7 @@ class DeviceRow:
     online: bool
     status_at: datetime | None
     has_password: bool
+    twin_at: datetime | None
 
 
 def lock_live_device(conn: Connection, scope: Scope, device_id: str) -> str | None:
@@ -145,7 +146,7 @@ def devices(conn: Connection, scope: Scope, store_id: str | None) -> list[Device
         return cursor.execute(
             """
             SELECT device_id, store_id, revoked_at, coalesce((status ->> 'online')::boolean, false) AS online,
-                   status_at, secret_hash <> '' AS has_password
+                   status_at, secret_hash <> '' AS has_password, twin_at
             FROM device
             WHERE (%(store_id)s::text IS NULL OR store_id = %(store_id)s)
               AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
@@ -169,6 +170,21 @@ def live_certificates(conn: Connection, scope: Scope, names: Sequence[str]) -> l
             """,  # noqa: S608 - a constant of ours
             {"names": list(names), "scope": scope.store_ids},
         ).fetchall()
+
+
+def is_taken(conn: Connection, device_id: str, fingerprint: str) -> bool:
+    """Whether a certificate is on record as a live box's own, and was not ended."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        found = cursor.execute(
+            """
+            SELECT true
+            FROM device_certificate AS c
+            JOIN device AS d USING (device_id)
+            WHERE c.fingerprint = %s AND c.device_id = %s AND c.ended_at IS NULL AND d.revoked_at IS NULL
+            """,
+            (fingerprint, device_id),
+        ).fetchone()
+    return found is not None
 
 
 def note_seen(conn: Connection, device_id: str, fingerprint: str, at: datetime) -> bool:

@@ -211,10 +211,20 @@ class ProvisioningService:
                 row.online,
                 row.status_at,
                 row.has_password,
+                row.twin_at,
                 tuple(certificates.get(row.device_id, ())),
             )
             for row in rows
         ]
+
+    def takes(self, name: str, fingerprint: str) -> bool:
+        """Whether a certificate is one that this live box was given and that was not ended.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        with self._db.read() as conn:
+            return repository.is_taken(conn, name, fingerprint)
 
     def _issue(
         self,

@@ -26,6 +26,7 @@ EXEMPT = {
     "membership.members_of_cards": "an exact card finds a member of any store; it answers with an id and a card",
     "provisioning.ended": "the CA's revocation list names the whole chain's, or it would let someone in",
     "provisioning.note_seen": "a device is no user: it signs in with a certificate of its own",
+    "provisioning.is_taken": "a device is no user: it signs in with a certificate of its own",
     "configs.newest": "the publisher says to every box what it is to do",
     **{
         f"configs.{name}": "a device is no user: it hears and speaks of its own configuration only"
@@ -36,7 +37,7 @@ EXEMPT = {
         f"ingest.{name}": "a device is no user: what it may write follows from its registration"
         for name in (
             *("devices", "registry", "lock_cursors", "move_cursors", "set_skews", "set_status", "merge_tallies"),
-            *("last_taken", "lock_heard"),
+            *("last_taken", "lock_heard", "lives", "set_lives"),
         )
     },
     **{

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -21,6 +22,9 @@ from server.app import create_app
 from server.ingest.broker import SERVER_USER, EmbeddedBroker
 from server.ingest.models import Incoming
 from server.ingest.service import IngestService
+from server.provisioning.authority import Authority
+from server.provisioning.models import Endpoint
+from server.provisioning.service import ProvisioningService
 from server.services import Services, make_services
 from server.settings import Settings
 from server.storage.embedded import EmbeddedPostgres
@@ -32,6 +36,8 @@ from tests.fixtures.wait import wait_until
 from tests.server.conftest import SYSTEM, TurnedClock
 from tests.server.ingest.devices import Sender, assert_roll_ups_equal_raw, crossing, rows, scalar
 from tests.server.ingest.test_worker import Box
+from wire import enrolment
+from wire.enrolment import Enrolment
 from wire.messages import MAX_PAYLOAD, Ack, BatchReply, Refusal, Rewind, Status, decode, encode
 
 CN = "X-Client-CN"
@@ -187,6 +193,46 @@ class TestWhoSends:
         assert answered(believing, "10.1.0.7", (CN, "door-2")) == 422
         chain.stores.revoke_device(SYSTEM, "door-1")
         assert answered(believing, "10.1.0.7", (CN, "door-1")) == 403
+
+    def test_a_certificate_that_is_not_on_record_is_refused_where_the_proxy_passes_it_on(
+        self, chain: Services, clock: TurnedClock, authority: Authority
+    ) -> None:
+        chain.stores.add_camera(SYSTEM, "S01", "S01-C1", lines=["S01-L1"])
+        boxes = ProvisioningService(chain.db, clock)
+        files: dict[str, Enrolment] = {}
+
+        def issue(name: str, make: Callable[..., Any], *where: str, **more: Any) -> str:
+            def keep(content: bytes) -> Callable[[], None]:
+                files[name] = enrolment.decode(content)
+                return lambda: None
+
+            at = Endpoint("mqtt.example.com", 8883)
+            issued = make(SYSTEM, *where, authority=authority, endpoint=at, hand_over=keep, **more)
+            return str(issued.fingerprint)
+
+        first = issue("first", boxes.add_device, "S01", "door-1")
+        other = issue("other", boxes.add_device, "S01", "door-2")
+        batch = Sender().batch([crossing(1, at=clock.now)], sent_at=clock.now).payload
+        cert = "X-Client-Certificate"
+        settings = chain.settings.model_copy(
+            update={"device_name_header": CN, "device_certificate_header": cert, "trusted_proxies": "10.1.0.0/24"}
+        )
+
+        def answered(*shown: str) -> int:
+            with TestClient(create_app(with_settings(chain, settings)), client=("10.1.0.7", 4711)) as proxy:
+                headers = [(CN, "door-1"), *((cert, each) for each in shown)]
+                return int(proxy.post(BATCHES, content=batch, headers=headers).status_code)
+
+        pem = quote(files["first"].certificate, safe="")
+        colons = ":".join(first[place : place + 2] for place in range(0, 64, 2)).upper()
+        for good in (first, colons, pem):
+            assert answered(good) == 200, good
+        for bad in ((), ("",), (other,), (first, first), ("0" * 64,), (quote(files["other"].certificate, safe=""),)):
+            assert answered(*bad) == 401, bad
+        assert answered(pem[:200]) == 401
+        second = issue("second", boxes.rotate, "door-1", overlap=timedelta(0))
+        assert answered(first) == 401, "it was ended, whatever list the proxy goes by"
+        assert answered(second) == 200
 
 
 def with_settings(services: Services, settings: Settings) -> Services:
