@@ -78,14 +78,19 @@ def check(
     """
     from edge.check import check as findings
     from edge.config import load
+    from edge.remote import in_use
     from edge.settings import ConfigError
 
     try:
-        settings = load(config)
+        settings, revision = in_use(load(config))
     except ConfigError as error:
         typer.secho(f"wrong    {error}", fg=typer.colors.RED)
         raise typer.Exit(1) from error
     wrong = 0
+    if revision:
+        typer.echo(
+            f"         What cameras count is set from the centre (revision {revision}), and is what is tried here."
+        )
     colours = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "wrong": typer.colors.RED}
     for finding in findings(settings, config, pictures):
         typer.echo(f"{typer.style(f'{finding.verdict:8}', fg=colours[finding.verdict])} {finding.what}")

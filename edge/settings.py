@@ -170,7 +170,9 @@ class OutboxSettings(_Section, frozen=True, kw_only=True):
     ] = 7.0
     quota_mb: Annotated[
         float,
-        Meta(ge=1, description="Disk the outbox may take; beyond it the oldest unsent records are summed up."),
+        Meta(
+            ge=1, le=1048576, description="Disk the outbox may take; beyond it the oldest unsent records are summed up."
+        ),
     ] = 256.0
 
 

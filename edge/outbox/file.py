@@ -18,6 +18,7 @@ from edge.outbox.care import date_waiting, drop_oldest_acked, make_room, purge
 from edge.outbox.dating import from_micros, micros
 from edge.outbox.epochs import Epochs
 from edge.outbox.store import UNDATED, CorruptStore, EpochRow, Store, is_corrupt, put_aside, salvage
+from edge.outbox.tide import Tide
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class OutboxFile:
         lost: records lost for good since the outbox was made.
         problems: what is wrong, for a person, by subject.
         quota_bytes: what the file may hold.
+        tide: how many records can be unsent at most, should the file not be readable one day.
     """
 
     def __init__(self, path: Path, clock: Clock, *, keep_acked: timedelta, quota_bytes: int) -> None:
@@ -45,6 +47,7 @@ class OutboxFile:
         self.lost = 0
         self.problems: dict[Literal["disk", "file", "room", "clock"], str] = {}
         self.quota_bytes = quota_bytes
+        self.tide = Tide(path)
         self._path = path
         self._clock = clock
         self._keep_acked = keep_acked
@@ -146,14 +149,23 @@ class OutboxFile:
         self.epochs = self.epochs.given_up(rows)
         gone = sum(row.last_seq - row.acked for row in rows)
         self.lost += lost + gone
-        number = "an unknown number of" if known is None else str(gone)
+        number = self._number(None if known is None else gone)
         self.problems["file"] = (
             f"the outbox was damaged and is kept as {aside.name}; {number} unsent records were in it"
         )
         log.error("outbox: %s (%s)", self.problems["file"], reason)
 
-    def close(self) -> None:
-        """Give the file up."""
+    def _number(self, gone: int | None) -> str:
+        """How many records went with a damaged file, as exactly as is known."""
+        if gone is not None:
+            return str(gone)
+        bound = self.tide.told()
+        return "an unknown number of" if bound is None else f"at most {bound}" if bound else "no"
+
+    def close(self, waiting: int = 0) -> None:
+        """Give the file up, with so many records that never reached it."""
+        if self.store is not None:
+            self.tide.settle(self.epochs.owed + waiting)
         if self.store is not None:
             self.store.close()
             self.store = None
@@ -179,6 +191,7 @@ class OutboxFile:
             sqlite3.Error: from the disk.
         """
         self._date(store)
+        self.tide.ebb(self.epochs.owed)
         now = time.monotonic()
         if now >= self._next_probe:
             self._next_probe = now + _PROBE_EVERY_S

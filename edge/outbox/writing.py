@@ -34,6 +34,8 @@ def write(file: OutboxFile, store: Store, buffer: Buffer) -> bool:
     drafts, live, unsaved = buffer.peek(), file.epochs.live, file.epochs.unsaved
     if live is None or not (drafts or unsaved):
         return False
+    # Before it is true: a power cut in between must not leave a bound that is too low.
+    file.tide.rise(file.epochs.owed + len(buffer))
     last, rows = live.row.last_seq, []
     for draft in drafts:
         record, uptime = draft.record, draft.uptime

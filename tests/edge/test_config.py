@@ -124,6 +124,8 @@ def test_a_camera_may_have_bent_lines_zones_rules_and_heights() -> None:
         (changed('source = "door.mp4"', 'source = ""'), "camera[0].source", "is empty"),
         (changed('name = "door-1"', 'name = "door/#"'), "device.name", "Use 1-64 letters"),
         (changed("[outbox]", 'password = "a"\npassword_file = "b"\n[outbox]'), "broker.password", "one of the two"),
+        (changed("[outbox]", "[outbox]\nquota_mb = inf"), "outbox.quota_mb", "have the range named"),
+        (changed("[outbox]", "[outbox]\nquota_mb = nan"), "outbox.quota_mb", "have the range named"),
         (changed("[outbox]", 'cert_file = "a"\n[outbox]'), "broker.key_file", "needs cert_file and key_file"),
         (changed("[outbox]", 'cert_file = "a"\nkey_file = "b"\n[outbox]'), "broker.cert_file", "without TLS"),
         (GOOD.split("[[camera]]")[0] + "camera = []", "outbox.camera", "is not a known key"),

@@ -59,12 +59,12 @@ def test_whoever_is_in_the_door_when_settings_change_is_counted_once(
         found = open_camera(wanted)
         read = found.read
 
-        def counting(timeout: float | None = None) -> Frame | None:
+        def counting(timeout_s: float | None = None) -> Frame | None:
             nonlocal pictures
             pictures += 1
             if pictures in (300, 700):  # people are in the door at either
                 worker.reconfigure(msgspec.structs.replace(settings, **(change if pictures == 300 else {})))
-            return read(timeout)
+            return read(timeout_s)
 
         found.read = counting  # type: ignore[method-assign]
         return found

@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cli.main import app
+from server.ingest.broker import EmbeddedBroker
 from server.ingest.service import IngestService
 from server.ingest.twins import Lives, follow
 from server.storage.pool import Database
+from tests.edge.link.test_uplink import DEVICE, PASSWORD, Box
+from tests.fixtures.wait import wait_until
 from tests.server.ingest.devices import NOW, add_stores, scalar
+from tests.server.ingest.test_publishing import working
 from wire.messages import Status, encode
 
 EPOCHS = st.integers(0, 40).map(lambda number: f"{number:032x}")
@@ -67,3 +71,18 @@ def test_the_list_of_boxes_says_it_loudly(db: Database, db_dsn: str, tmp_path: P
     assert listed.exit_code == 0, listed.output
     assert listed.stdout.count("TWO BOXES sign in as this one") == 1
     assert "doorline device rotate" in listed.stdout
+
+
+def test_a_copied_memory_card_is_found_while_each_throws_the_other_off_the_broker(
+    broker: EmbeddedBroker, db: Database, tmp_path: Path
+) -> None:
+    add_stores(db)
+    broker.add_user(DEVICE, PASSWORD)
+    with working(db, broker) as worker:
+        wait_until(lambda: worker.ready, 20, "the worker")
+        boxes = [Box(tmp_path / name, broker.port) for name in ("one", "two")]
+        try:
+            wait_until(lambda: scalar(db, "SELECT count(twin_at) FROM device WHERE device_id = 'door-1'"), 60, "it")
+        finally:
+            for box in boxes:
+                box.stop()

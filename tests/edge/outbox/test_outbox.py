@@ -107,7 +107,7 @@ class TestCommit:
         script = (
             "import os, sys\n"
             "from pathlib import Path\n"
-            "from tests.edge.test_outbox import FakeClock, Outbox, count\n"
+            "from tests.edge.outbox.test_outbox import FakeClock, Outbox, count\n"
             "clock = FakeClock()\n"
             "box = Outbox(Path(sys.argv[1]), clock, commit_every_s=3600)\n"
             "count(box, clock, 5)\n"
@@ -311,7 +311,8 @@ class TestTrouble:
     def test_a_disk_that_is_full_costs_nothing_once_it_has_room(self, path: Path) -> None:
         """A child whose files may not grow plays the full disk; it is the operating system that refuses the write."""
         script = (
-            "import sys\nfrom pathlib import Path\nimport tests.edge.test_outbox as t\nt.full_disk(Path(sys.argv[1]))\n"
+            "import sys\nfrom pathlib import Path\n"
+            "import tests.edge.outbox.test_outbox as t\nt.full_disk(Path(sys.argv[1]))\n"
         )
         ran = subprocess.run(
             [sys.executable, "-c", script, str(path)], check=False, timeout=60, capture_output=True, text=True

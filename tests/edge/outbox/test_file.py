@@ -13,7 +13,7 @@ from edge.outbox.buffer import Buffer
 from edge.outbox.care import drop_oldest_acked
 from edge.outbox.records import coverage_record
 from edge.outbox.store import Store
-from tests.edge.test_outbox import count, drain, tracks
+from tests.edge.outbox.test_outbox import count, drain, tracks
 from tests.fixtures.edge_time import NOON, FakeClock
 from tests.fixtures.wait import wait_until
 from wire import messages

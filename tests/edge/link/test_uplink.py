@@ -147,6 +147,31 @@ def test_refusal_keeps_everything_and_says_why(make_box: MakeBox, peer: Peer) ->
     wait_until(lambda: peer.status and not peer.status.problem, what="the problem to be over")
 
 
+def test_an_old_epoch_that_is_refused_for_ever_lets_the_others_pass(make_box: MakeBox, peer: Peer) -> None:
+    peer.mood = "silent"
+    box = make_box()
+    spoilt = []
+    for _ in range(3):
+        box.count(4)
+        box.outbox.flush()
+        spoilt.append(box.outbox.epoch)
+        box.stop()
+        box.start()
+    box.count(2)
+    peer.spoilt = {spoilt[0]: "not_writable"}  # type: ignore[dict-item]
+    peer.mood = "answer"
+    wait_until(lambda: box.outbox.pending == 4, 20, "all but the spoilt epoch")
+    assert sorted(peer.tracks) == list(range(5, 15))
+    wait_until(lambda: peer.status and "1 earlier run(s)" in peer.status.problem, 20, "it to be said")
+    assert peer.status is not None
+    assert "not_writable" in peer.status.problem
+    box.count(3)
+    wait_until(lambda: box.outbox.pending == 4, 20, "today to go on")
+    peer.spoilt = {}
+    complete(peer, box)
+    wait_until(lambda: peer.status and not peer.status.problem, 20, "the problem to be over")
+
+
 def test_a_restored_server_gets_what_it_lost(make_box: MakeBox, peer: Peer) -> None:
     box = make_box()
     box.count(30)

@@ -34,23 +34,38 @@ from server.services import Services, make_services
 from server.settings import Settings
 from server.storage.pool import Database
 from server.stores.models import NewStore
-from tests.edge.test_mqtt_tls import Authority
+from tests.edge.link.test_mqtt_tls import Authority
 from tests.fixtures.broker import SERVER_PASSWORD
 from tests.fixtures.processes import free_port
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.wait import wait_until
 from tests.fixtures.webproxy import WebProxy
+from wire import messages
+from wire.config import Config
 
 DEVICE = "door-1"
 SYSTEM = Scope.system("tests")
 FAST = Backoff(0.05, 0.2)
+FILE = """
+[[camera]]
+id = "S01-C1"
+[[camera.line]]
+id = "S01-L1"
+start = [0.1, 0.5]
+end = [0.9, 0.5]
+inside = [0.5, 0.9]
+"""
 SECRET = "c2l4dGVlbiBieXRlcyB0d2ljZSBvdmVyIG9uZSBrZXk="
 
 
 class Box:
     """An outbox with an uplink on it, fed by hand."""
 
-    def __init__(self, path: Path, transport: Transport, *, refusal_backoff: Backoff = FAST) -> None:
+    def __init__(
+        self, path: Path, transport: Transport, *, refusal_backoff: Backoff = FAST, resend_after_s: float = 3
+    ) -> None:
+        self.told: list[bytes] = []
+        self.known = 0
         self.clock = SystemClock()
         self.outbox = Outbox(path, self.clock, commit_every_s=0, max_batch=10)
         self.uplink = Uplink(
@@ -60,7 +75,9 @@ class Box:
             device=DEVICE,
             flush_after_s=0.05,
             max_batch=10,
-            resend_after_s=3,
+            resend_after_s=resend_after_s,
+            on_config=self.told.append,
+            config_known=lambda: self.known,
             backoff=FAST,
             refusal_backoff=refusal_backoff,
         )
@@ -438,6 +455,73 @@ def test_https_is_taken_while_mqtt_is_shut_and_left_when_it_opens(
             wait_until(lambda: worker.counters.batches > by_mqtt, 10, "batches over MQTT again")
         finally:
             box.stop()
+
+
+def test_a_broker_behind_which_nobody_listens_gives_way_too(
+    services: Services, password: str, any_broker: EmbeddedBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is up and takes everything; ingest is down. Once it listens again, MQTT is left no more."""
+    caplog.set_level("INFO")
+    any_broker.add_user(DEVICE, password)
+    with web(services) as port:
+        settings = BrokerSettings(host="127.0.0.1", port=any_broker.port, password=password, keepalive_s=5)
+        https = HttpsSettings(url=f"http://127.0.0.1:{port}", proxy="none")
+        transport = FallbackTransport(
+            MqttTransport(DEVICE, settings, answer_s=0.5),
+            HttpsTransport(DEVICE, https, settings),
+            lambda: MqttTransport(DEVICE, settings, client_id=f"{DEVICE}-probe", answer_s=0.5),
+            after_s=0.5,
+            retry_s=1.5,
+            least_s=0.0,
+        )
+        box = Box(tmp_path / "outbox.sqlite", transport, resend_after_s=0.3)
+        try:
+            box.count(25)
+            complete(services, box)
+            assert "nobody answered over MQTT" in caplog.text
+            assert "connected (HTTPS)" in caplog.text
+            [device] = services.stores.devices(SYSTEM, "S01")
+            assert device.status is not None
+            assert device.status["online"] is True, "its last will must not call it dead"
+            wait_until(lambda: "MQTT is open again" in caplog.text, 30, "a look whether MQTT is of use")
+            box.count(25)
+            complete(services, box)
+            with working(services.db, any_broker) as worker:
+                wait_until(lambda: box.uplink.connected, 20, "the connection")
+
+                def by_mqtt() -> bool:
+                    box.count(1)
+                    return worker.counters.batches > 0
+
+                wait_until(by_mqtt, 60, "batches over MQTT")
+                caplog.clear()
+                for _ in range(10):
+                    box.count(1)
+                    wait_until(lambda: box.outbox.pending == 0, 20, "the outbox to drain")
+                complete(services, box)
+        finally:
+            box.stop()
+
+
+def test_what_is_set_from_afar_comes_with_the_answers_to_posts(
+    services: Services, password: str, make_box: MakeBox, stack: ExitStack
+) -> None:
+    port = stack.enter_context(web(services))
+    box = make_box(f"http://127.0.0.1:{port}", password)
+    box.count(1)
+    complete(services, box)
+    assert box.told == []
+    services.configs.put(SYSTEM, DEVICE, FILE)
+    box.count(1)
+    complete(services, box)
+    wait_until(lambda: len(box.told) == 1, 10, "the configuration")
+    told = messages.decode(box.told[0], Config)
+    assert (told.revision, told.camera[0].id) == (1, "S01-C1")
+    box.known = 1
+    for _ in range(3):
+        box.count(1)
+        complete(services, box)
+    assert len(box.told) == 1
 
 
 def test_where_https_fails_too_both_are_tried_in_turn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
