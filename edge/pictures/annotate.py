@@ -13,17 +13,20 @@ from typing import Self
 import cv2
 
 from edge.geometry import anchor_point, default_anchor
-from edge.models import Crossing, Frame, Line, Mounting, Track, Zone
+from edge.models import Crossing, Frame, Line, Mounting, Point, Track, Zone
 from edge.opencv import prepare_opencv
 from edge.partfile import PartFile
 from edge.pictures.drawing import (
     HUES,
     INK,
     PAPER,
+    Colour,
     Image,
     draw_line,
     draw_zone,
     enlarged,
+    fitting,
+    gap,
     ink_on,
     label,
     label_size,
@@ -35,6 +38,8 @@ from edge.pictures.drawing import (
 )
 
 _PATH = 40
+#: Where someone was not seen for longer than this (seconds), their path is drawn thin: it is a guess there.
+_UNSEEN_S = 0.5
 
 
 class AnnotateError(Exception):
@@ -61,7 +66,7 @@ class Annotator:
         self._lines, self._zones = list(lines), list(zones)
         anchors = {line.anchor or default_anchor(mounting) for line in lines}
         self._anchor = anchors.pop() if len(anchors) == 1 else default_anchor(mounting)
-        self._paths: dict[int, deque[tuple[float, float]]] = {}
+        self._paths: dict[int, deque[tuple[float, Point]]] = {}
         counted = [line.line_id for line in lines] + [zone.zone_id for zone in zones if zone.kind == "count"]
         self._names = {name: shown(name, number) for number, name in enumerate(counted, 1)}
         self._totals = {name: {"in": 0, "out": 0} for name in counted}
@@ -86,19 +91,21 @@ class Annotator:
             name = self._names[line.line_id] if len(self._names) > 1 else ""
             draw_line(image, line, name=name, lit=self._lit(line.line_id, frame))
         for track in tracks:
-            self._draw_track(image, track)
+            self._draw_track(image, track, frame.time_s)
         here = {track.track_id for track in tracks}
         self._paths = {key: path for key, path in self._paths.items() if key in here}
-        self._draw_totals(image)
+        first = self._draw_totals(image)
         moment = f"frame {frame.index}   {clock(frame.time_s)}"
-        label(image, moment, (image.shape[1] - label_size(image, moment)[0], 0), PAPER, INK)
+        wide = label_size(image, moment)[0]
+        beside = first + wide <= image.shape[1]
+        label(image, moment, (image.shape[1] - wide, 0 if beside else image.shape[0]), PAPER, INK)
         return image
 
     def _lit(self, name: str, frame: Frame) -> bool:
         """Whether someone has just crossed there."""
         return frame.time_s <= self._flashes.get(name, -1.0)
 
-    def _draw_track(self, image: Image, track: Track) -> None:
+    def _draw_track(self, image: Image, track: Track, now: float) -> None:
         top_left = pixel((track.box[0], track.box[1]), image)
         bottom_right = pixel((track.box[2], track.box[3]), image)
         if not track.confirmed:
@@ -107,20 +114,39 @@ class Annotator:
         colour = HUES[track.track_id % len(HUES)]
         path = self._paths.setdefault(track.track_id, deque(maxlen=_PATH))
         if track.seen:
-            path.append(anchor_point(track.box, self._anchor))
+            path.append((now, anchor_point(track.box, self._anchor)))
         thick = thickness(image)
-        if len(path) > 1:
-            stroke(image, [pixel(point, image) for point in path], colour, thick)
+        _draw_path(image, path, colour, thick)
         if path:
-            cv2.circle(image, pixel(path[-1], image), thick + 2, colour, cv2.FILLED, cv2.LINE_AA)
+            cv2.circle(image, pixel(path[-1][1], image), thick + 2, colour, cv2.FILLED, cv2.LINE_AA)
         cv2.rectangle(image, top_left, bottom_right, colour, thick if track.seen else 1)
         label(image, str(track.track_id), top_left, colour, ink_on(colour))
 
-    def _draw_totals(self, image: Image) -> None:
+    def _draw_totals(self, image: Image) -> int:
+        """Draw them; returns the width of the first row."""
         row = 0  # a label is as high as any other
+        first = 0
         for number, (name, total) in enumerate(self._totals.items(), 1):
-            text = f"{self._names[name]}   in {total['in']}   out {total['out']}"
+            text = fitting(image, self._names[name], f"   in {total['in']}   out {total['out']}")
             row = label(image, text, (0, row * number), PAPER, INK)
+            first = first or label_size(image, text)[0]
+        return first
+
+
+def _draw_path(image: Image, path: Sequence[tuple[float, Point]], colour: Colour, thick: int) -> None:
+    """Where someone was seen, piece by piece."""
+    piece: list[tuple[int, int]] = []
+    before = 0.0
+    for moment, point in path:
+        at = pixel(point, image)
+        if piece and moment - before > _UNSEEN_S:
+            gap(image, piece[-1], at, colour)
+            stroke(image, piece, colour, thick)
+            piece = []
+        piece.append(at)
+        before = moment
+    if len(piece) > 1:
+        stroke(image, piece, colour, thick)
 
 
 def clock(time_s: float) -> str:

@@ -1,7 +1,8 @@
 """Marks on a picture: lines with an arrow to the inside, zones, words that can be read on any ground.
 
 A mark in one colour vanishes somewhere: yellow on a bright floor, blue in a dark bus. So every line is drawn twice,
-broad and dark below, coloured above, and every word stands on its own paper. Sizes follow the picture's height. Words
+broad and dark below, coloured above, and every word stands on its own paper. Sizes follow the picture's shorter side,
+for a camera may be turned; words that don't fit are shortened, or the number behind them would be cut off. Words
 are OpenCV's own (Latin letters only), so what is named otherwise is shown by its number.
 """
 
@@ -37,13 +38,13 @@ HUES: Final[tuple[Colour, ...]] = (
     (167, 121, 204),
     (0, 159, 230),
 )
-#: A picture lower than this is enlarged by a whole factor to about this height: words on it could not be read.
-_HEIGHT: Final = 600
+#: A picture whose shorter side is less than this is enlarged by a whole factor to about it, or no word could be read.
+_SIDE: Final = 600
 
 
 def readable_size(size: tuple[int, int]) -> tuple[int, int]:
     """Width and height in pixels to enlarge a picture of `size` to, so that words on it can be read."""
-    factor = max(1, round(_HEIGHT / size[1]))
+    factor = max(1, round(_SIDE / min(size)))
     return (size[0] * factor, size[1] * factor)
 
 
@@ -61,7 +62,12 @@ def pixel(point: Point, image: Image) -> tuple[int, int]:
 
 def thickness(image: Image) -> int:
     """Of lines, in pixels."""
-    return max(2, round(float(image.shape[0]) / 300))
+    return max(2, round(min(image.shape[:2]) / 300))
+
+
+def gap(image: Image, start: tuple[int, int], end: tuple[int, int], colour: Colour) -> None:
+    """A thin line where nobody was seen in between."""
+    cv2.line(image, start, end, colour, 1, cv2.LINE_AA)
 
 
 def stroke(
@@ -89,12 +95,11 @@ def draw_line(image: Image, line: Line, *, name: str = "", inward: str = "in", l
         inward: the word at the arrow's tip.
         lit: whether someone has just crossed it.
     """
-    height = image.shape[0]
     thick = thickness(image) + (2 if lit else 0)
     points = [pixel(point, image) for point in line.points]
     stroke(image, points, INWARD if lit else LINE, thick)
     middle, normal = _middle(points, pixel(line.inside, image))
-    reach = 0.07 * height
+    reach = 0.07 * min(image.shape[:2])
     tip = (round(middle[0] + normal[0] * reach), round(middle[1] + normal[1] * reach))
     arrow(image, (round(middle[0]), round(middle[1])), tip, INWARD, thick)
     wide, high = label_size(image, inward)
@@ -103,7 +108,9 @@ def draw_line(image: Image, line: Line, *, name: str = "", inward: str = "in", l
     label(image, inward, (round(centre[0] - wide / 2), round(centre[1] + high / 2)), PAPER, INWARD)
     if name:
         (x1, y1), (x2, y2) = points[0], points[1]
-        label(image, name, (round(0.9 * x1 + 0.1 * x2), round(0.9 * y1 + 0.1 * y2) - thick), PAPER, LINE)
+        label(
+            image, fitting(image, name), (round(0.9 * x1 + 0.1 * x2), round(0.9 * y1 + 0.1 * y2) - thick), PAPER, LINE
+        )
 
 
 def draw_zone(image: Image, zone: Zone, *, name: str = "", lit: bool = False) -> None:
@@ -122,7 +129,7 @@ def draw_zone(image: Image, zone: Zone, *, name: str = "", lit: bool = False) ->
     stroke(image, points, colour, thickness(image) + (2 if lit else 0), closed=True)
     if name:
         left, top = min(points, key=lambda point: (point[1], point[0]))
-        label(image, name, (left, top), PAPER, colour)
+        label(image, fitting(image, name), (left, top), PAPER, colour)
 
 
 def _hatch(image: Image, points: Sequence[tuple[int, int]], colour: Colour) -> None:
@@ -170,15 +177,29 @@ def _distance(piece: tuple[tuple[int, int], tuple[int, int]], point: tuple[int, 
 
 
 def _scale(image: Image) -> float:
-    return max(0.5, float(image.shape[0]) / 900)
+    return max(0.5, min(image.shape[:2]) / 900)
+
+
+def _weight(image: Image) -> int:
+    """Of the strokes of letters: large ones are drawn bold, and are wider by it."""
+    return 2 if _scale(image) >= 1.0 else 1
 
 
 def label_size(image: Image, text: str) -> tuple[int, int]:
     """Width and height in pixels of a label with this text."""
     scale = _scale(image)
-    (width, height), below = cv2.getTextSize(text, _FONT, scale, 1)
+    (width, height), below = cv2.getTextSize(text, _FONT, scale, _weight(image))
     pad = round(6 * scale)
     return width + 2 * pad, height + below + 2 * pad
+
+
+def fitting(image: Image, name: str, after: str = "") -> str:
+    """A name with what comes `after` it, the name shortened as far as a label with both needs to fit the picture."""
+    for length in range(len(name) - 1, 0, -1):
+        if label_size(image, name + after)[0] <= image.shape[1]:
+            break
+        name = name[:length].rstrip(". ") + ".."
+    return name + after
 
 
 def ink_on(paper: Colour) -> Colour:
@@ -190,14 +211,13 @@ def ink_on(paper: Colour) -> Colour:
 def label(image: Image, text: str, at: tuple[int, int], paper: Colour, ink: Colour) -> int:
     """Text on a filled box whose lower left corner is `at`, moved into the picture; returns the box's height."""
     scale = _scale(image)
-    _, below = cv2.getTextSize(text, _FONT, scale, 1)
+    _, below = cv2.getTextSize(text, _FONT, scale, _weight(image))
     pad = round(6 * scale)
     wide, high = label_size(image, text)
     left = min(max(at[0], 0), max(image.shape[1] - wide, 0))
     foot = min(max(at[1], high), image.shape[0])
     cv2.rectangle(image, (left, foot - high), (left + wide, foot), paper, cv2.FILLED)
-    weight = 2 if scale >= 1.0 else 1
-    cv2.putText(image, text, (left + pad, foot - pad - below), _FONT, scale, ink, weight, cv2.LINE_AA)
+    cv2.putText(image, text, (left + pad, foot - pad - below), _FONT, scale, ink, _weight(image), cv2.LINE_AA)
     return high
 
 

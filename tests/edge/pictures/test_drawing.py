@@ -13,9 +13,11 @@ from edge.pictures.drawing import (
     Image,
     draw_line,
     draw_zone,
+    fitting,
     ink_on,
     label,
     label_size,
+    readable_size,
     shown,
 )
 
@@ -75,6 +77,63 @@ def test_words_stay_within_the_picture_and_can_be_read() -> None:
         assert label_size(image, "17")[0] < 60
         assert (image == 245).any()
     assert ink_on((0, 0, 120)) != ink_on((200, 230, 240))
+
+
+@pytest.mark.parametrize("size", [(320, 240), (240, 320), (1920, 1080), (3840, 2160), (1080, 1920)])
+def test_the_paper_below_words_is_as_wide_as_they_are(size: tuple[int, int]) -> None:
+    image = blank(128, size)
+    text = "frame 25   0:02.5"
+    wide, high = label_size(image, text)
+    label(image, text, (0, 0), (32, 32, 32), (245, 245, 245))
+    changed = (image != 128).any(axis=2)
+    assert np.flatnonzero(changed.any(axis=0)).max() == wide
+    assert wide < image.shape[1]
+    written = (image[:high] > 100).all(axis=2) & changed[:high]
+    assert np.flatnonzero(written.any(axis=0)).max() < wide - 2, "the last letter has paper behind it"
+
+
+@pytest.mark.parametrize("size", [(240, 640), (64, 48), (1080, 1920), (640, 480)])
+def test_totals_and_moment_are_never_written_over_each_other(size: tuple[int, int]) -> None:
+    name = "the main entrance of the north building on the second floor, by the lifts"
+    door = Line(name, (0.1, 0.9), (0.9, 0.9), (0.5, 0.5))
+    shapes = []
+    for lines in ([], [door]):
+        drawn = Annotator(lines, "oblique", size).draw(Frame(12345, 12345.6, blank(90, size)), [], [])
+        shapes.append((drawn == (32, 32, 32)).all(axis=2))
+    moment, both = shapes
+    width = moment.shape[1]
+    rows = np.flatnonzero(moment.any(axis=1))
+    top = rows.min() == 0
+    upper, lower = both[: both.shape[0] // 8], both[-both.shape[0] // 8 :]
+    assert upper[:, : width // 2].any(), "the totals"
+    assert (lower[:, width // 2 :].any() and not top) or upper[:, width // 2 :].any()
+    told = fitting(blank(90, size), name, "   in 0   out 0")
+    assert told.endswith("   in 0   out 0"), "the name is shortened, not the count"
+
+
+def test_long_names_are_shortened_until_they_fit() -> None:
+    image = blank(90, (640, 480))
+    assert fitting(image, "door", "   in 3") == "door   in 3"
+    short = fitting(image, "n" * 200, "   in 3")
+    assert short.endswith("n..   in 3")
+    assert label_size(image, short)[0] <= 640 < label_size(image, short.replace("..", "nnn.."))[0]
+
+
+def test_a_turned_camera_s_small_picture_is_enlarged_by_its_shorter_side() -> None:
+    assert readable_size((240, 640)) == (480, 1280)
+    assert readable_size((384, 288)) == (768, 576)
+    assert readable_size((1080, 1920)) == (1080, 1920)
+
+
+def test_a_path_is_thin_where_nobody_was_seen() -> None:
+    def drawn(gap_s: float) -> int:
+        annotator = Annotator([], "overhead", (800, 600))
+        for time_s, x in ((0.0, 0.2), (0.1, 0.21), (0.1 + gap_s, 0.8)):
+            track = Track(1, (x - 0.02, 0.4, x + 0.02, 0.6), 1.0, True, True)
+            image = annotator.draw(Frame(0, time_s, blank(255)), [track], [])
+        return int((image[280:320, 300:500] != 255).any(axis=2).sum())
+
+    assert drawn(2.0) < 0.6 * drawn(0.1)
 
 
 def test_names_that_cannot_be_drawn_are_numbered() -> None:
