@@ -63,10 +63,14 @@ def place(outbox: str) -> Path:
     return path.with_name(f"{path.name}.config.json")
 
 
-def load(path: Path, device: str) -> tuple[Kept, str]:
+def load(path: Path, device: str, *, own: bool = True) -> tuple[Kept, str]:
     """What is kept, and what is wrong with it (empty when nothing is).
 
-    What can't be read is put aside for a person to look at; the server tells us again what we are to do.
+    Args:
+        path: see `place`.
+        device: whose it must be.
+        own: put what can't be read aside, for a person to look at; the server tells us again what we are to do.
+            Only the agent, who holds the outbox, may do that.
     """
     try:
         kept = msgspec.json.decode(path.read_bytes(), type=Kept)
@@ -75,9 +79,9 @@ def load(path: Path, device: str) -> tuple[Kept, str]:
     except OSError as error:
         return Kept(device=device), f"{path} can't be read ({error.strerror}); counting by edge.toml alone"
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Kept(device=device), _aside(path, f"it is damaged or of another release ({error})")
+        return Kept(device=device), _aside(path, f"it is damaged or of another release ({error})", own=own)
     if kept.device != device:
-        return Kept(device=device), _aside(path, f"it is {kept.device}'s, and this box is {device}")
+        return Kept(device=device), _aside(path, f"it is {kept.device}'s, and this box is {device}", own=own)
     return kept, ""
 
 
@@ -90,7 +94,9 @@ def save(path: Path, kept: Kept) -> None:
     partfile.replace(path, msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n", 0o600)
 
 
-def _aside(path: Path, reason: str) -> str:
+def _aside(path: Path, reason: str, *, own: bool) -> str:
+    if not own:
+        return f"{path} is not used: {reason}"
     try:
         aside = put_aside(path).name
     except OSError as error:

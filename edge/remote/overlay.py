@@ -53,7 +53,7 @@ def in_use(config: EdgeConfig) -> tuple[EdgeConfig, int]:
     Raises:
         ConfigError: as `overlaid`.
     """
-    kept, _ = load(place(config.outbox.path), config.device.name)
+    kept, _ = load(place(config.outbox.path), config.device.name, own=False)
     desired = kept.trying or kept.applied
     cameras = overlaid(config, desired)
     return msgspec.structs.replace(config, camera=cameras), 0 if desired is None else desired.revision

@@ -97,6 +97,8 @@ class Steering:
         self._unsaved = False
         self._retry_at = 0.0
         self._disk = ""
+        self._mistake = ""
+        self._pause_until = 0.0
         self._waits_for = ""
         self._kept, self._damage = keeping.load(self._path, config.device.name)
         self.cameras = self._begin()
@@ -110,7 +112,7 @@ class Steering:
     @property
     def problem(self) -> str:
         """What is wrong, for a person; empty when nothing is. From any thread."""
-        return "; ".join(each for each in (self._damage, self._disk) if each)
+        return "; ".join(each for each in (self._damage, self._disk, self._mistake) if each)
 
     def offer(self, payload: bytes) -> None:
         """What the server published for us, as it came. From any thread."""
@@ -123,7 +125,18 @@ class Steering:
             self._try(self._differing(self._kept.applied), set(self._kept.watching))
 
     def step(self) -> None:
-        """Do what is due; the agent calls it some times a second."""
+        """Do what is due; the agent calls it some times a second. Counting outlives every mistake made here."""
+        if time.monotonic() < self._pause_until:
+            return
+        try:
+            self._step()
+        except Exception as error:
+            log.exception("remote: unexpected error; counting goes on as it is")
+            self._mistake = f"what the server sets can't be followed: unexpected {error!r}"
+            self._pause_until = time.monotonic() + _RETRY_S
+            self.on_change()
+
+    def _step(self) -> None:
         while not self._offers.empty():
             self._heard(self._offers.get())
         if time.monotonic() >= self._retry_at:
@@ -265,7 +278,7 @@ class Steering:
         return failed if before is None or before.revision <= failed.revision else before
 
     def _settle(self, kept: Kept) -> None:
-        self._trial, self._waits_for, self._damage = None, "", ""
+        self._trial, self._waits_for, self._damage, self._mistake = None, "", "", ""
         self._save(kept)
         self._changed_standing()
 

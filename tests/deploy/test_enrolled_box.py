@@ -241,6 +241,38 @@ def counted_alone() -> list[tuple[object, ...]]:
     return sorted(found.items())
 
 
+def test_what_the_centre_sets_is_tried_kept_or_gone_back_from_and_said(site: Site) -> None:
+    """By the commands a person types, over the broker as deployed, with the box as a process of its own."""
+    site.enrol("door-1.enrol")
+    live = CAMERA.replace("&seconds=40", "").replace("starts_at = 2026-11-21T09:00:00+08:00\n", "")
+    site.config.write_text(site.config.read_text() + live)
+    wanted = site.folder / "door-1.toml"
+    wanted.write_text(live.replace(f'source = "{SCENE.replace("&seconds=40", "")}"\n', ""))
+    assert "S01's" not in site.do("device", "config", "set", "door-1", str(wanted), "--note", "from the office")
+
+    def shown(words: str) -> bool:
+        return words in site.run("device", "config", "show", "door-1").stderr
+
+    with running(site.env, site.folder, "ingest"), running(site.env, site.folder, "edge", "run", str(site.config)):
+        wait_until(lambda: shown("applied"), 90, "the first to be applied")
+        assert "1 applied" in site.do("device", "list")
+        wanted.write_text(
+            wanted.read_text().replace('mounting = "overhead"', 'mounting = "overhead"\ndetector = "onnx"')
+        )
+        site.do("device", "config", "set", "door-1", str(wanted))
+        wait_until(lambda: shown("FAILED"), 90, "the second to fail")
+        assert shown("In use: revision 1.")
+        before = site.in_database()[0]
+        wait_until(lambda: site.in_database()[0] > before, 90, "it to count on")
+        site.do("device", "config", "clear", "door-1")
+        wait_until(lambda: shown("revision 3") and shown("applied"), 90, "the box's own file to count again")
+    number, different = site.in_database()
+    assert number == different
+    history = site.do("device", "config", "history", "door-1")
+    assert "from the office" in history
+    assert "FAILED" in history
+
+
 def test_a_certificate_is_rotated_under_way_and_no_record_is_lost_or_doubled(site: Site) -> None:
     site.enrol("door-1.enrol")
     with ingesting(site), Box(site) as box:

@@ -395,6 +395,18 @@ def _full(path: Path, _kept: keeping.Kept) -> None:
     raise OSError(28, "No space left on device", str(path))
 
 
+def test_a_mistake_of_ours_does_not_stop_the_counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Box(box(tmp_path))
+    monkeypatch.setattr(module, "_RETRY_S", 0.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "overlaid", lambda *_: 1 / 0)
+        one.hear(desired(1, "C1"))
+        assert "ZeroDivisionError" in one.steering.problem
+    one.hear(desired(1, "C1"))
+    one.see()
+    assert (one.state, one.steering.problem) == ((1, 1, "applied"), "")
+
+
 def test_a_file_of_the_box_that_no_longer_fits_is_counted_by_alone_and_said(tmp_path: Path) -> None:
     one = Box(box(tmp_path))
     one.hear(desired(1, "C2"))

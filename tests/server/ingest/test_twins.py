@@ -4,16 +4,18 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cli.main import app
-from server.ingest.broker import EmbeddedBroker
+from server.ingest.broker import SERVER_USER, EmbeddedBroker
 from server.ingest.service import IngestService
 from server.ingest.twins import Lives, follow
 from server.storage.pool import Database
 from tests.edge.link.test_uplink import DEVICE, PASSWORD, Box
+from tests.fixtures.broker import SERVER_PASSWORD, require_mosquitto
 from tests.fixtures.wait import wait_until
 from tests.server.ingest.devices import NOW, add_stores, scalar
 from tests.server.ingest.test_publishing import working
@@ -73,12 +75,13 @@ def test_the_list_of_boxes_says_it_loudly(db: Database, db_dsn: str, tmp_path: P
     assert "doorline device rotate" in listed.stdout
 
 
-def test_a_copied_memory_card_is_found_while_each_throws_the_other_off_the_broker(
-    broker: EmbeddedBroker, db: Database, tmp_path: Path
-) -> None:
+@pytest.mark.mosquitto
+def test_a_copied_memory_card_is_found_while_each_throws_the_other_off_the_broker(db: Database, tmp_path: Path) -> None:
+    """amqtt lets both stay, so that they are found a minute later."""
+    require_mosquitto()
     add_stores(db)
-    broker.add_user(DEVICE, PASSWORD)
-    with working(db, broker) as worker:
+    users = {SERVER_USER: SERVER_PASSWORD, DEVICE: PASSWORD}
+    with EmbeddedBroker(tmp_path / "broker", users=users, kind="mosquitto") as broker, working(db, broker) as worker:
         wait_until(lambda: worker.ready, 20, "the worker")
         boxes = [Box(tmp_path / name, broker.port) for name in ("one", "two")]
         try:
