@@ -249,4 +249,4 @@ def _cut(video: str, folder: Path, audited: Audited, layout: Layout, seen: "dict
             made = cut_out(
                 source, seen, mistakes, folder, lines=layout.lines, zones=layout.zones, mounting=layout.mounting
             )
-        typer.echo(f"{len(made)} clips in {folder}", err=True)
+        typer.echo(f"{len(made)} clip{'s' if len(made) != 1 else ''} in {folder}", err=True)

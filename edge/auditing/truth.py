@@ -79,11 +79,16 @@ def read_truth(given: str, *, video: str, fps: float, tolerance: int) -> Truth:
     if not os.path.isfile(given):  # noqa: PTH113 - unlike Path.is_file, it answers for any text
         if "=" in given:
             return Truth(None, _totals(given, given))
-        raise TruthError(f"there is no file {given}; name a hand count, or write totals such as in=12,out=9")
+        why = f"{given} is a directory" if os.path.isdir(given) else f"there is no file '{given}'"  # noqa: PTH112
+        raise TruthError(f"{why}; name a hand count, or write totals such as in=12,out=9")
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TruthError(f"{path} can't be read as UTF-8 text: {error}") from error
+    except OSError as error:
+        raise TruthError(f"{path} can't be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise TruthError(
+            f"{path} is not UTF-8 text, so it is no hand count; save a spreadsheet as CSV (UTF-8)"
+        ) from error
     if path.suffix.lower() == ".json":
         return _json(path, text, video, tolerance)
     if _TOTALS.match(text.strip()):

@@ -209,6 +209,13 @@ class TestTruth:
             self.read(text, tmp_path)
         assert words in str(caught.value)
 
+    def test_what_is_no_hand_count_at_all_is_said_to_be_none(self, tmp_path: Path) -> None:
+        film = tmp_path / "door.mp4"
+        film.write_bytes(b"\x00\x00\x00\x20ftypisom\xd5")
+        for given_, words in ((str(tmp_path), "is a directory"), (str(film), "is not UTF-8 text"), ("", "no file ''")):
+            with pytest.raises(TruthError, match=words):
+                read_truth(given_, video="door.mp4", fps=10, tolerance=1)
+
     def test_totals_are_taken_from_words_or_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "totals.txt").write_text("in=12 out=9\n")
         for given_ in ("in=12,out=9", str(tmp_path / "totals.txt"), "IN = 12; out=9"):
