@@ -26,7 +26,7 @@ from server.errors import DoorlineError, NotSignedIn
 from server.kpi.models import LiveView
 
 #: Seconds between two looks at the database. A look never takes more than a small part of it (see `_poll`).
-EVERY_S: Final = 1.0
+EVERY_S: Final = 0.5
 #: Seconds after which a stream ends and the browser asks again.
 STREAM_S: Final = 300.0
 _RETRY_MS: Final = 2000

@@ -35,7 +35,7 @@ from tests.fixtures.processes import central_settings, command, environment
 from tests.fixtures.wait import wait_until
 from tests.server.ingest.devices import NOW, Sender, add_stores, coverage, crossing, rows, scalar
 from tests.server.ingest.test_worker import Box
-from wire.messages import MAX_PAYLOAD, Ack, Refusal, Reply, Rewind, Status, Tally, decode, encode
+from wire.messages import MAX_PAYLOAD, Ack, Refusal, Reply, Rewind, Status, Tally, decode, decode_envelope, encode
 from wire.topics import Channel, topic
 
 _REPLIES: dict[Channel, type[Reply]] = {Channel.ACK: Ack, Channel.REWIND: Rewind, Channel.REFUSAL: Refusal}
@@ -221,7 +221,7 @@ def test_reading_takes_no_more_memory_than_a_known_multiple_of_the_payload(kind:
 def test_what_takes_many_times_its_size_is_read_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many threads of the web server are posted to at once."""
     busy = threading.Semaphore(1)
-    read = reading.decode_envelope
+    read = decode_envelope
 
     def alone(payload: bytes) -> Any:
         assert busy.acquire(blocking=False), "two at once"
