@@ -43,6 +43,8 @@ STORES: Final = ("S01", "S02")
 #: Records a box counts in a schedule, and how many of them only once all faults are over.
 LENGTH: Final = 660
 TAIL: Final = 60
+#: A machine that is busy with something else may take long to start them (seconds).
+_START_S: Final = 240.0
 _QUOTA: Final = 64 * 1024 * 1024
 _FAIL = """
 CREATE TABLE chaos (share real NOT NULL);
@@ -271,8 +273,8 @@ class Site:
             process.start()
         if self.plan.web:
             self.web.start()
-            wait_until(lambda: is_up(self.web_url), 120, "the web server")
-        wait_until(lambda: all(b"listening" in each.log.read_bytes() for each in self.ingest), 120, "the workers")
+            wait_until(lambda: is_up(self.web_url), _START_S, "the web server")
+        wait_until(lambda: all(b"listening" in each.log.read_bytes() for each in self.ingest), _START_S, "the workers")
 
     def _boxes(self) -> list[BoxSite]:
         base = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=2)
