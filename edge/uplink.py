@@ -36,6 +36,8 @@ _OPEN_TIMEOUT_S: Final = 30.0
 #: How long a good-bye may take (seconds).
 _FAREWELL_S: Final = 2.0
 _IDLE_S: Final = 1.0
+#: A batch of today refused so often, for what is in it, becomes an old epoch; each time it takes twice as many.
+_PATIENCE: Final = 3
 #: Refusals of one batch for what is in it; others are about the box, and hold for all it sends.
 _OF_THE_BATCH: Final = frozenset({"not_writable", "wrong_envelope", "too_large"})
 
@@ -101,6 +103,7 @@ class Uplink:
         self._backoff = backoff or Backoff()
         self._refusal_backoff = refusal_backoff or Backoff(10.0, 300.0)
         self._old_refused = Refused(self._refusal_backoff)
+        self._patience = _PATIENCE
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._lanes: dict[Lane, LaneState] = {name: LaneState(name) for name in LANES}
         self._nonces = Nonces()
@@ -263,6 +266,7 @@ class Uplink:
             log.info("uplink: server has %s lane's %d records, %d to go", lane.name, flight.count, self._outbox.pending)
             silent = lane.silences > 0
             lane.answered()
+            self._patience = _PATIENCE if lane.name == "live" else self._patience
             self._server_problem = ""
             self._link.attempts = 0
             if silent:
@@ -284,12 +288,20 @@ class Uplink:
     def _server_refused(self, refusal: Refusal) -> None:
         text = f"the server refused a batch ({refusal.code}): {refusal.reason}"
         only = None if refusal.epoch is None else self._lane_of(refusal.epoch)
-        if only is not None and only.name == "backlog" and refusal.epoch and refusal.code in _OF_THE_BATCH:
-            # It may be refused for ever; what else is old must not wait behind it.
-            only.flight = None
-            self._outbox.rest(refusal.epoch, self._old_refused.again(refusal.epoch, text))
-            log.warning("uplink: %s; its epoch rests, the others go on", text)
-            return
+        if only is not None and refusal.epoch and refusal.code in _OF_THE_BATCH:
+            # It may be refused for ever; what else there is must not wait behind it.
+            if only.name == "backlog":
+                only.flight = None
+                self._outbox.rest(refusal.epoch, self._old_refused.again(refusal.epoch, text))
+                log.warning("uplink: %s; its epoch rests, the others go on", text)
+                return
+            if only.refusals + 1 >= self._patience:
+                # Where the server refuses everything, epochs without end would help nobody.
+                self._patience *= 2
+                self._outbox.begin_epoch()
+                only.answered()
+                log.warning("uplink: %s; it becomes an old epoch, and today goes on without it", text)
+                return
         for lane in [only] if only is not None else list(self._lanes.values()):
             self._refused(lane, text)
 

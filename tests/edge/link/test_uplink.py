@@ -172,6 +172,32 @@ def test_an_old_epoch_that_is_refused_for_ever_lets_the_others_pass(make_box: Ma
     wait_until(lambda: peer.status and not peer.status.problem, 20, "the problem to be over")
 
 
+def test_a_batch_of_today_that_is_refused_for_ever_does_not_stand_before_today(make_box: MakeBox, peer: Peer) -> None:
+    box = make_box()
+    assert box.outbox.epoch is not None
+    spoilt = box.outbox.epoch
+    peer.spoilt = {spoilt: "not_writable"}
+    box.count(3)
+    wait_until(lambda: box.outbox.epoch != spoilt, 20, "a new epoch")
+    box.count(4)
+    wait_until(lambda: sorted(peer.tracks) == [4, 5, 6, 7], 20, "today to go on")
+    assert box.outbox.pending >= 3
+    peer.spoilt = {}
+    complete(peer, box)
+
+
+def test_a_server_that_refuses_everything_is_not_answered_with_epochs_without_end(
+    make_box: MakeBox, peer: Peer
+) -> None:
+    peer.refuses_all = "not_writable"
+    box = make_box()
+    box.count(3)
+    wait_until(lambda: len(peer.batches) >= 40, 60, "many refusals")
+    assert len(peer.epochs) <= 6
+    peer.refuses_all = ""
+    complete(peer, box)
+
+
 def test_a_restored_server_gets_what_it_lost(make_box: MakeBox, peer: Peer) -> None:
     box = make_box()
     box.count(30)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,14 @@ from edge.scene import door_line
 from edge.settings import CameraSettings, CountingSettings, LineSettings
 from edge.worker import CameraWorker, open_camera
 from server.ingest.broker import EmbeddedBroker
+from server.services import Services
+from tests.edge.link.test_https import SYSTEM, password, services, stack, web
 from tests.edge.test_agent import DEVICE, PASSWORD, SCENE, STARTS_AT, camera, counted_alone, toml
 from tests.fixtures.edge_peer import Peer
 from tests.fixtures.wait import wait_until
 from wire.config import CameraConfig, Config, CountingConfig, LineConfig
+
+__all__ = ["password", "services", "stack"]
 
 LIVE = "scene:overhead?seed=3&rate=30&light=steady&size=192x144&fps=8"
 DOOR = door_line("overhead")
@@ -90,6 +94,20 @@ def test_whoever_is_in_the_door_when_settings_change_is_counted_once(
 # -- a whole box
 
 
+@contextmanager
+def agent(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The box as a process, which ends without any good-bye."""
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", "edge", "run", str(folder / "edge.toml")], stdout=log, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
+
+
 @dataclass
 class Site:
     """The folder of a box, and its peer."""
@@ -101,19 +119,8 @@ class Site:
     def kept(self) -> keeping.Kept:
         return keeping.load(keeping.place(str(self.folder / "outbox.sqlite")), DEVICE)[0]
 
-    @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[bytes]]:
-        with (self.folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", "edge", "run", str(self.folder / "edge.toml")],
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait(10)
+    def running(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        return agent(self.folder)
 
     def said(self, revision: int, state: str) -> bool:
         status = self.peer.status
@@ -224,6 +231,38 @@ def test_killed_at_random_it_never_ends_by_something_that_was_not_shown_to_work(
         site.wait_said(5, "failed")
         assert site.kept.used in (0, 2, 4)
     no_record_differs(site.peer)
+
+
+def test_a_box_that_comes_over_https_is_told_and_tells(
+    tmp_path: Path, services: Services, password: str, stack: ExitStack
+) -> None:
+    port = stack.enter_context(web(services))
+    text = toml(1, camera(1, LIVE, starts_at=None)).replace(PASSWORD, password)
+    text = text.replace("C1", "S01-C1").replace("L1", "S01-L1")
+    path = tmp_path / "edge.toml"
+    path.write_text(text + f'[https]\nurl = "http://127.0.0.1:{port}"\nuse = "always"\nproxy = "none"\n')
+    path.chmod(0o600)
+    wanted = f"""
+        [[camera]]
+        id = "S01-C1"
+        mounting = "overhead"
+        [[camera.line]]
+        id = "S01-L1"
+        start = {list(DOOR.start)}
+        end = {list(DOOR.end)}
+        inside = {list(DOOR.inside)}
+        settle = "on_exit"
+        """
+    services.configs.put(SYSTEM, DEVICE, wanted)
+
+    def stands() -> tuple[int, int, str | None]:
+        found = services.configs.standings(SYSTEM, [DEVICE])[DEVICE]
+        return found.used, found.known, found.state
+
+    with agent(tmp_path):
+        wait_until(lambda: stands() == (1, 1, "applied"), 120, "the first")
+        services.configs.put(SYSTEM, DEVICE, wanted.replace('"overhead"', '"overhead"\ndetector = "onnx"'))
+        wait_until(lambda: stands() == (1, 2, "failed"), 180, "the second")
 
 
 @pytest.fixture(autouse=True)
