@@ -333,8 +333,8 @@ def _tell(result: "Calibration", least: int, picture: Path | None) -> None:
     say(f"mounting  {watched.mounting}" + (", by the look of people; --mounting if not" if watched.guessed else ""))
     if result.evidence is None:
         say(
-            f"line      not enough people seen: {len(watched.walks)}, and no line was passed by {least} of them; "
-            "let it watch longer"
+            f"line      not enough people seen for one: {len(watched.walks)} walked about, and no line was passed by "
+            f"{least} of them; let it watch longer"
         )
     else:
         evidence, interval = result.evidence, result.clean
