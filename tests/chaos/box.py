@@ -165,7 +165,7 @@ class Box:
         at = record.minute if hasattr(record, "minute") else record.at
         undated = None if moment(self.clock).at is not None else self.uptime_at(at)
         self.counted += 1
-        self.outbox.append(record, undated, (MARK, self.counted))
+        self.outbox.append(record, undated, {MARK: self.counted})
 
     def uptime_at(self, at: datetime) -> float:
         """The uptime at which a wall clock that is right would have shown `at`."""
