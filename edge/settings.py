@@ -171,7 +171,7 @@ class OutboxSettings(_Section, frozen=True, kw_only=True):
     quota_mb: Annotated[
         float,
         Meta(
-            ge=1, le=1048576, description="Disk the outbox may take; beyond it the oldest unsent records are summed up."
+            ge=1, le=100000, description="Disk the outbox may take; beyond it the oldest unsent records are summed up."
         ),
     ] = 256.0
 

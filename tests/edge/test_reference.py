@@ -46,7 +46,7 @@ def test_every_key_says_what_it_is(key: Key) -> None:
         ("broker", "port", "whole number", "`1883`", "1 to 65535", ""),
         ("device", "clock_battery", "true or false", "`true`", "", ""),
         ("outbox", "flush_after_s", "number", "`5.0`", "0 to 3600", "seconds"),
-        ("outbox", "quota_mb", "number", "`256.0`", "at least 1", "MB"),
+        ("outbox", "quota_mb", "number", "`256.0`", "1 to 100000", "MB"),
         ("camera", "target_fps", "number", "`0.0`", "0 to 120", "frames a second"),
         ("camera", "mounting", '`"oblique"` or `"overhead"`', '`"oblique"`', "", ""),
         ("camera", "line", "sections", "", "", ""),
