@@ -165,7 +165,7 @@ def _entries(calibration: Calibration, title: str) -> list[_Entry]:
         what = "an adult from above" if watched.mounting == "overhead" else "an adult, standing there"
         rows.append(
             _Entry(
-                _adult,
+                _adult_from_above if watched.mounting == "overhead" else _adult,
                 f"{what}: from {size.people} people, usually within {100 * size.spread:.0f}%"
                 + (
                     ""
@@ -193,6 +193,10 @@ def _inward(image: Image, x: int, y: int, r: int) -> None:
 
 def _adult(image: Image, x: int, y: int, r: int) -> None:
     cv2.rectangle(image, (x - r // 3, y - r), (x + r // 3, y + r), _SIZE, 2)
+
+
+def _adult_from_above(image: Image, x: int, y: int, r: int) -> None:
+    cv2.circle(image, (x, y), r, _SIZE, 2, cv2.LINE_AA)
 
 
 def _way(colour: Colour) -> Callable[[Image, int, int, int], None]:

@@ -60,9 +60,15 @@ def pixel(point: Point, image: Image) -> tuple[int, int]:
     return (round(point[0] * (width - 1)), round(point[1] * (height - 1)))
 
 
+def _side(image: Image) -> int:
+    """Of a picture, the shorter one in pixels."""
+    height, width = image.shape[:2]
+    return int(min(height, width))
+
+
 def thickness(image: Image) -> int:
     """Of lines, in pixels."""
-    return max(2, round(min(image.shape[:2]) / 300))
+    return max(2, round(_side(image) / 300))
 
 
 def gap(image: Image, start: tuple[int, int], end: tuple[int, int], colour: Colour) -> None:
@@ -99,7 +105,7 @@ def draw_line(image: Image, line: Line, *, name: str = "", inward: str = "in", l
     points = [pixel(point, image) for point in line.points]
     stroke(image, points, INWARD if lit else LINE, thick)
     middle, normal = _middle(points, pixel(line.inside, image))
-    reach = 0.07 * min(image.shape[:2])
+    reach = 0.07 * _side(image)
     tip = (round(middle[0] + normal[0] * reach), round(middle[1] + normal[1] * reach))
     arrow(image, (round(middle[0]), round(middle[1])), tip, INWARD, thick)
     wide, high = label_size(image, inward)
@@ -177,7 +183,7 @@ def _distance(piece: tuple[tuple[int, int], tuple[int, int]], point: tuple[int, 
 
 
 def _scale(image: Image) -> float:
-    return max(0.5, min(image.shape[:2]) / 900)
+    return max(0.5, _side(image) / 900)
 
 
 def _weight(image: Image) -> int:
