@@ -91,8 +91,14 @@ bench-edge: $(VENV)/.test ## Measure the counting: accuracy, robustness, lines f
 	$(BIN)/python -m bench.bench_speed $(if $(MODEL),--model $(MODEL)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 	$(BIN)/python -m bench.bench_cameras
 
-bench-ingest: $(VENV)/.test ## Measure what exactly-once costs beside plain COPY
+# Node-RED is no part of this: npm install --prefix /tmp/nodered node-red pg, then make bench-ingest NODERED=/tmp/nodered
+NODERED ?=
+bench-ingest: $(VENV)/.test ## Measure ingest: share of plain COPY, a backlog, crossing to page, memory (twenty minutes)
 	$(BIN)/python -m bench.bench_ingest
+	$(BIN)/python -m bench.bench_drain
+	$(BIN)/python -m bench.bench_latency
+	$(BIN)/python -m bench.bench_memory
+	$(if $(NODERED),$(BIN)/python -m bench.bench_nodered $(NODERED))
 
 check: $(VENV)/.test lint types test ## What CI runs: format, lint, types, then every test
 

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 import psycopg
 
@@ -50,10 +51,10 @@ def backlog(outbox: Outbox, number: int) -> None:
             minute += timedelta(minutes=1)
         else:
             at = now - timedelta(hours=72) * (1 - place / number)
-            direction = "in" if place % 2 else "out"
+            direction: Literal["in", "out"] = "in" if place % 2 else "out"
             record = Crossing(
                 seq=1, at=at, camera=CAMERA, line=LINE, direction=direction, track=place, confidence=0.9, group=place
-            )  # type: ignore[call-arg]
+            )
         outbox.append(record)
         if place % 5000 == 4999:
             outbox.flush()

@@ -176,10 +176,11 @@ def plain_rows(group: Sequence[Incoming]) -> list[CrossingRow]:
         for numbered in batch.records:
             one = numbered.record
             assert isinstance(one, Crossing)
+            tags: list[str] = [*one.tags]
             found.append(
                 (
                     *(one.at, store, one.camera, one.line, one.direction, class_of(one.tags), one.opens_group),
-                    *(one.track, one.confidence, list(one.tags), False, incoming.device, batch.envelope.epoch),
+                    *(one.track, one.confidence, tags, False, incoming.device, batch.envelope.epoch),
                     *(one.seq, incoming.received_at),
                 )
             )

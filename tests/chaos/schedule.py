@@ -8,6 +8,7 @@ recording.
 import argparse
 import heapq
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -122,6 +123,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the first; the others follow")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a schedule that was not clean")
     asked = parser.parse_args()
+    # Asked to stop it must not leave boxes and mounted disks behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     root = Path(tempfile.mkdtemp(prefix="doorline-chaos-"))
     root.chmod(0o711)
     mounts = mounts_here(root)
