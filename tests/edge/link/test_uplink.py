@@ -290,6 +290,8 @@ def test_a_long_backlog_becomes_an_epoch_of_its_own(make_box: MakeBox, broker: E
 def test_what_was_left_at_a_stop_goes_out_at_the_next_start(make_box: MakeBox, peer: Peer) -> None:
     peer.mood = "silent"
     box = make_box()
+    # What waits before the first connection is a backlog, which would get an epoch of its own.
+    wait_until(lambda: box.uplink.connected, 20, "the connection")
     box.count(15)
     wait_until(lambda: peer.batches, what="a batch")
     box.stop()
