@@ -93,7 +93,8 @@ def measure(seconds: float, a_second: float) -> None:
         print(
             f"{load.acked * RECORDS:,} rows in {seconds:.0f} s: {kept[0][1]:.1f} MB after a tenth of the time,"
             f" {kept[-1][1]:.1f} MB at the end, at most {max(memory for _, memory in kept):.1f} MB;"
-            f" {slope * 600:+.2f} MB in ten minutes"
+            f" {slope * 600:+.2f} MB in ten minutes; each tenth: "
+            + " ".join(f"{seen[place * len(seen) // 10][1]:.1f}" for place in range(10))
         )
     finally:
         postgres.remove()
