@@ -11,6 +11,7 @@ from typing import Any, Literal
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.publish import single
 
 from server.ingest.broker import SERVER_USER, EmbeddedBroker
 from server.ingest.intake import Limits
@@ -166,8 +167,15 @@ def test_poison_does_not_stop_the_rest(db: Database, broker: EmbeddedBroker, box
         for payload in (b"", b"\xff", b"{}", b"[" * 10_000, door.batch([crossing(1)]).payload[:-5]):
             box.say(Channel.BATCH, payload)
             box.say(Channel.STATUS, payload)
-        # The server's topics of this device, and one of no channel at all: allowed to it, and nothing to us.
-        box.say_on(f"{topics.ROOT}/door-1/nonsense", b"x")
+        # A topic of no channel at all, which only the server's own user could say anything on.
+        single(
+            f"{topics.ROOT}/door-1/nonsense",
+            b"x",
+            qos=1,
+            hostname=broker.host,
+            port=broker.port,
+            auth={"username": SERVER_USER, "password": SERVER_PASSWORD},
+        )
         box.send(door.batch([crossing(1)]))
         wait_until(lambda: box.acked() == 1, 10, "an ack after the poison")
     assert [type(reply).__name__ for reply in box.heard] == ["Refusal"] * 5 + ["Ack"]
