@@ -1,9 +1,10 @@
 """Where in a frame a network looks: at the part in which something moves, drawn as large as its input allows.
 
 A network sees a person who is thirty pixels tall badly and the same person at sixty well, and its input has a fixed
-size: so the shop's ceiling is left out and the doorway is enlarged. The trap is a part that follows every movement:
-boxes tremble when the picture they are found in does, so the part stays as it is until someone leaves it or it is far
-too large.
+size: so the shop's ceiling is left out and the doorway is enlarged. But only so far as the picture has something to
+show: a small picture, compressed, enlarged three times is nothing but blocks, in which no network sees anyone. The trap
+is a part that follows every movement: boxes tremble when the picture they are found in does, so the part stays as it is
+until someone leaves it or it is far too large.
 """
 
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ class FocusParams:
         margin: room left around what moves, at least; half of it has to remain, or the part is chosen anew.
         roomy: room left around what moves, as a share of its height: a network knows a body by what is around it, too,
             and someone who comes in by the picture's edge is soon twice as tall.
-        smallest: the least height of a part: an enlarged pixel shows no more.
+        smallest: the least height of a part, however many pixels it has.
+        enlarged: the most pixels of the network's input that one of the picture may become, along a side.
         patience: a part is chosen anew when it is this many times as large as it need be.
         filled: share of a cell of the mask that must be foreground for the cell to count.
     """
@@ -39,6 +41,7 @@ class FocusParams:
     margin: float = 0.1
     roomy: float = 0.5
     smallest: float = 0.5
+    enlarged: float = 2.0
     patience: float = 2.0
     filled: float = 0.25
 
@@ -47,27 +50,31 @@ class Focus:
     """Chooses the part of the frame to look at.
 
     Args:
-        shape: width over height of the network's input: a part of that shape wastes none of it.
+        size: width and height of the network's input (pixels): a part of that shape wastes none of it.
         params: None takes the defaults.
     """
 
-    def __init__(self, shape: float, params: FocusParams | None = None) -> None:
-        self._shape = shape
+    def __init__(self, size: tuple[int, int], params: FocusParams | None = None) -> None:
+        self._size = size
+        self._shape = size[0] / size[1]
         self._params = params or FocusParams()
         self._part: Part | None = None
-        self._aspect = 0.0
+        self._picture = (0, 0)
+        self._smallest = 1.0
 
-    def choose(self, boxes: Boxes, foreground: Mask, aspect: float) -> Part | None:
+    def choose(self, boxes: Boxes, foreground: Mask, picture: tuple[int, int]) -> Part | None:
         """The part of this frame to look at; None when there is nothing to look for.
 
         Args:
             boxes: of what moves and where people are expected, shape (n, 4), fractions of the frame.
             foreground: what moves, 255 or 0, shape (h, w): looked at only when there are no boxes, for it also has
                 what is too small for a person, a clock that is shown in the picture.
-            aspect: the frame's width over its height.
+            picture: the frame's width and height (pixels).
         """
-        if aspect != self._aspect:
-            self._aspect, self._part = aspect, None  # chosen in another picture: it has the wrong shape in this one
+        if picture != self._picture:
+            self._picture, self._part = picture, None  # chosen in another picture: it has the wrong shape in this one
+            self._smallest = max(self._params.smallest, self._size[1] / (self._params.enlarged * picture[1]))
+        aspect = picture[0] / picture[1]
         wanted = _around(boxes) if len(boxes) else _active(foreground, self._params.filled)
         if wanted is None:
             return None
@@ -89,8 +96,8 @@ class Focus:
 
     def _fit(self, wanted: Part, aspect: float, margin: float) -> Part:
         """The least part of the input's shape around what is wanted, within the frame."""
-        width = max((wanted[2] - wanted[0]) * aspect + 2 * margin, self._params.smallest)
-        height = max(wanted[3] - wanted[1] + 2 * margin, self._params.smallest)
+        width = (wanted[2] - wanted[0]) * aspect + 2 * margin
+        height = max(wanted[3] - wanted[1] + 2 * margin, self._smallest)
         width, height = max(width, height * self._shape), max(height, width / self._shape)
         width, height = min(width / aspect, 1.0), min(height, 1.0)
         left = min(max((wanted[0] + wanted[2] - width) / 2, 0.0), 1 - width)

@@ -49,7 +49,7 @@ class TrainedDetector:
         self.looks = 0
         self._gate = Gate() if gate else None
         self._motion = MotionDetector(mounting=mounting) if fusion else None
-        self._focus = Focus(finder.size[0] / finder.size[1])
+        self._focus = Focus(finder.size)
         self._fusion = FusionParams()
         self._last = Detections()
 
@@ -72,7 +72,8 @@ class TrainedDetector:
             self.looks += 1
             return self.finder.find(frame.image)
         moving = self._motion.detect(frame, held).boxes
-        part = self._focus.choose(np.concatenate([moving, held]), self._motion.foreground, frame.aspect)
+        height, width = frame.image.shape[:2]
+        part = self._focus.choose(np.concatenate([moving, held]), self._motion.foreground, (width, height))
         if part is None:
             if self._gate is not None:
                 return Detections()

@@ -208,11 +208,11 @@ def test_a_box_ends_where_what_moves_ends_but_loses_only_so_much() -> None:
 def part(boxes: list[tuple[float, ...]], focus: Focus, foreground: Image | None = None) -> tuple[float, ...] | None:
     mask = np.zeros((240, 320), np.uint8) if foreground is None else foreground
     wanted: Boxes = np.array(boxes, np.float32).reshape(-1, 4)
-    return focus.choose(wanted, mask, 4 / 3)
+    return focus.choose(wanted, mask, (320, 240))
 
 
 def test_a_part_holds_what_moves_with_room_around_and_stays() -> None:
-    focus = Focus(1.0)
+    focus = Focus((240, 240))
     first = part([(0.5, 0.4, 0.55, 0.6)], focus)
     assert first is not None
     left, top, right, bottom = first
@@ -230,21 +230,33 @@ def test_a_part_holds_what_moves_with_room_around_and_stays() -> None:
 
 
 def test_a_part_is_chosen_anew_where_the_picture_has_another_shape() -> None:
-    focus, mask = Focus(1.0), np.zeros((240, 320), np.uint8)
+    focus, mask = Focus((240, 240)), np.zeros((240, 320), np.uint8)
     boxes: Boxes = np.array([(0.45, 0.4, 0.55, 0.6)], np.float32)
-    wide, tall = focus.choose(boxes, mask, 4 / 3), focus.choose(boxes, mask, 3 / 4)
+    wide, tall = focus.choose(boxes, mask, (320, 240)), focus.choose(boxes, mask, (240, 320))
     assert wide is not None
     assert tall is not None
     assert (wide[2] - wide[0]) * 4 / 3 == pytest.approx(wide[3] - wide[1])
     assert (tall[2] - tall[0]) * 3 / 4 == pytest.approx(tall[3] - tall[1])
 
 
+def test_a_picture_is_enlarged_only_as_far_as_it_has_pixels() -> None:
+    mask = np.zeros((240, 320), np.uint8)
+    boxes: Boxes = np.array([(0.45, 0.45, 0.5, 0.55)], np.float32)
+    heights = []
+    for picture in ((320, 240), (384, 288), (640, 480), (1920, 1080)):
+        found = Focus((416, 416)).choose(boxes, mask, picture)
+        assert found is not None
+        heights.append(round((found[3] - found[1]) * picture[1]))
+    assert heights[:2] == [208, 208], "twice, at the most"
+    assert heights[2:] == [240, 540], "half the picture, at the least"
+
+
 def test_specks_are_nothing_to_look_at_and_a_leg_is() -> None:
     mask = np.zeros((240, 320), np.uint8)
     mask[100:103, 100:102] = 255
-    assert part([], Focus(1.0), mask) is None
+    assert part([], Focus((240, 240)), mask) is None
     mask[100:130, 200:210] = 255
-    found = part([], Focus(1.0), mask)
+    found = part([], Focus((240, 240)), mask)
     assert found is not None
     assert found[0] < 0.6 < 0.67 < found[2]
 
