@@ -57,8 +57,8 @@ class Walker:
         """Add a sighting.
 
         What was greatest once is not theirs for ever: two people were one box for a moment, and who walks away from
-        the camera becomes small. So it is forgotten while they are seen whole, and where the picture cuts one side off
-        it follows the other.
+        the camera becomes small. So it is forgotten while they are seen whole. Where the picture cuts them off nothing
+        follows from their other side: a box that grows or shrinks there is as often one that joins or falls apart.
         """
         now = (seen.box[2] - seen.box[0], seen.box[3] - seen.box[1])
         if not self.seen:
@@ -67,16 +67,11 @@ class Walker:
             return
         last = self.seen[-1]
         self.seen.append(seen)
-        before = (last.box[2] - last.box[0], last.box[3] - last.box[1])
-        cut = tuple(_touches(seen.box, axis, params.border) for axis in (0, 1))
-        cut_before = tuple(_touches(last.box, axis, params.border) for axis in (0, 1))
         kept = math.exp(-max(0.0, seen.time_s - last.time_s) / params.forget_s)
         fullest = list(self.fullest)
-        for axis, other in ((0, 1), (1, 0)):
-            if not cut[axis]:
+        for axis in (0, 1):
+            if not _touches(seen.box, axis, params.border):
                 fullest[axis] = kept * fullest[axis] + (1 - kept) * now[axis]
-            elif not (cut[other] or cut_before[other]) and before[other] > 0:
-                fullest[axis] *= now[other] / before[other]
         self.fullest = (max(fullest[0], now[0]), max(fullest[1], now[1]))
 
     def cut_off(self, horizontal: bool, params: CounterParams) -> bool:

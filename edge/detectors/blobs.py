@@ -4,8 +4,9 @@ A coat the colour of the wall cuts a person in two, a pair in step makes one blo
 of a person depends on the place in the picture, so it is learnt from blobs that are surely one person (see `sizes`).
 """
 
+from collections import deque
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Final
 
 import cv2
@@ -36,7 +37,11 @@ _NARROWEST: Final = 0.45
 _AGREED: Final = 2
 _MOST_VOTES: Final = 5
 _SAME: Final = 0.4
-#: Less than this share of a body to be taken off at the picture's border: the body itself goes on there.
+#: Of every so many pictures one is remembered, and so many in all, to see what has moved; the overlap from which on a
+#: blob has not.
+_APART: Final = 6
+_REMEMBERED: Final = 12
+_UNMOVED: Final = 0.75
 #: Share of a person's height at which something may be a head, a child's beside an adult's too.
 _HEAD: Final = 0.6
 _HEAD_WIDE: Final = 0.15  # of a person's height: how wide a head is
@@ -44,6 +49,7 @@ _DIP: Final = 0.1  # of a person's height: how far it goes down between two head
 #: The same where the blob is too wide for one person anyway, but both heads must stand about as high.
 _HEAD_BESIDE: Final = 0.85
 _DIP_BESIDE: Final = 0.05
+#: Less than this share of a body to be taken off at the picture's border: the body itself goes on there.
 _CUT_OFF: Final = 0.12
 
 
@@ -83,6 +89,8 @@ class BlobReader:
         self._sizes = SizeModel(mounting)
         self._seen_before: list[_Seen] = []
         self._seen_now: list[_Seen] = []
+        self._earlier: deque[list[Blob]] = deque(maxlen=_REMEMBERED)
+        self._pictures = 0
 
     def read(self, mask: Mask, strength: Mask) -> list[Blob]:
         """Find people.
@@ -101,12 +109,20 @@ class BlobReader:
             for blob in self._join(pieces, mask.shape)
         ]
         people = [blob for blob in joined if self._plausible(blob, mask.shape)]
-        self._sizes.learn(people, mask.shape)
+        self._sizes.learn(self._moving(people), mask.shape)
         self._seen_before, self._seen_now = self._seen_now, []
         found = [part for blob in people for part in self._divide(blob, mask, strength)]
         for blob in found:
             blob.score = self._sizes.likeness(blob, mask.shape)
         return sorted(found, key=lambda b: b.area, reverse=True)
+
+    def _moving(self, people: list[Blob]) -> list[Blob]:
+        """Those who have moved lately: what stands where it stood may be a thing, and would teach its size for ever."""
+        if self._pictures % _APART == 0:
+            self._earlier.append(people)
+        self._pictures += 1
+        known = [then for ago in islice(self._earlier, len(self._earlier) - 1) for then in ago]
+        return [blob for blob in people if all(blob.overlap(then) < _UNMOVED for then in known)]
 
     def _pieces(self, mask: Mask) -> list[Blob]:
         """What is connected, small gaps closed, and large enough to be part of someone."""

@@ -4,6 +4,8 @@ A ghost does not move, but neither, nearly, does a person at a table: with a cam
 changed in fewer than 0.4% of her pixels over whole seconds. So stillness alone does not tell them apart; where the
 outline is does. A body that is there has it in the picture, one that has left in the *background*: the first is waited
 for patiently, the second not.
+
+Where something stands still is asked of a picture of half the size: a body more or less by a pixel is as still.
 """
 
 from dataclasses import dataclass
@@ -15,9 +17,12 @@ import numpy as np
 from edge.detectors.pixels import (
     Image,
     Mask,
+    above,
     at_least,
     box_of,
+    doubled,
     edges,
+    halved,
     narrowed,
     neighbourhood,
     not_between,
@@ -26,6 +31,8 @@ from edge.detectors.pixels import (
 
 Where = tuple[slice, slice]
 
+_AROUND: Final = 2  # pixels around a shape that are looked at with it
+_HALF: Final = 127  # grey levels from which a pixel of a mask made small is more inside than outside
 _MOST: Final = 0.8  # share of a shape that must be still for it to be: here and there noise shows
 
 
@@ -83,6 +90,8 @@ class Ghosts:
         Returns:
             255 where the picture is to be taken for empty, shape (h, w); None if nowhere.
         """
+        size = mask.shape
+        image, mask, held = halved(image), above(halved(mask), _HALF), above(halved(held), _HALF)
         if self._before is None:
             self._before, self._quiet_s = self._unchanged(image), np.zeros(mask.shape, np.float32)
             return None
@@ -92,17 +101,18 @@ class Ghosts:
         if not cv2.countNonZero(still):
             return None
         release = np.zeros_like(mask)
+        empty = halved(empty)
         outlines, _ = cv2.findContours(still, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         for outline in outlines:
             if cv2.contourArea(outline) >= self._params.least_area * mask.size:
                 x, y, w, h = cv2.boundingRect(outline)
-                left, top = max(0, x - 4), max(0, y - 4)
-                part = (slice(top, y + h + 4), slice(left, x + w + 4))
+                left, top = max(0, x - _AROUND), max(0, y - _AROUND)
+                part = (slice(top, y + h + _AROUND), slice(left, x + w + _AROUND))
                 here = np.zeros_like(still[part])
                 cv2.drawContours(here, [outline], -1, 255, cv2.FILLED, offset=(-left, -top))
                 here = cast("Mask", cv2.bitwise_and(here, still[part]))
                 self._judge(part, here, image, empty, mask, held, release)
-        return release if cv2.countNonZero(release) else None
+        return doubled(release, size) if cv2.countNonZero(release) else None
 
     def _unchanged(self, image: Image) -> tuple[Image, Image]:
         """The darkest and the brightest colours a pixel may have later, not to have changed."""
@@ -129,9 +139,9 @@ class Ghosts:
         body = _without_holes(mask[part])
         p = self._params
         # Only where the foreground itself ends is there an outline; where still meets moving is none.
-        around = widened(here, 2)
-        rim = cast("Mask", cv2.bitwise_and(around, cv2.subtract(widened(body, 2), narrowed(body, 2))))
-        whole_rim = cv2.subtract(around, narrowed(here, 2))
+        around = widened(here, 1)
+        rim = cast("Mask", cv2.bitwise_and(around, cv2.subtract(widened(body, 1), narrowed(body, 1))))
+        whole_rim = cv2.subtract(around, narrowed(here, 1))
         if cv2.countNonZero(rim) < p.free * cv2.countNonZero(cast("Mask", whole_rim)):
             return
         now, then = cv2.mean(edges(image[part]), rim)[0], cv2.mean(edges(empty[part]), rim)[0]

@@ -26,7 +26,7 @@ class MotionParams:
     blobs: BlobParams = field(default_factory=BlobParams)
     ghosts: GhostParams = field(default_factory=GhostParams)
     #: Seconds between two times the scene is learnt and ghosts are looked for.
-    learn_every_s: float = 0.2
+    learn_every_s: float = 0.3
 
 
 class MotionDetector:

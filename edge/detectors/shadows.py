@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detectors.pixels import Image, Mask, above, brightest, darkest, edges, picked, widened
+from edge.detectors.pixels import Image, Mask, above, edges_of, grey, picked, widened
 
 Floats = NDArray[np.float32]
 Where = tuple[slice, slice]
 
 _NEW_EDGE: Final = 30.0  # grey levels by which an edge is one that the empty scene has not
 _ENDS: Final = 250  # from here on a channel's value may stand for any brighter one
+_MARGIN: Final = 0.1  # by which brightness to the eye may be off what is reckoned from all colours
 _TINT: Final = 4.0  # grey levels that a colour may be off by itself
 
 
@@ -33,10 +34,16 @@ class Shadows:
     """
 
     def __init__(self, empty: Image, exposure: float, brightness: tuple[float, float], tint: float) -> None:
-        self._edges = edges(empty)
+        self._grey = grey(empty)
+        self._edges = edges_of(self._grey)
         self._exposure, self._brightness, self._tint = exposure, brightness, tint
         self._new_edge = _NEW_EDGE * exposure
         self._empty = empty
+        self._darkest = cv2.convertScaleAbs(self._grey, alpha=brightness[0] - _MARGIN)
+        self._lightest = cv2.convertScaleAbs(self._grey, alpha=brightness[1] + _MARGIN, beta=_TINT * exposure)
+        bounded, white = _bounds(empty)
+        self._ended = cv2.bitwise_not(cv2.bitwise_or(bounded, white))
+        self._some_ended = cv2.countNonZero(self._ended) > 0
 
     def none_at(self, image: Image, mask: Mask, where: Where) -> Mask:
         """Where something else than a shadow is.
@@ -54,10 +61,14 @@ class Shadows:
         subtraction and shadow detection, 1999.
         """
         part = mask[where]
-        new = cv2.subtract(edges(image[where]), self._edges[where])
+        now = grey(image[where])
+        new = cv2.subtract(edges_of(now), self._edges[where])
         keep = cast("Mask", cv2.bitwise_and(part, widened(above(cast("Mask", new), self._new_edge), 1)))
-        # Only what is in question is worked on: foreground fills a small part of the box around all of it.
-        places = np.flatnonzero(part > keep)
+        # Only what is in question is worked on, and is neither much lighter nor much darker than any shadow.
+        likely = cv2.inRange(now, self._darkest[where], self._lightest[where])
+        likely = cv2.subtract(cv2.bitwise_and(part, likely), keep)
+        places = np.flatnonzero(cv2.threshold(likely, 0, 1, cv2.THRESH_BINARY)[1].view(np.bool_))
+        keep = cast("Mask", cv2.subtract(part, likely))
         if not len(places):
             return keep
         seen, colours = picked(image[where], places).astype(np.float32), picked(self._empty[where], places)
@@ -66,16 +77,22 @@ class Shadows:
         along = _sums(seen * empty)
         share = along / square
         off = _sums(seen * seen) - along * share
-        line = colours.reshape(1, -1, 3)
-        # Of white nothing is known but that it is no colour: it counts as it is.
-        ended = np.flatnonzero((brightest(line) >= _ENDS) & (darkest(line) < _ENDS))
-        if len(ended):
+        if self._some_ended:
+            ended = np.flatnonzero(self._ended[where].ravel().take(places))
             share[ended], off[ended] = _apart_from_ended(seen.take(ended, axis=0), empty.take(ended, axis=0))
         dark, light = self._brightness
         allowed = (_TINT * self._exposure + self._tint * np.sqrt(square)) ** 2
         shadow = (share > dark) & (share < light) & (off < allowed)
         keep.reshape(-1)[places] = ~shadow * np.uint8(255)
         return keep
+
+
+def _bounds(empty: Image) -> tuple[Mask, Mask]:
+    """Where no channel ends, and where all do: of white nothing is known but that it is no colour."""
+    return (
+        cast("Mask", cv2.inRange(empty, np.zeros(3), np.full(3, _ENDS - 1.0))),
+        cast("Mask", cv2.inRange(empty, np.full(3, float(_ENDS)), np.full(3, 255.0))),
+    )
 
 
 def _apart_from_ended(seen: Floats, empty: Floats) -> tuple[Floats, Floats]:

@@ -21,7 +21,7 @@ _ENOUGH_OVERHEAD: Final = 10
 _REMEMBERED: Final = 300
 #: From above: the share of all foreground that was in blobs no larger than one person, and how near to that in area a
 #: blob must come to be one. Fragments are many and pairs large: by area, neither moves this much.
-_SINGLE: Final = 0.4
+_SINGLE: Final = 0.5
 _NEAR: Final = (0.6, 1.5)
 _WIDTH_SHARE: Final = 0.42  # a walking adult's width over height, seen obliquely
 
@@ -105,6 +105,8 @@ class SizeModel:
             return None
         slope, offset = self._line
         feet = (top + offset) / (1 - slope)
+        if feet <= top:  # so far up that the line has left the picture
+            return None
         band = min(_BANDS - 1, int(feet * _BANDS / self._rows))
         return feet if len(self._heights[band]) >= _ENOUGH_IN_BAND else None
 

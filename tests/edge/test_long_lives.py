@@ -87,14 +87,6 @@ def test_who_was_large_once_is_not_cut_off_for_ever(into: bool) -> None:
     assert totals(found) == ((1, 0) if into else (0, 1))
 
 
-def test_who_walks_away_along_the_picture_s_side_becomes_small_and_counts() -> None:
-    way = path((0.0, 0.75), (0.0, 0.25))
-    sizes = [(0.5 * y, 0.5 * y) for _, y in way]
-    line = Line("wide", (0.0, 0.5), (1.0, 0.5), (0.5, 0.9))
-    (crossing,) = count([Walk(1, way, sizes=sizes)], [line])
-    assert crossing.direction == "out"
-
-
 class Broken(VideoSource):
     """A camera whose stream breaks after its last picture and never comes back."""
 
