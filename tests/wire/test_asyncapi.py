@@ -143,8 +143,9 @@ def of_type(kind: inspect.Type) -> dict[str, Any]:
         case inspect.LiteralType(values=values):
             return {"enum": sorted(values, key=str)}
         case inspect.VarTupleType(item_type=item, min_length=low, max_length=high):
-            lengths = {"minItems": low, "maxItems": high}
-            return {"type": "array", "items": of_type(item)} | {k: v for k, v in lengths.items() if v is not None}
+            bounds: dict[str, int | None] = {"minItems": low, "maxItems": high}
+            limits: dict[str, object] = {key: length for key, length in bounds.items() if length is not None}
+            return {"type": "array", "items": of_type(item)} | limits
         case inspect.TupleType(item_types=items):
             return {
                 "type": "array",
