@@ -25,9 +25,9 @@ from edge.models import (
     Zone,
     ZoneKind,
 )
-from wire import messages
+from wire import base, messages
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Name = base.Name
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Point = tuple[Fraction, Fraction]
 

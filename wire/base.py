@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Meta
 
 Utc = Annotated[datetime, Meta(tz=True)]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+# In every pattern here: `$` by itself would let a line end follow.
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)")]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 

@@ -21,10 +21,10 @@ VERSION: Final = 1
 MAX_PAYLOAD: Final = 4 * 1024 * 1024
 MAX_RECORDS: Final = 10_000
 
-Epoch = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+Epoch = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$(?!\n)")]
 Seq = Annotated[int, Meta(ge=1, le=2**53)]
 #: Random, of one sending of a batch: what answers it says it back.
-Nonce = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+Nonce = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)")]
 Direction = Literal["in", "out"]
 Tag = Literal["staff", "child", "cart"]
 #: Why a camera was watched for less than a whole minute; `ok` when it was not less.
@@ -247,7 +247,7 @@ class Status(Message, frozen=True, kw_only=True):
     pending: Count = 0
     lost: Count = 0
     problem: str = ""
-    certificate: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
+    certificate: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$(?!\n)")] = ""
     cameras: tuple[CameraStatus, ...] = ()
     config: ConfigReport | None = None
 
