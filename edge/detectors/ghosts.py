@@ -51,6 +51,7 @@ class GhostParams:
         whole: share of its foreground that a still shape must be, or it is a part: the trunk of someone who moves his
             arms is still too.
         free: share of its rim that must border on what is empty.
+        most: share of where a track is expected that its box must fill, or it is a part of who is tracked.
     """
 
     change: float = 20.0
@@ -63,6 +64,7 @@ class GhostParams:
     tracked_s: float = 60.0
     whole: float = 0.9
     free: float = 0.6
+    most: float = 0.7
 
 
 class Ghosts:
@@ -150,6 +152,8 @@ class Ghosts:
             return  # too soon, whatever else it is; the rest of the questions are costly
         whole = cv2.countNonZero(here) >= p.whole * _area_touching(here, body)
         tracked = cv2.countNonZero(cv2.bitwise_and(here, held[part])) > 0.5 * cv2.countNonZero(here)
+        # A shirt like the wall parts a body in two, and each part is a whole shape; not so what somebody has left.
+        whole = whole and not (tracked and _box_area(here) < p.most * _area_touching(_offset(here, part, held), held))
         if self._quiet(part, here, self._patience(ratio, whole=whole, tracked=tracked)):
             release[part] = cv2.bitwise_or(release[part], around)
 
@@ -166,6 +170,19 @@ class Ghosts:
         if tracked or not whole:
             return p.tracked_s
         return p.doubtful_s if ratio > p.doubtful_ratio else p.there_s
+
+
+def _box_area(shape: Mask) -> int:
+    """How many pixels the box around a shape has."""
+    _, _, w, h = cv2.boundingRect(shape)
+    return int(w * h)
+
+
+def _offset(shape: Mask, part: Where, whole: Mask) -> Mask:
+    """A shape that lies in a part of a picture, in the whole of it."""
+    placed = np.zeros_like(whole)
+    placed[part] = shape
+    return placed
 
 
 def _without_holes(mask: Mask) -> Mask:
