@@ -153,7 +153,11 @@ class Ghosts:
         whole = cv2.countNonZero(here) >= p.whole * _area_touching(here, body)
         tracked = cv2.countNonZero(cv2.bitwise_and(here, held[part])) > 0.5 * cv2.countNonZero(here)
         # A shirt like the wall parts a body in two, and each part is a whole shape; not so what somebody has left.
-        whole = whole and not (tracked and _box_area(here) < p.most * _area_touching(_offset(here, part, held), held))
+        if tracked:
+            seed = np.zeros_like(held)
+            seed[part] = here
+            _, _, w, h = cv2.boundingRect(here)
+            whole = whole and w * h >= p.most * _area_touching(seed, held)
         if self._quiet(part, here, self._patience(ratio, whole=whole, tracked=tracked)):
             release[part] = cv2.bitwise_or(release[part], around)
 
@@ -170,19 +174,6 @@ class Ghosts:
         if tracked or not whole:
             return p.tracked_s
         return p.doubtful_s if ratio > p.doubtful_ratio else p.there_s
-
-
-def _box_area(shape: Mask) -> int:
-    """How many pixels the box around a shape has."""
-    _, _, w, h = cv2.boundingRect(shape)
-    return int(w * h)
-
-
-def _offset(shape: Mask, part: Where, whole: Mask) -> Mask:
-    """A shape that lies in a part of a picture, in the whole of it."""
-    placed = np.zeros_like(whole)
-    placed[part] = shape
-    return placed
 
 
 def _without_holes(mask: Mask) -> Mask:

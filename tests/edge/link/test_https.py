@@ -36,6 +36,7 @@ from server.storage.pool import Database
 from server.stores.models import NewStore
 from tests.edge.link.test_mqtt_tls import Authority
 from tests.fixtures.broker import SERVER_PASSWORD
+from tests.fixtures.listening import listening
 from tests.fixtures.processes import free_port
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.wait import wait_until
@@ -407,15 +408,8 @@ def test_a_backlog_does_not_stand_before_today(make_box: MakeBox, stack: ExitSta
 def working(db: Database, broker: EmbeddedBroker) -> Iterator[IngestWorker]:
     address = BrokerAddress(broker.host, broker.port, SERVER_USER, SERVER_PASSWORD, protocol=broker.protocol)
     worker = IngestWorker(IngestService(db), address)
-    stop = threading.Event()
-    thread = threading.Thread(target=worker.run, args=(stop,))
-    thread.start()
-    try:
-        wait_until(lambda: worker.ready, 20, "the worker to listen")
+    with listening(worker):
         yield worker
-    finally:
-        stop.set()
-        thread.join(30)
 
 
 def test_https_is_taken_while_mqtt_is_shut_and_left_when_it_opens(

@@ -30,6 +30,7 @@ from server.ingest.service import IngestService
 from server.ingest.worker import IngestWorker
 from server.provisioning.door import Credentials
 from server.storage.pool import Database
+from tests.fixtures.listening import listening
 from tests.fixtures.mosquitto import DeployedBroker
 from tests.fixtures.processes import central_settings, command, environment
 from tests.fixtures.wait import wait_until
@@ -100,15 +101,8 @@ def guest(deployed: DeployedBroker) -> Iterator[Callable[..., Guest]]:
 def worker(db: Database, deployed: DeployedBroker) -> Iterator[IngestWorker]:
     add_stores(db)
     made = IngestWorker(IngestService(db, lambda: NOW), deployed.server_address, clock=lambda: NOW)
-    stop = threading.Event()
-    thread = threading.Thread(target=made.run, args=(stop,))
-    thread.start()
-    try:
-        wait_until(lambda: made.ready, 20, "the worker to listen")
+    with listening(made):
         yield made
-    finally:
-        stop.set()
-        thread.join(30)
 
 
 # paho leaves the socket of a failed handshake to the garbage collector, which warns.

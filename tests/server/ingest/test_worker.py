@@ -22,6 +22,7 @@ from server.ingest.worker import IngestWorker
 from server.storage.embedded import EmbeddedPostgres
 from server.storage.pool import Database
 from tests.fixtures.broker import SERVER_PASSWORD
+from tests.fixtures.listening import listening
 from tests.fixtures.wait import wait_until
 from tests.server.ingest.devices import NOW, Sender, add_stores, assert_roll_ups_equal_raw, crossing, scalar
 from wire import topics
@@ -129,16 +130,8 @@ def working(
         clock=lambda: NOW,
         limits=limits or Limits(),
     )
-    stop = threading.Event()
-    thread = threading.Thread(target=worker.run, args=(stop,))
-    thread.start()
-    try:
-        wait_until(lambda: worker.ready, 20, "the worker to listen")
+    with listening(worker):
         yield worker
-    finally:
-        stop.set()
-        thread.join(30)
-    assert not thread.is_alive()
 
 
 def test_a_batch_is_committed_and_acked(db: Database, broker: EmbeddedBroker, boxes: dict[str, Box]) -> None:
