@@ -51,7 +51,7 @@ def read_batch(store: Store, epoch: EpochRow, max_records: int) -> tuple[Held | 
             record = messages.decode_record(row.body)
         except WireError as error:
             log.error("outbox: record %d of epoch %s can't be read: %s", row.seq, epoch.epoch, error)  # noqa: TRY400
-            record = _put_in_place(store, epoch, row)
+            record = put_nothing(store, epoch, row.from_seq, row.seq)
             lost += stands_for(record)
         records.append(record)
     if not records:
@@ -78,10 +78,17 @@ def crossings_held(store: Store, epoch: int) -> Iterator[Crossing]:
                 yield record
 
 
-def _put_in_place(store: Store, epoch: EpochRow, row: RecordRow) -> Tally:
-    """A tally of nothing that keeps the unreadable record's number, so that the batch has no hole."""
-    tally = Tally(from_seq=row.from_seq, seq=row.seq)
+def put_nothing(store: Store, epoch: EpochRow, first: int, last: int) -> Tally:
+    """A tally of nothing for numbers whose records the disk has no more, counted as lost.
+
+    Without it the batch would have a hole; and the server, told that we no longer hold them, would count them as lost
+    a second time.
+
+    Raises:
+        sqlite3.Error: from the disk.
+    """
+    tally = Tally(from_seq=first, seq=last)
     with store.transaction():
-        store.replace_range(epoch.ordinal, RecordRow(row.seq, row.from_seq, 900, None, messages.encode(tally)))
+        store.replace_range(epoch.ordinal, RecordRow(last, first, 900, None, messages.encode(tally)))
         store.set_meta("lost", store.meta("lost") + stands_for(tally))
     return tally

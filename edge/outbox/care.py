@@ -6,7 +6,7 @@ below `sent_through` is touched: the server may have it, and a number must never
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -48,13 +48,16 @@ def make_room(store: Store, epochs: Sequence[EpochRow], insured: Mapping[int, in
 def drop_oldest_acked(store: Store, insured: Mapping[int, int]) -> bool:
     """Give up the insurance for the batch that was acknowledged first; False when there is none.
 
+    The last record of each epoch stays: should the server lose what it had, that record tells it since when there is
+    any, and what is gone is stated to the number.
+
     Args:
         insured: see `Epochs.insured`; the disk may be behind.
 
     Raises:
         sqlite3.Error: from the disk.
     """
-    oldest = _oldest_ack(store, insured)
+    oldest = _oldest_ack(store, insured, store.oldest_spare_ack)
     if oldest is None:
         return False
     with store.transaction():
@@ -62,12 +65,14 @@ def drop_oldest_acked(store: Store, insured: Mapping[int, int]) -> bool:
     return True
 
 
-def _oldest_ack(store: Store, insured: Mapping[int, int]) -> tuple[int, int, int] | None:
-    """The acknowledgement noted first that still holds.
+def _oldest_ack(
+    store: Store, insured: Mapping[int, int], look: Callable[[], tuple[int, int, int] | None]
+) -> tuple[int, int, int] | None:
+    """The first acknowledgement that `look` finds and that still holds.
 
     A rewind that the disk could not note leaves acknowledgements behind, of just the records the server asks for.
     """
-    while (oldest := store.oldest_ack()) is not None:
+    while (oldest := look()) is not None:
         epoch, seq, _ = oldest
         if seq <= insured.get(epoch, seq):
             return oldest
@@ -89,7 +94,7 @@ def purge(store: Store, insured: Mapping[int, int], now_us: int, keep: timedelta
     with store.transaction():
         store.date_acks(now_us)
     cutoff_us = now_us - keep // timedelta(microseconds=1)
-    while (oldest := _oldest_ack(store, insured)) is not None and oldest[2] <= cutoff_us:
+    while (oldest := _oldest_ack(store, insured, store.oldest_ack)) is not None and oldest[2] <= cutoff_us:
         with store.transaction():
             store.purge(oldest[0], oldest[1])
     with store.transaction():

@@ -73,11 +73,12 @@ class Epoch:
         if last is not None and not self.owed and last.seq == self.row.last_seq:
             self.row.acked, self.again, self.probing = last.from_seq - 1, True, True
 
-    def give_up(self) -> int:
-        """Nothing is held of what is owed. How many records are lost by it: none that were acknowledged before."""
-        lost = 0 if self.again else self.owed
-        self.row.acked, self.again, self.probing, self.unsaved = self.row.last_seq, False, False, True
-        return lost
+    def trusts(self) -> bool:
+        """What a probe owed is held no more; the server never said that it lost it. Whether that is how it stands."""
+        if self.probing:
+            self.row.acked, self.again, self.probing, self.unsaved = self.row.last_seq, False, False, True
+            return True
+        return False
 
 
 class Epochs:

@@ -7,7 +7,8 @@ handed out. What the server has stays acknowledged even if this disk can't note 
 import logging
 from dataclasses import replace
 
-from edge.outbox.batch import Held, read_batch
+from edge.outbox.batch import Held, put_nothing, read_batch
+from edge.outbox.dating import stands_for
 from edge.outbox.epochs import Epoch
 from edge.outbox.file import OutboxFile
 from edge.outbox.store import Store
@@ -18,15 +19,21 @@ log = logging.getLogger(__name__)
 def hand_out(file: OutboxFile, store: Store, epoch: Epoch, max_batch: int) -> Held | None:
     """What follows the acknowledged part of an epoch, noted as sent; None when there is nothing, or nothing dated.
 
+    What is owed and held no more, since the server asks again for what had its days, is stated as lost in its place.
+
     Raises:
         sqlite3.Error: from the disk; nothing may be sent then.
     """
     held, unreadable = read_batch(store, epoch.row, max_batch)
     file.lost += unreadable
+    if held is None and not store.records(epoch.row.ordinal, epoch.row.acked, 1):
+        if epoch.trusts():
+            return None
+        nothing = put_nothing(store, epoch.row, epoch.row.acked + 1, epoch.row.last_seq)
+        file.lost += stands_for(nothing)
+        log.error("outbox: %d records of epoch %s are gone from the disk", stands_for(nothing), epoch.row.epoch)
+        held, _ = read_batch(store, epoch.row, max_batch)
     if held is None:
-        if not store.records(epoch.row.ordinal, epoch.row.acked, 1) and (lost := epoch.give_up()):
-            file.lost += lost
-            log.error("outbox: %d records of epoch %s are gone from the disk", lost, epoch.row.epoch)
         return None
     last = held.records[-1].seq
     if last > epoch.row.sent_through:

@@ -292,6 +292,18 @@ class Store:
         row = self._db.execute("SELECT epoch, seq, at_us FROM acked ORDER BY at_us, epoch, seq LIMIT 1").fetchone()
         return None if row is None else (int(row[0]), int(row[1]), int(row[2]))
 
+    def oldest_spare_ack(self) -> tuple[int, int, int] | None:
+        """The same of the first whose records can be spared: an epoch's last record is not."""
+        row = self._db.execute(
+            "SELECT acked.epoch, min(acked.seq, held.last - 1), at_us FROM acked"
+            " JOIN (SELECT ordinal, (SELECT min(seq) FROM record WHERE epoch = ordinal) AS first,"
+            "   (SELECT max(seq) FROM record WHERE epoch = ordinal) AS last FROM epoch) AS held"
+            "   ON held.ordinal = acked.epoch"
+            " WHERE held.first < held.last AND held.first <= acked.seq"
+            " ORDER BY at_us, acked.epoch, acked.seq LIMIT 1"
+        ).fetchone()
+        return None if row is None else (int(row[0]), int(row[1]), int(row[2]))
+
     def purge(self, epoch: int, through: int) -> None:
         """Delete records of an epoch that the server has, and the note of it."""
         self._db.execute("DELETE FROM record WHERE epoch = ? AND seq <= ?", (epoch, through))

@@ -162,6 +162,70 @@ def test_nothing_that_is_owed_again_is_given_up_for_room(path: Path, clock: Fake
     outbox.close()
 
 
+def test_what_went_for_room_is_stated_by_the_last_record_of_its_run(path: Path, clock: FakeClock) -> None:
+    """A server set back to a backup asks for what is no more; the record that was kept says since when there is any."""
+    first = Outbox(path, clock, commit_every_s=0, max_batch=5)
+    count(first, clock, 12)
+    drain(first)
+    epoch = first.epoch or ""
+    first.close()
+    second = Outbox(path, clock, commit_every_s=0, max_batch=5, quota_bytes=1)
+    second.flush()
+    second.probe()
+    probed = second.next_batch("backlog")
+    assert probed is not None
+    assert (probed.epoch, probed.oldest, tracks([*probed.records])) == (epoch, 12, [12])
+    assert second.rewind(epoch, 4)
+    assert second.next_batch("backlog") == probed
+    assert second.acknowledge(epoch, 12)
+    assert (second.pending, second.lost) == (0, 0)
+    second.close()
+    # Its days are over in the end, as everybody's.
+    clock.seconds += 8 * 86400
+    third = Outbox(path, clock)
+    third.flush()
+    assert third._file.epochs.find(epoch) is None
+    third.close()
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_what_is_held_no_more_when_it_is_asked_for_again_is_stated_once(
+    path: Path, clock: FakeClock, finished: bool
+) -> None:
+    outbox = Outbox(path, clock, commit_every_s=0, keep_acked=timedelta(0), max_batch=5)
+    count(outbox, clock, 12)
+    drain(outbox)
+    epoch = outbox.epoch or ""
+    if finished:
+        outbox.begin_epoch()
+    assert outbox._file.store is not None
+    outbox._file.store.purge(1, 12)
+    assert outbox.rewind(epoch, 4)
+    [nothing] = drain(outbox)
+    # By us, and so its numbers are not missed by the server as well.
+    assert nothing == Tally(from_seq=4, seq=12)
+    assert (outbox.pending, outbox.lost) == (0, 9)
+    outbox.close()
+    again = Outbox(path, clock)
+    assert again.lost == 9
+    again.close()
+
+
+def test_a_look_whether_the_server_has_it_still_is_no_loss_when_its_record_has_had_its_days(
+    path: Path, clock: FakeClock
+) -> None:
+    outbox = Outbox(path, clock, commit_every_s=0, max_batch=5)
+    count(outbox, clock, 3)
+    drain(outbox)
+    outbox.begin_epoch()
+    outbox.probe()
+    assert outbox._file.store is not None
+    outbox._file.store.purge(1, 3)
+    assert outbox.next_batch("backlog") is None
+    assert (outbox.pending, outbox.lost) == (0, 0)
+    outbox.close()
+
+
 def test_what_is_acknowledged_before_the_clock_is_set_is_kept_its_days_all_the_same(path: Path) -> None:
     before = FakeClock(boot_id="before", zero=NOON + timedelta(days=36500))
     outbox = Outbox(path, before, commit_every_s=0)
@@ -195,9 +259,10 @@ def test_an_epoch_whose_owed_records_are_gone_does_not_stand_before_the_others(p
     second = Outbox(path, clock, commit_every_s=0)
     count(second, clock, 1, first=9)
     second.begin_epoch()
-    assert second.next_batch("backlog") is None
+    assert drain(second)[0] == Tally(from_seq=3, seq=4)
     assert second.lost == 2
-    assert tracks(drain(second)) == [9]
+    count(second, clock, 1, first=10)
+    assert tracks(drain(second)) == [10]
     second.close()
 
 
