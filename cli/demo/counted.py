@@ -6,10 +6,9 @@ the two against each other.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count, repeat
 from typing import Final
 
 import numpy as np
@@ -23,13 +22,14 @@ from server.ingest import packing, repository
 from server.ingest.models import (
     STATES,
     CoverageKey,
-    CrossingRow,
     Cursor,
+    Origin,
     Traffic,
     TrafficKey,
     Watched,
     worse,
 )
+from server.ingest.packing import Packer
 from server.storage.pool import Connection
 
 _MINUTE: Final = 60 * SECOND
@@ -55,25 +55,33 @@ def write_crossings(conn: Connection, epoch: Epoch, crossings: Crossings, now: d
     store = epoch.store
     first = epoch.seq + 1
     epoch.seq += len(crossings)
-    rows: Iterator[CrossingRow] = zip(
-        map(moment, crossings.at.tolist()),
-        repeat(store.store_id),
-        repeat(store.camera),
-        repeat(store.line),
-        ["in" if inward else "out" for inward in crossings.inward.tolist()],
-        ["staff" if staff else "adult" for staff in crossings.staff.tolist()],
+    packer = Packer(Origin(store.store_id, store.device, epoch.name, now), {})
+    ways = {
+        (inward, staff): packer.way(
+            store.camera,
+            store.line,
+            "in" if inward else "out",
+            "staff" if staff else "adult",
+            ("staff",) if staff else (),
+            undated=False,
+        )
+        for inward in (True, False)
+        for staff in (True, False)
+    }
+    told = zip(
+        (crossings.at + packing.micros(moment(0))).tolist(),
+        crossings.inward.tolist(),
+        crossings.staff.tolist(),
         crossings.opens.tolist(),
         crossings.track.tolist(),
         (0.99 - (crossings.track % 23) / 100).tolist(),
-        [["staff"] if staff else [] for staff in crossings.staff.tolist()],
-        repeat(False),
-        repeat(store.device),
-        repeat(epoch.name),
-        count(first),
-        repeat(now),
-        strict=False,
+        strict=True,
     )
-    repository.copy_crossings(conn, packing.packed(rows))
+    rows = [
+        ways[inward, staff](at, seq, opens, track, confidence)
+        for seq, (at, inward, staff, opens, track, confidence) in enumerate(told, start=first)
+    ]
+    repository.copy_crossings(conn, rows)
     repository.add_traffic(conn, _traffic(store, crossings))
 
 
@@ -148,5 +156,5 @@ def _watched_tenths(minutes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def settle(conn: Connection, epoch: Epoch, now: datetime) -> None:
     """Leave the cursor at the last number, as ingest would have."""
-    repository.lock_cursors(conn, [(epoch.store.device, epoch.name, epoch.store.store_id)])
+    repository.lock_cursors(conn, [(epoch.store.device, epoch.name)])
     repository.move_cursors(conn, [Cursor(epoch.store.device, epoch.name, epoch.store.store_id, epoch.seq)], now)

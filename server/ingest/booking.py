@@ -5,7 +5,8 @@ watched are capped sums of whole tenths, a state is the maximum of a rank. What 
 seconds spread over its minutes) is spread the same way each time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, TypeVar
@@ -25,7 +26,7 @@ from server.ingest.models import (
     class_of,
     worse,
 )
-from server.ingest.packing import Packer
+from server.ingest.packing import Pack, Packer, micros
 from server.ingest.reading import Numbered, Unreadable, printable
 from wire.messages import Bounds, Coverage, CoverageSum, Crossing, CrossingSum, Record, Tally, encode
 
@@ -36,7 +37,6 @@ PAST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 #: What comes later than this after its minute, comes late: numbers of its quarter hour were shown without it.
 LATE_AFTER: Final = timedelta(minutes=15)
 _MINUTE: Final = timedelta(minutes=1)
-_QUARTER_HOUR: Final = timedelta(minutes=15)
 _QUARTER: Final = 900
 #: Tenths of a second in a quarter hour.
 _MOST_LATE: Final = 9000
@@ -54,6 +54,23 @@ class BadRecord(Exception):
         self.code = code
 
 
+@dataclass(slots=True)
+class _Way:
+    """One line crossed one way by people of one kind: what the crossings of a batch that do so have in common."""
+
+    pack: Pack
+    store_id: str
+    line: str
+    direction: str
+    kind: str
+    #: The quarter hour last added to, and its row of the roll-up.
+    quarter: datetime
+    traffic: Traffic
+
+
+_Ways = dict[tuple[str, str, str, tuple[str, ...], bool], _Way]
+
+
 class Booking:
     """What one transaction will write.
 
@@ -63,10 +80,9 @@ class Booking:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        #: The quarter hour last booked into, and its end: most records follow one another within one.
-        self._quarter, self._quarter_ends = PAST, PAST
+        #: The quarter hour last booked into: most records follow one another within one.
+        self._quarter, self._quarter_micros = PAST, micros(PAST)
         self._places: dict[tuple[str, ...], bytes] = {}
-        self._packer: tuple[Origin, Packer] | None = None
         #: Packed, see `packing`.
         self.crossings: list[bytes] = []
         self.coverage: list[CoverageRow] = []
@@ -75,16 +91,18 @@ class Booking:
         self.traffic: dict[TrafficKey, Traffic] = {}
         self.watched: dict[CoverageKey, Watched] = {}
 
-    def book(self, numbered: Numbered, origin: Origin) -> None:
-        """Take a record in, or put it aside as a dead letter."""
-        record = numbered.record
-        try:
-            if isinstance(record, Crossing):
-                self._crossing(record, origin)
-            else:
-                self._book(numbered, origin)
-        except BadRecord as bad:
-            self.put_aside(numbered, origin, bad.code, str(bad))
+    def book(self, records: Iterable[Numbered], origin: Origin) -> None:
+        """Take the records of one origin in, or put them aside as dead letters."""
+        packer, ways = Packer(origin, self._places), _Ways()
+        for numbered in records:
+            record = numbered.record
+            try:
+                if isinstance(record, Crossing):
+                    self._crossing(record, origin, packer, ways)
+                else:
+                    self._book(numbered, origin)
+            except BadRecord as bad:
+                self.put_aside(numbered, origin, bad.code, str(bad))
 
     def put_aside(self, numbered: Numbered, origin: Origin, code: str, reason: str) -> None:
         """Make a dead letter of a record: kept with what was sent, for a person to look at."""
@@ -115,30 +133,38 @@ class Booking:
             case Tally() as tally:
                 self._tally(numbered, tally, origin)
 
-    def _crossing(self, crossing: Crossing, origin: Origin) -> None:
+    def _crossing(self, crossing: Crossing, origin: Origin, packer: Packer, ways: _Ways) -> None:
         """The one that matters for speed: ten thousands of these come for one of the others."""
-        store_id, line, tags = origin.store_id, crossing.line, crossing.tags
-        if self._registry.lines.get(line) != store_id:
-            self._check_line(line, store_id)
-        if self._registry.cameras.get(crossing.camera) != store_id:
-            self._check_camera(crossing.camera, store_id)
-        at, bounds = crossing.at, crossing.bounds
-        if bounds is not None or at.tzinfo is not UTC or not PAST <= at <= origin.received_at:
-            at = _dated(at, bounds, origin)
-        kind = class_of(tags) if tags else "adult"
-        if self._packer is None or self._packer[0] is not origin:
-            self._packer = (origin, Packer(origin, self._places))
-        self.crossings.append(self._packer[1].pack(crossing, at, kind))
-        if not self._quarter <= at < self._quarter_ends:
+        at, is_dated = crossing.at, crossing.bounds is None
+        key = (crossing.line, crossing.camera, crossing.direction, crossing.tags, is_dated)
+        way = ways.get(key)
+        if way is None:
+            way = ways[key] = self._way(crossing, origin, packer)
+        if not is_dated or at.tzinfo is not UTC or not PAST <= at <= origin.received_at:
+            at = _dated(at, crossing.bounds, origin)
+        since = at - self._quarter
+        if since.days or since.seconds >= _QUARTER:
             self._quarter = quarter_of(at)
-            self._quarter_ends = self._quarter + _QUARTER_HOUR
-        key = (store_id, self._quarter, line, crossing.direction, kind)
-        traffic = self.traffic.get(key)
-        if traffic is None:
-            traffic = self.traffic[key] = Traffic()
-        traffic.count += 1
-        if crossing.opens_group:
-            traffic.groups += 1
+            self._quarter_micros = micros(self._quarter)
+            since = at - self._quarter
+        opens_group = crossing.opens_group
+        stamp = self._quarter_micros + since.seconds * 1_000_000 + since.microseconds
+        self.crossings.append(way.pack(stamp, crossing.seq, opens_group, crossing.track, crossing.confidence))
+        if way.quarter is not self._quarter:
+            way.quarter = self._quarter
+            found = (way.store_id, way.quarter, way.line, way.direction, way.kind)
+            way.traffic = self.traffic.setdefault(found, Traffic())
+        way.traffic.count += 1
+        way.traffic.groups += opens_group
+
+    def _way(self, crossing: Crossing, origin: Origin, packer: Packer) -> _Way:
+        self._check_line(crossing.line, origin.store_id)
+        self._check_camera(crossing.camera, origin.store_id)
+        kind = class_of(crossing.tags)
+        pack = packer.way(
+            crossing.camera, crossing.line, crossing.direction, kind, crossing.tags, crossing.bounds is not None
+        )
+        return _Way(pack, origin.store_id, crossing.line, crossing.direction, kind, PAST, Traffic())
 
     def _coverage(self, coverage: Coverage, origin: Origin) -> None:
         self._check_camera(coverage.camera, origin.store_id)

@@ -120,7 +120,7 @@ class DeadLetters:
             connection, {(name, letter.store_id) for name in lines}, {(name, letter.store_id) for name in cameras}, now
         )
         booking = Booking(registry)
-        booking.book(numbered, origin)
+        booking.book([numbered], origin)
         if not (booking.crossings or booking.coverage or booking.tallies):
             _, _, _, _, code, reason, *_ = booking.dead_letters[0]
             letter_repository.note_failure(connection, dead_letter_id, code, reason)

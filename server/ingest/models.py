@@ -53,20 +53,24 @@ class Device:
     """A registered box."""
 
     device_id: str
-    store_id: str
     revoked_at: datetime | None
-    skew_ms: int | None
 
 
 @dataclass(slots=True)
 class Cursor:
-    """How far an epoch is committed, and the time of the last record that told one; locked while it is held."""
+    """How far an epoch is committed; locked while it is held.
+
+    Attributes:
+        last_at: the time of the last record that told one.
+        skew_ms: how far its box's clock is known to be ahead of ours.
+    """
 
     device_id: str
     epoch: str
     store_id: str
     seq: int
     last_at: datetime | None = None
+    skew_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,6 @@ class Origin:
     received_at: datetime
 
 
-CrossingRow = tuple[datetime, str, str, str, str, str, bool, int, float, list[str], bool, str, str, int, datetime]
 CoverageRow = tuple[datetime, str, str, Decimal, int, str, bool, str, str, int, datetime]
 TallyRow = tuple[datetime, str, str, str, int, int, str]
 #: device, epoch, seq, store, code, reason, payload, received, and the time it speaks of (start, end) where it tells

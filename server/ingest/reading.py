@@ -10,7 +10,7 @@ goes the long way, which alone decides what is wrong with it.
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, get_args
 
@@ -72,15 +72,13 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch that may be taken, if its device may send at all."""
+    """A batch that may be taken, if its device may send at all; and the lines and cameras its records speak of."""
 
     incoming: Incoming
     envelope: Envelope
     records: Sequence[Numbered]
-
-    def names(self) -> tuple[set[str], set[str]]:
-        """The lines and the cameras its records speak of."""
-        return names_of(self.records)
+    lines: Collection[str]
+    cameras: Collection[str]
 
 
 def names_of(records: Sequence[Numbered]) -> tuple[set[str], set[str]]:
@@ -88,12 +86,10 @@ def names_of(records: Sequence[Numbered]) -> tuple[set[str], set[str]]:
     lines: set[str] = set()
     cameras: set[str] = set()
     for numbered in records:
-        record = numbered.record
-        if isinstance(record, Crossing):
-            lines.add(record.line)
-            cameras.add(record.camera)
-            continue
-        match record:
+        match numbered.record:
+            case Crossing(line=line, camera=camera):
+                lines.add(line)
+                cameras.add(camera)
             case Coverage(camera=camera):
                 cameras.add(camera)
             case Tally(crossings=crossings, coverage=coverage):
@@ -150,9 +146,10 @@ def _slowly(incoming: Incoming) -> Batch | Refusal:
     except WireError as error:
         return Refusal(code=error.code, reason=printable(str(error)))
     try:
-        return Batch(incoming, envelope, _number(incoming, envelope))
+        numbered = _number(incoming, envelope)
     except WireError as error:
         return refusal(envelope, error.code, str(error))
+    return Batch(incoming, envelope, numbered, *names_of(numbered))
 
 
 def refusal(envelope: Envelope, code: str, reason: str) -> Refusal:
@@ -205,14 +202,10 @@ def _plain(incoming: Incoming) -> Batch | None:
     if batch.device != incoming.device or batch.oldest > batch.first_seq:
         return None
     numbered: list[Numbered] = []
-    names: set[str] = set()
     whole = Whole(incoming.payload)
     expected = batch.first_seq
     for record in batch.records:
         last = record.seq
-        if isinstance(record, _Crossing):
-            names.add(record.camera)
-            names.add(record.line)
         if isinstance(record, Tally):
             if record.from_seq != expected or last < expected:
                 return None
@@ -220,9 +213,10 @@ def _plain(incoming: Incoming) -> Batch | None:
             return None
         numbered.append(Numbered(expected, last, record, whole))
         expected = last + 1
-    if expected != batch.last_seq + 1 or not _are_names(names):
+    lines, cameras = names_of(numbered)
+    if expected != batch.last_seq + 1 or not _are_names(lines | cameras):
         return None
-    return Batch(incoming, batch, numbered)
+    return Batch(incoming, batch, numbered, lines, cameras)
 
 
 def _are_names(names: set[str]) -> bool:

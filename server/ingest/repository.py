@@ -3,9 +3,8 @@
 The order of a transaction is fixed as well: cursors, then traffic, then coverage, then devices.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -28,6 +27,7 @@ from server.ingest.models import (
 )
 from server.ingest.outages import DeviceEvent, Heard
 from server.ingest.twins import Lives
+from server.storage.arrays import array
 from server.storage.pool import Connection
 from wire.messages import Status
 
@@ -40,9 +40,7 @@ _COVERAGE_TYPES: Final = (
 def devices(connection: Connection, names: Collection[str]) -> dict[str, Device]:
     """The registered ones among `names`, revoked or not."""
     with connection.cursor(row_factory=class_row(Device)) as cursor:
-        cursor.execute(
-            "SELECT device_id, store_id, revoked_at, skew_ms FROM device WHERE device_id = ANY(%s)", (list(names),)
-        )
+        cursor.execute("SELECT device_id, revoked_at FROM device WHERE device_id = ANY(%s)", (list(names),))
         return {row.device_id: row for row in cursor}
 
 
@@ -58,33 +56,40 @@ def registry(connection: Connection, lines: Collection[str], cameras: Collection
     return found
 
 
-def lock_cursors(connection: Connection, wanted: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], Cursor]:
-    """Insert the cursors that are missing, then lock all, both in key order.
+def lock_cursors(connection: Connection, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], Cursor]:
+    """Insert the cursors that are missing, then lock all, both in key order; of a box unknown or revoked there is none.
+
+    A new epoch is bound to the store its box is in now.
 
     Args:
         connection: in a transaction; it holds the locks.
-        wanted: device, epoch, and the store an epoch is bound to if it is new.
+        wanted: devices and epochs.
     """
-    rows = sorted(set(wanted))
-    keys = ([row[0] for row in rows], [row[1] for row in rows])
-    connection.execute(
-        # Nearly all are there already, and to look is cheaper than to try.
-        "INSERT INTO ingest_cursor (device_id, epoch, store_id)"
-        " SELECT device_id, epoch, store_id FROM unnest(%s::text[], %s::text[], %s::text[])"
-        " AS wanted (device_id, epoch, store_id)"
-        " WHERE NOT EXISTS (SELECT FROM ingest_cursor AS held"
-        "   WHERE held.device_id = wanted.device_id AND held.epoch = wanted.epoch)"
-        " ORDER BY device_id, epoch"
-        " ON CONFLICT (device_id, epoch) DO NOTHING",
-        (*keys, [row[2] for row in rows]),
-    )
+    rows = sorted(wanted)
+    keys = (array(device_id for device_id, _ in rows), array(epoch for _, epoch in rows))
     with connection.cursor(row_factory=class_row(Cursor)) as cursor:
-        cursor.execute(
-            "SELECT held.device_id, held.epoch, held.store_id, held.seq, held.last_at FROM ingest_cursor AS held"
-            " JOIN unnest(%s::text[], %s::text[]) AS wanted (device_id, epoch) USING (device_id, epoch)"
-            " ORDER BY held.device_id, held.epoch FOR UPDATE OF held",
-            keys,
-        )
+        with connection.pipeline():
+            connection.execute(
+                # Nearly all are there already, and to look is cheaper than to try.
+                "INSERT INTO ingest_cursor (device_id, epoch, store_id)"
+                " SELECT device_id, epoch, device.store_id"
+                " FROM unnest(%s::text[], %s::text[]) AS wanted (device_id, epoch) JOIN device USING (device_id)"
+                " WHERE revoked_at IS NULL AND NOT EXISTS (SELECT FROM ingest_cursor AS held"
+                "   WHERE held.device_id = wanted.device_id AND held.epoch = wanted.epoch)"
+                " ORDER BY device_id, epoch"
+                " ON CONFLICT (device_id, epoch) DO NOTHING",
+                keys,
+            )
+            cursor.execute(
+                # One after the other, in the order of the first part: each is found by its key and locked.
+                "SELECT held.device_id, held.epoch, held.store_id, held.seq, held.last_at, wanted.skew_ms"
+                " FROM (SELECT device_id, epoch, device.skew_ms"
+                "   FROM unnest(%s::text[], %s::text[]) AS wanted (device_id, epoch) JOIN device USING (device_id)"
+                "   WHERE revoked_at IS NULL ORDER BY device_id, epoch) AS wanted"
+                " CROSS JOIN LATERAL (SELECT * FROM ingest_cursor AS one"
+                "   WHERE one.device_id = wanted.device_id AND one.epoch = wanted.epoch FOR UPDATE) AS held",
+                keys,
+            )
         return {(row.device_id, row.epoch): row for row in cursor}
 
 
@@ -99,10 +104,10 @@ def move_cursors(connection: Connection, cursors: Collection[Cursor], now: datet
         " WHERE held.device_id = moved.device_id AND held.epoch = moved.epoch",
         (
             now,
-            [cursor.device_id for cursor in cursors],
-            [cursor.epoch for cursor in cursors],
-            [cursor.seq for cursor in cursors],
-            [cursor.last_at for cursor in cursors],
+            array(cursor.device_id for cursor in cursors),
+            array(cursor.epoch for cursor in cursors),
+            array(cursor.seq for cursor in cursors),
+            array(cursor.last_at for cursor in cursors),
         ),
     )
 
@@ -193,11 +198,11 @@ def add_coverage(connection: Connection, watched: dict[CoverageKey, Watched]) ->
         " array_position(%s::text[], EXCLUDED.state))],"
         " late_seconds = LEAST(900, held.late_seconds + EXCLUDED.late_seconds)",
         (
-            *([key[column] for key in keys] for column in range(3)),
-            ["{" + ",".join(str(Decimal(tenths) / 10) for tenths in watched[key].tenths) + "}" for key in keys],
-            [Decimal(sum(watched[key].tenths)) / 10 for key in keys],
-            [watched[key].state for key in keys],
-            [Decimal(watched[key].late) / 10 for key in keys],
+            *(array(key[column] for key in keys) for column in range(3)),
+            array(array(tenths / 10 for tenths in watched[key].tenths) for key in keys),
+            array(sum(watched[key].tenths) / 10 for key in keys),
+            array(watched[key].state for key in keys),
+            array(watched[key].late / 10 for key in keys),
             *([list(STATES)] * 3),
         ),
     )
@@ -234,7 +239,7 @@ def set_skews(connection: Connection, skews: dict[str, int]) -> None:
     connection.execute(
         "UPDATE device SET skew_ms = measured.skew_ms FROM unnest(%s::text[], %s::integer[])"
         " AS measured (device_id, skew_ms) WHERE device.device_id = measured.device_id",
-        (names, [skews[name] for name in names]),
+        (array(names), array(skews[name] for name in names)),
     )
 
 

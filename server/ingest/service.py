@@ -149,39 +149,36 @@ class _Transaction:
 
     def take(self, batches: Sequence[tuple[int, Batch]]) -> dict[int, Reply]:
         """Write everything and give each batch's reply, to be sent after the commit."""
-        devices = repository.devices(self._connection, {batch.envelope.device for _, batch in batches})
-        replies: dict[int, Reply] = {}
-        known: list[tuple[int, Batch, Device]] = []
+        cursors = repository.lock_cursors(
+            self._connection, {(batch.envelope.device, batch.envelope.epoch) for _, batch in batches}
+        )
+        known: list[tuple[int, Batch, Cursor]] = []
+        unknown: list[tuple[int, Batch]] = []
         for index, batch in batches:
-            device = devices.get(batch.envelope.device)
-            if device is None or device.revoked_at is not None:
-                replies[index] = _unknown(batch, device)
+            cursor = cursors.get((batch.envelope.device, batch.envelope.epoch))
+            if cursor is None:
+                unknown.append((index, batch))
             else:
-                known.append((index, batch, device))
+                known.append((index, batch, cursor))
+        replies = self._refuse(unknown) if unknown else {}
         if known:
-            self._take_known(known, replies)
+            booking = Booking(self._look_up(known))
+            for index, batch, cursor in known:
+                replies[index] = self._apply(batch, cursor, booking)
+                self._measure_skew(batch, cursor)
+            self._write(booking)
         return replies
 
-    def _take_known(self, known: Sequence[tuple[int, Batch, Device]], replies: dict[int, Reply]) -> None:
-        cursors = repository.lock_cursors(
-            self._connection,
-            ((device.device_id, batch.envelope.epoch, device.store_id) for _, batch, device in known),
-        )
-        booking = Booking(self._look_up(known, cursors))
-        for index, batch, device in known:
-            cursor = cursors[device.device_id, batch.envelope.epoch]
-            replies[index] = self._apply(batch, cursor, booking)
-            self._measure_skew(batch, device)
-        self._write(booking)
+    def _refuse(self, unknown: Sequence[tuple[int, Batch]]) -> dict[int, Reply]:
+        devices = repository.devices(self._connection, {batch.envelope.device for _, batch in unknown})
+        return {index: _unknown(batch, devices.get(batch.envelope.device)) for index, batch in unknown}
 
-    def _look_up(self, known: Sequence[tuple[int, Batch, Device]], cursors: dict[tuple[str, str], Cursor]) -> Registry:
+    def _look_up(self, known: Sequence[tuple[int, Batch, Cursor]]) -> Registry:
         lines: set[tuple[str, str]] = set()
         cameras: set[tuple[str, str]] = set()
-        for _, batch, device in known:
-            store_id = cursors[device.device_id, batch.envelope.epoch].store_id
-            of_lines, of_cameras = batch.names()
-            lines.update((name, store_id) for name in of_lines)
-            cameras.update((name, store_id) for name in of_cameras)
+        for _, batch, cursor in known:
+            lines.update((name, cursor.store_id) for name in batch.lines)
+            cameras.update((name, cursor.store_id) for name in batch.cameras)
         return self._registry.look_up(self._connection, lines, cameras, self._now)
 
     def _apply(self, batch: Batch, cursor: Cursor, booking: Booking) -> Reply:
@@ -195,16 +192,14 @@ class _Transaction:
         if envelope.first_seq > cursor.seq + 1:
             return Rewind(epoch=cursor.epoch, seq=cursor.seq + 1, nonce=envelope.nonce)
         origin = Origin(cursor.store_id, cursor.device_id, cursor.epoch, batch.incoming.received_at)
-        seq = cursor.seq
-        for numbered in batch.records:
-            if numbered.last <= seq:
-                continue
-            if numbered.first <= seq:
-                booking.put_aside(numbered, origin, "overlap", f"{seq} and before are booked already")
-            else:
-                booking.book(numbered, origin)
-            seq = numbered.last
-        cursor.seq = seq
+        records = batch.records
+        if envelope.first_seq <= cursor.seq:
+            records = [numbered for numbered in records if numbered.last > cursor.seq]
+            if records[0].first <= cursor.seq:
+                booking.put_aside(records[0], origin, "overlap", f"{cursor.seq} and before are booked already")
+                records = records[1:]
+        booking.book(records, origin)
+        cursor.seq = envelope.last_seq
         cursor.last_at = _last_told(batch) or cursor.last_at
         self._moved[cursor.device_id, cursor.epoch] = cursor
         return Ack(epoch=cursor.epoch, seq=cursor.seq, nonce=envelope.nonce)
@@ -221,11 +216,11 @@ class _Transaction:
         cursor.seq = last
         self._moved[cursor.device_id, cursor.epoch] = cursor
 
-    def _measure_skew(self, batch: Batch, device: Device) -> None:
+    def _measure_skew(self, batch: Batch, cursor: Cursor) -> None:
         ahead = batch.envelope.sent_at - batch.incoming.received_at
         skew = max(-_MAX_SKEW, min(_MAX_SKEW, round(ahead.total_seconds() * 1000)))
-        if device.skew_ms is None or abs(skew - device.skew_ms) > _SKEW_STEP:
-            self._skews[device.device_id] = skew
+        if cursor.skew_ms is None or abs(skew - cursor.skew_ms) > _SKEW_STEP:
+            self._skews[cursor.device_id] = skew
 
     def _write(self, booking: Booking) -> None:
         repository.insert_lost(self._connection, self._lost)

@@ -7,6 +7,7 @@ flagging a row means that writers never wait for each other, and a mark made whi
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from server.storage.arrays import array
 from server.storage.pool import Connection
 
 
@@ -35,7 +36,7 @@ def mark_all(connection: Connection, pairs: Iterable[tuple[str, datetime]], reas
         connection.execute(
             "INSERT INTO dirty_mark (store_id, hour, reason)"
             " SELECT store_id, hour, %s FROM unnest(%s::text[], %s::timestamptz[]) AS marks (store_id, hour)",
-            (reason, [store_id for store_id, _ in distinct], [hour for _, hour in distinct]),
+            (reason, array(store_id for store_id, _ in distinct), array(hour for _, hour in distinct)),
         )
 
 

@@ -6,10 +6,14 @@ and time-outs on connecting, on statements and on the TCP connection see to it t
 is psycopg's default, which waits for a silent peer for as long as the operating system does.
 """
 
+import math
+import selectors
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -23,6 +27,8 @@ Connection = psycopg.Connection[TupleRow]
 CONNECT_SECONDS = 5
 #: Seconds until PostgreSQL cuts off one statement.
 STATEMENT_SECONDS = 30
+#: For so long after its last transaction a connection that is silent is taken to be alive.
+_ALIVE_SECONDS: Final = 1.0
 
 
 def connection_options(*, statement_seconds: float = STATEMENT_SECONDS) -> dict[str, Any]:
@@ -53,6 +59,7 @@ class Database:
 
     def __init__(self, dsn: str, size: int = 8, *, statement_seconds: float = STATEMENT_SECONDS) -> None:
         self.dsn = dsn
+        self._used: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             dsn,
             min_size=min(2, size),
@@ -61,7 +68,7 @@ class Database:
             max_lifetime=1800,
             reconnect_timeout=30,
             kwargs=connection_options(statement_seconds=statement_seconds),
-            check=ConnectionPool.check_connection,
+            check=self._check,
             name="doorline",
             open=False,
         )
@@ -75,8 +82,10 @@ class Database:
             Unavailable: the database can't be reached, was lost on the way, or cut the statement off. Whether a
                 commit that was on its way took place is then unknown.
         """
-        with _unavailable_when_lost(), self._pool.connection() as connection, connection.transaction():
-            yield connection
+        with _unavailable_when_lost(), self._pool.connection() as connection:
+            with connection.transaction():
+                yield connection
+            self._used[connection] = time.monotonic()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -105,6 +114,16 @@ class Database:
         with self.read() as connection:
             connection.execute("SELECT 1")
 
+    def _check(self, connection: Connection) -> None:
+        """Ask a connection for a sign of life before it is given out, unless it showed one a moment ago.
+
+        To ask costs a round trip each time. A database that goes says so on every connection, which then has
+        something to read; only one that vanished without a word has to be asked.
+        """
+        if time.monotonic() - self._used.get(connection, -math.inf) < _ALIVE_SECONDS and not _has_word(connection):
+            return
+        ConnectionPool.check_connection(connection)
+
     def close(self) -> None:
         """Give all connections back; the object can't be used again."""
         self._pool.close()
@@ -116,6 +135,13 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _has_word(connection: Connection) -> bool:
+    """Whether the database said something that nobody asked for, such as good-bye."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.fileno(), selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 @contextmanager

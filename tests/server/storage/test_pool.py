@@ -81,6 +81,17 @@ def test_a_database_that_goes_and_comes_back(own_postgres: EmbeddedPostgres, mon
         wait_until(lambda: _answers(db), 30, "the pool to find the database again")
 
 
+def test_a_connection_the_database_has_hung_up_on_is_not_given_out(db_dsn: str) -> None:
+    with Database(db_dsn, size=1) as db, psycopg.connect(db_dsn, autocommit=True) as other:
+        with db.transaction() as connection:
+            pid = connection.info.backend_pid
+        # At once, while it counts as alive.
+        other.execute("SELECT pg_terminate_backend(%s, 20000)", (pid,))
+        with db.transaction() as connection:
+            assert connection.info.backend_pid != pid
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
 def test_starting_without_a_database_is_no_error() -> None:
     db = Database("postgresql://nobody@127.0.0.1:1/nothing", size=1)
     db.close()
