@@ -8,30 +8,25 @@ Run `python -m bench.bench_drain` from the repository's root.
 """
 
 import argparse
-import tempfile
 import threading
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from statistics import median
 from typing import Literal
 
 import psycopg
 
+from bench.central import central
 from edge.clock import SystemClock
 from edge.link.mqtt import MqttTransport
 from edge.outbox import Outbox
 from edge.settings import BrokerSettings
 from edge.uplink import Uplink
 from server.access.models import Scope
-from server.ingest.broker import SERVER_USER, EmbeddedBroker
 from server.services import make_services
-from server.storage.embedded import EmbeddedPostgres
-from server.storage.migrate import migrate
 from server.stores.models import NewStore
-from tests.fixtures.broker import SERVER_PASSWORD
-from tests.fixtures.processes import central_settings, parsed, running
+from tests.fixtures.processes import central_settings, parsed
 from tests.fixtures.wait import wait_until
 from wire.messages import Coverage, Crossing, Record
 
@@ -73,13 +68,9 @@ def today(outbox: Outbox, ended: threading.Event, came: dict[int, float]) -> Non
 
 def measure(number: int) -> None:
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="doorline-bench-")))
-        folder.chmod(0o711)
-        postgres = EmbeddedPostgres(folder / "postgres")
-        stack.callback(postgres.remove)
-        migrate(postgres.start().dsn)
-        broker = stack.enter_context(EmbeddedBroker(folder / "broker", users={SERVER_USER: SERVER_PASSWORD}))
-        env = central_settings(postgres.dsn, broker)
+        centre = stack.enter_context(central())
+        broker = stack.enter_context(centre.broker())
+        env = central_settings(centre.dsn, broker)
         admin = Scope.system("bench")
         with make_services(parsed(env)) as services:
             services.stores.add_store(admin, NewStore("S01", "S01", "UTC"))
@@ -88,18 +79,17 @@ def measure(number: int) -> None:
             password = services.stores.add_device(admin, "S01", "door-1").password
         broker.add_user("door-1", password)
         clock = SystemClock()
-        outbox = Outbox(folder / "outbox.db", clock)
+        outbox = Outbox(centre.folder / "outbox.db", clock)
         backlog(outbox, number)
         size = outbox.path.stat().st_size / 2**20
-        stack.enter_context(running(env, folder, "ingest"))
-        wait_until(lambda: "listening" in (folder / "ingest.log").read_text(), 60, "the worker")
+        stack.enter_context(centre.ingest(broker))
         uplink = Uplink(
             outbox,
             MqttTransport("door-1", BrokerSettings(host="127.0.0.1", port=broker.port, password=password)),
             clock,
             device="door-1",
         )
-        connection = stack.enter_context(psycopg.connect(postgres.dsn, autocommit=True))
+        connection = stack.enter_context(psycopg.connect(centre.dsn, autocommit=True))
         ended, came = threading.Event(), dict[int, float]()
         visitor = threading.Thread(target=today, args=(outbox, ended, came), daemon=True)
         outbox.start()

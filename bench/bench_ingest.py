@@ -1,58 +1,47 @@
 """What exactly-once costs: rows a second from batches to commit, as a share of plain binary COPY of the same rows.
 
-Beside the same rows copied into a table without index, a thousand a transaction, with nothing else done: the writer
-alone (booked rows to commit: cursors, rows, roll-up, marks), with booking before it, the service (payloads to commit)
-and the whole way (published to mosquitto, 50 records a message from a thousand devices, one or more worker processes).
-All take turns, so that whatever else the machine does burdens all; processor time of client and database together is
-shown beside the clock's, because it stays comparable on a machine that others use.
+Plain is what psycopg does when it is given the rows, one by one, for a table without index or constraint, a thousand a
+transaction, and nothing else is done. Beside it:
+
+- the writer alone: rows already checked, packed and summed by booking, to commit: cursors, rows, roll-up, marks;
+- booking and writer: decoded records to commit, so that packing is in it as it is in plain COPY;
+- the service: payloads to commit;
+- the whole way: published to mosquitto, 50 records a message from a thousand boxes, one or more worker processes.
+
+Every box was heard before anything is measured, as boxes are but for the first batch after a start, and the database
+has statistics and a checkpoint behind it. All take turns, each time in another order, so that whatever else the machine
+does burdens all; shares are medians over the turns, given with their quartiles. Processor time of client and database
+together is shown beside the clock's, because it stays comparable on a machine that others use.
 
 Run `python -m bench.bench_ingest` from the repository's root.
 """
 
 import argparse
 import os
-import random
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack
+from datetime import datetime
 from functools import partial
 from itertools import islice
-from pathlib import Path
-from statistics import median
-from typing import TypeVar
+from statistics import median, quantiles
 
-import paho.mqtt.client as mqtt
 import psycopg
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from bench.central import Central, Meter, Spent, central, resident_mb
+from bench.traffic import DEVICES, RECORDS, STORES, Boxes, fill, messages, store_of
 from server.ingest import reading
 from server.ingest.booking import Booking
-from server.ingest.broker import SERVER_USER, EmbeddedBroker, find_mosquitto
-from server.ingest.models import CrossingRow, Cursor, Incoming, Origin, Registry, class_of
+from server.ingest.broker import find_mosquitto
+from server.ingest.models import Cursor, Incoming, Origin, Registry, class_of
 from server.ingest.reading import Batch
 from server.ingest.registry import RegistryCache
 from server.ingest.service import IngestService, _Transaction
-from server.storage.embedded import EmbeddedPostgres
-from server.storage.migrate import migrate
 from server.storage.pool import Database
-from wire import topics
-from wire.messages import Ack, Crossing, encode, make_batch
-from wire.topics import Channel
+from wire.messages import Ack, Crossing
 
-ROOT = Path(__file__).resolve().parents[1]
-PASSWORD = "bench-password"
-DEVICES, STORES, RECORDS = 1000, 200, 50
 #: Messages in a transaction of a thousand rows.
 GROUP = 1000 // RECORDS
-TICKS = os.sysconf("SC_CLK_TCK")
 COLUMNS = (
     "at, store_id, camera_id, line_id, direction, class, opens_group, track, confidence, tags, undated, device_id,"
     " epoch, seq, received_at"
@@ -62,93 +51,7 @@ TYPES = (
     *("text", "text", "int8", "timestamptz"),
 )
 
-
-T = TypeVar("T")
-
-
-@dataclass
-class Spent:
-    """What some rows cost (seconds)."""
-
-    clock: float
-    processor: float
-
-
-class Meter:
-    """Processor time of this process and of a database's."""
-
-    def __init__(self, postmaster: int) -> None:
-        self._postmaster = postmaster
-
-    def database(self) -> float:
-        total = 0
-        for folder in Path("/proc").iterdir():
-            if not folder.name.isdecimal():
-                continue
-            try:
-                fields = (folder / "stat").read_text().rpartition(") ")[2].split()
-            except OSError:
-                continue
-            if int(folder.name) == self._postmaster or int(fields[1]) == self._postmaster:
-                total += int(fields[11]) + int(fields[12])
-        return total / TICKS
-
-    def spent(self, work: Callable[[T], object], items: Sequence[T]) -> Spent:
-        """What doing this to each of them costs."""
-        ours, theirs, began = time.process_time(), self.database(), time.perf_counter()
-        for item in items:
-            work(item)
-        clock = time.perf_counter() - began
-        return Spent(clock, time.process_time() - ours + self.database() - theirs)
-
-
-def fill(db: Database) -> None:
-    """Stores, cameras, lines and devices; and a table without index for plain rows."""
-    with db.transaction() as connection:
-        numbers = f"generate_series(0, {STORES - 1}) AS n"
-        connection.execute(f"INSERT INTO store (store_id, name) SELECT 'S' || n, 'x' FROM {numbers}".encode())
-        connection.execute(
-            "INSERT INTO camera (camera_id, store_id, name, installed_at)"
-            f" SELECT 'S' || n || '-C1', 'S' || n, 'x', '2026-01-01' FROM {numbers}".encode()
-        )
-        connection.execute(
-            "INSERT INTO line (line_id, camera_id, store_id, name)"
-            f" SELECT 'S' || n || '-L1', 'S' || n || '-C1', 'S' || n, 'x' FROM {numbers}".encode()
-        )
-        connection.execute(
-            f"INSERT INTO device (device_id, store_id) SELECT 'box-' || n, 'S' || n % {STORES}"
-            f" FROM generate_series(0, {DEVICES - 1}) AS n".encode()
-        )
-        connection.execute("CREATE TABLE plain (LIKE crossing)")
-
-
-def messages(seed: int) -> Iterator[Incoming]:
-    """Batches of all devices in turn, without end: each device's epoch goes on from where it was."""
-    draw = random.Random(seed)
-    epochs = [f"{draw.getrandbits(128):032x}" for _ in range(DEVICES)]
-    now = datetime.now(UTC)
-    first = 1
-    while True:
-        for device in range(DEVICES):
-            store = f"S{device % STORES}"
-            records = [
-                Crossing(
-                    seq=first + number,
-                    at=now - timedelta(seconds=60 - number),
-                    camera=f"{store}-C1",
-                    line=f"{store}-L1",
-                    direction="in" if draw.random() < 0.5 else "out",
-                    track=draw.randrange(10**6),
-                    confidence=round(draw.random(), 3),
-                    tags=("child",) if draw.random() < 0.1 else (),
-                )
-                for number in range(RECORDS)
-            ]
-            made = make_batch(
-                device=f"box-{device}", epoch=epochs[device], oldest=1, sent_at=now, records=records, nonce="0" * 16
-            )
-            yield Incoming(f"box-{device}", encode(made), now)
-        first += RECORDS
+Row = tuple[datetime, str, str, str, str, str, bool, int, float, list[str], bool, str, str, int, datetime]
 
 
 def booked(group: Sequence[Incoming]) -> Booking:
@@ -160,19 +63,17 @@ def booked(group: Sequence[Incoming]) -> Booking:
     booking = Booking(registry)
     for incoming in group:
         batch = read(incoming)
-        store = f"S{int(incoming.device.removeprefix('box-')) % STORES}"
-        origin = Origin(store, incoming.device, batch.envelope.epoch, incoming.received_at)
-        for numbered in batch.records:
-            booking.book(numbered, origin)
+        origin = Origin(store_of(incoming.device), incoming.device, batch.envelope.epoch, incoming.received_at)
+        booking.book(batch.records, origin)
     return booking
 
 
-def plain_rows(group: Sequence[Incoming]) -> list[CrossingRow]:
+def plain_rows(group: Sequence[Incoming]) -> list[Row]:
     """The same rows as the driver takes them."""
-    found: list[CrossingRow] = []
+    found: list[Row] = []
     for incoming in group:
         batch = read(incoming)
-        store = f"S{int(incoming.device.removeprefix('box-')) % STORES}"
+        store = store_of(incoming.device)
         for numbered in batch.records:
             one = numbered.record
             assert isinstance(one, Crossing)
@@ -193,7 +94,7 @@ def read(incoming: Incoming) -> Batch:
     return found
 
 
-def copy_plain(connection: psycopg.Connection, rows: Sequence[CrossingRow]) -> None:
+def copy_plain(connection: psycopg.Connection, rows: Sequence[Row]) -> None:
     with (
         connection.transaction(),
         connection.cursor() as cursor,
@@ -233,176 +134,125 @@ def write_decoded(db: Database, cache: RegistryCache, group: Sequence[Batch]) ->
         _Transaction(connection, cache, group[0].incoming.received_at).take(list(enumerate(group)))
 
 
-def beside_plain(db: Database, meter: Meter, rounds: int, at_once: int) -> None:
+def warm_up(db: Database, service: IngestService, stream: Iterator[Incoming]) -> None:
+    """Hear every box once, so that each has its cursor, and leave nothing of it for the database to do later."""
+    for _ in range(DEVICES // GROUP):
+        service.take(list(islice(stream, GROUP)))
+    with psycopg.connect(db.dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE plain (LIKE crossing)")
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")
+
+
+def beside_plain(db: Database, meter: Meter, stream: Iterator[Incoming], rounds: int, at_once: int) -> None:
     """Writer and service, taking turns with plain COPY."""
     service, cache = IngestService(db), RegistryCache()
-    stream = messages(1)
+    warm_up(db, service, stream)
     spent: dict[str, list[Spent]] = {}
+    rows = at_once * GROUP * RECORDS
     with psycopg.connect(db.dsn, autocommit=True) as connection:
         for number in range(rounds + 1):
             groups = [list(islice(stream, GROUP)) for _ in range(3 * at_once)]
             mine, decoded, its = groups[:at_once], groups[at_once : 2 * at_once], groups[2 * at_once :]
-            bookings = [booked(group) for group in mine]
-            rows = [plain_rows(group) for group in mine]
-            work = [([read(each) for each in group], book) for group, book in zip(mine, bookings, strict=True)]
+            work = [([read(each) for each in group], booked(group)) for group in mine]
             batches = [[read(each) for each in group] for group in decoded]
-            found = {
-                "plain COPY": meter.spent(partial(copy_plain, connection), rows),
-                "writer alone": meter.spent(partial(write_alone, db, cache), work),
-                "booking and writer": meter.spent(partial(write_decoded, db, cache), batches),
-                "service, from payloads": meter.spent(service.take, its),
-            }
+            plain = [plain_rows(group) for group in mine]
+            ways: list[tuple[str, Callable[[], Spent]]] = [
+                ("plain COPY", partial(meter.spent, partial(copy_plain, connection), plain)),
+                ("writer alone", partial(meter.spent, partial(write_alone, db, cache), work)),
+                ("booking and writer", partial(meter.spent, partial(write_decoded, db, cache), batches)),
+                ("service, from payloads", partial(meter.spent, service.take, its)),
+            ]
+            first = number % len(ways)
+            found = {name: measure() for name, measure in ways[first:] + ways[:first]}
             if number:  # the first round warms up
-                for way, cost in found.items():
-                    spent.setdefault(way, []).append(cost)
-    report(spent, at_once * GROUP * RECORDS)
+                for name, _ in ways:
+                    spent.setdefault(name, []).append(found[name])
+    for name, costs in spent.items():
+        report(name, costs, spent["plain COPY"], rows)
 
 
-def report(spent: dict[str, list[Spent]], rows: int) -> None:
-    plain = spent["plain COPY"]
-    for way, costs in spent.items():
-        rate = rows / median(cost.clock for cost in costs)
-        clock = median(base.clock / cost.clock for base, cost in zip(plain, costs, strict=True))
-        processor = sum(base.processor for base in plain) / sum(cost.processor for cost in costs)
-        print(f"{way:34} {rate:>10,.0f} rows/s   share: clock {clock:.2f}, processor {processor:.2f}")
+def report(name: str, costs: Sequence[Spent], plain: Sequence[Spent], rows: int) -> None:
+    """Rows a second, and the share of plain COPY: median and quartiles over the turns."""
+    rate = rows / median(cost.clock for cost in costs)
+    clock = [base.clock / cost.clock for base, cost in zip(plain, costs, strict=True)]
+    processor = [base.processor / cost.processor for base, cost in zip(plain, costs, strict=True)]
+    print(f"{name:26} {rate:>10,.0f} rows/s   share: clock {spread(clock)}, processor {spread(processor)}", flush=True)
 
 
-@contextmanager
-def workers(dsn: str, broker: EmbeddedBroker, number: int) -> Iterator[list[int]]:
-    """Worker processes, listening."""
-    env = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "DOORLINE_DSN": dsn,
-        "DOORLINE_BROKER_HOST": broker.host,
-        "DOORLINE_BROKER_PORT": str(broker.port),
-        "DOORLINE_BROKER_USERNAME": SERVER_USER,
-        "DOORLINE_BROKER_PASSWORD": PASSWORD,
-        "DOORLINE_BROKER_PROTOCOL": "5",
-    }
-    command = [sys.executable, "-m", "cli.main", "ingest"]
-    with tempfile.TemporaryDirectory() as folder:
-        logs = [(Path(folder) / f"{each}.log").open("w+") for each in range(number)]
-        running = [subprocess.Popen(command, env=env, stdout=log, stderr=log, cwd=folder) for log in logs]
-        try:
-            give_up = time.monotonic() + 60
-            while not all("listening for batches" in Path(log.name).read_text() for log in logs):
-                if time.monotonic() > give_up or any(process.poll() is not None for process in running):
-                    raise SystemExit(
-                        "a worker did not start:\n" + "\n".join(Path(log.name).read_text() for log in logs)
-                    )
-                time.sleep(0.05)
-            yield [process.pid for process in running]
-        finally:
-            for process in running:
-                process.send_signal(signal.SIGTERM)
-            for process in running:
-                process.wait(30)
-            for log in logs:
-                log.close()
+def spread(found: Sequence[float]) -> str:
+    """Median, and between which half of them lie."""
+    low, middle, high = quantiles(found, n=4) if len(found) > 1 else [found[0]] * 3
+    return f"{middle:.2f} ({low:.2f}-{high:.2f})"
 
 
-def publish(broker: EmbeddedBroker, sent: Sequence[Incoming], acked: threading.Event) -> threading.Thread:
-    """Publish everything and hear every ack, from a thread; `acked` is set with the last."""
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="bench", protocol=MQTTProtocolVersion.MQTTv5)
-    client.username_pw_set(SERVER_USER, PASSWORD)
-    client.max_inflight_messages_set(2000)
-    heard = 0
-    ready = threading.Event()
+def from_the_broker(
+    centre: Central, meter: Meter, stream: Iterator[Incoming], number: int, count: int
+) -> tuple[Spent, Spent, float]:
+    """The whole way with so many workers: what it cost, what plain COPY of as many rows does, before and after, and by
+    how much the workers grew (10⁶ bytes)."""
+    sent = list(islice(stream, count))
+    plain = [plain_rows(sent[start : start + GROUP]) for start in range(0, min(count, 40 * GROUP), GROUP)]
+    share = count * RECORDS / (2 * sum(map(len, plain)))
+    all_acked = threading.Event()
+    with ExitStack() as stack:
+        broker = stack.enter_context(centre.broker(f"broker-{number}", kind="mosquitto"))
+        pids = [stack.enter_context(centre.ingest(broker, f"worker-{each}")).pid for each in range(number)]
+        connection = stack.enter_context(psycopg.connect(centre.dsn, autocommit=True))
 
-    def hear(*_: object) -> None:
-        nonlocal heard
-        heard += 1
-        if heard == len(sent):
-            acked.set()
+        def hear(_: bytes) -> None:
+            if boxes.acked == count:
+                all_acked.set()
 
-    client.on_message = hear
-    client.on_subscribe = lambda *_: ready.set()
-    client.on_connect = lambda own, *_: own.subscribe(f"{topics.ROOT}/+/ack", qos=1)
-    client.connect(broker.host, broker.port)
-    client.loop_start()
-    assert ready.wait(20)
-
-    def run() -> None:
-        for incoming in sent:
-            client.publish(topics.topic(incoming.device, Channel.BATCH), incoming.payload, qos=1)
-        acked.wait(600)
-        client.disconnect()
-        client.loop_stop()
-
-    return threading.Thread(target=run, daemon=True)
-
-
-def resident_mb(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        boxes = stack.enter_context(Boxes(broker, hear))
+        copy = partial(meter.spent, partial(copy_plain, connection), plain)
+        before, memory = copy(), sum(map(resident_mb, pids))
+        with meter.watching(*pids) as spent_since:
+            for incoming in sent:
+                boxes.send(incoming)
+            if not all_acked.wait(600):
+                raise SystemExit("not everything was acknowledged")
+            spent = spent_since()
+        grown = sum(map(resident_mb, pids)) - memory
+        after = copy()
+    base = Spent((before.clock + after.clock) * share, (before.processor + after.processor) * share)
+    return spent, base, grown
 
 
-def processor_of(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def from_the_broker(db: Database, meter: Meter, number: int, count: int) -> None:
-    """The whole way, beside plain COPY of the same number of rows before and after."""
+def the_whole_way(
+    centre: Central, meter: Meter, stream: Iterator[Incoming], workers: Sequence[int], rounds: int, count: int
+) -> None:
+    """One worker, two and so on, in turns."""
     if find_mosquitto() is None:
         print("from the broker: mosquitto is not installed, left out")
         return
-    stream = messages(7 + number)
-    sent = list(islice(stream, count))
-    plain = [plain_rows(sent[start : start + GROUP]) for start in range(0, min(count, 40 * GROUP), GROUP)]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        EmbeddedBroker(folder, users={SERVER_USER: PASSWORD}, kind="mosquitto") as broker,
-        workers(db.dsn, broker, number) as pids,
-        psycopg.connect(db.dsn, autocommit=True) as connection,
-    ):
-
-        def copy() -> Spent:
-            return meter.spent(partial(copy_plain, connection), plain)
-
-        before = copy()
-        acked = threading.Event()
-        publisher = publish(broker, sent, acked)
-        memory, used, database = sum(map(resident_mb, pids)), sum(map(processor_of, pids)), meter.database()
-        began = time.perf_counter()
-        publisher.start()
-        if not acked.wait(600):
-            raise SystemExit("not everything was acknowledged")
-        clock = time.perf_counter() - began
-        processor = sum(map(processor_of, pids)) - used + meter.database() - database
-        grown = sum(map(resident_mb, pids)) - memory
-        publisher.join(30)
-        after = copy()
-    rows = count * RECORDS
-    copied = sum(len(each) for each in plain)
-    rate, base = rows / clock, copied * 2 / (before.clock + after.clock)
-    share = (before.processor + after.processor) / (2 * copied) / (processor / rows)
-    name = f"from the broker, {number} worker{'s' * (number > 1)}"
-    print(f"{name:34} {rate:>10,.0f} rows/s   share: clock {rate / base:.2f}, processor {share:.2f}; +{grown:.0f} MB")
+    found: dict[int, list[tuple[Spent, Spent, float]]] = {number: [] for number in workers}
+    for turn in range(rounds):
+        for number in workers if turn % 2 == 0 else reversed(workers):
+            found[number].append(from_the_broker(centre, meter, stream, number, count))
+    for number, turns in found.items():
+        name = f"from the broker, {number} worker{'s' * (number > 1)}"
+        report(name, [spent for spent, _, _ in turns], [base for _, base, _ in turns], count * RECORDS)
+        against = [one.clock / own.clock for (one, _, _), (own, _, _) in zip(found[workers[0]], turns, strict=True)]
+        grown = max(grown for _, _, grown in turns)
+        print(f"{'':26} {spread(against)} times {workers[0]} worker's, by the clock; grown by {grown:.0f} MB at most")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=8, help="turns that plain COPY, writer and service take")
-    parser.add_argument("--at-once", type=int, default=5, help="transactions of 1,000 rows in a turn")
+    parser.add_argument("--rounds", type=int, default=20, help="turns that plain COPY, writer and service take")
+    parser.add_argument("--at-once", type=int, default=10, help="transactions of 1,000 rows in a turn")
     parser.add_argument("--messages", type=int, default=2000, help="messages of 50 records through the broker")
-    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2], help="worker processes, one run each")
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2], help="worker processes, in turns")
+    parser.add_argument("--turns", type=int, default=3, help="turns for each number of workers")
     asked = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="doorline-bench-"))
-    folder.chmod(0o711)
-    postgres = EmbeddedPostgres(folder / "postgres")
-    try:
-        migrate(postgres.start().dsn)
-        with Database(postgres.dsn, 2) as db:
-            fill(db)
-            assert postgres.pid is not None
-            meter = Meter(postgres.pid)
-            beside_plain(db, meter, asked.rounds, asked.at_once)
-            for number in asked.workers:
-                from_the_broker(db, meter, number, asked.messages)
-    finally:
-        postgres.remove()
-        shutil.rmtree(folder)
+    print("load of this machine: " + ", ".join(f"{each:.2f}" for each in os.getloadavg()))
+    with central() as centre, Database(centre.dsn, 2) as db:
+        fill(db)
+        meter, stream = Meter(centre.pid), messages(1)
+        beside_plain(db, meter, stream, asked.rounds, asked.at_once)
+        if asked.workers:
+            the_whole_way(centre, meter, stream, asked.workers, asked.turns, asked.messages)
 
 
 if __name__ == "__main__":

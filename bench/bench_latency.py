@@ -12,18 +12,17 @@ import argparse
 import json
 import queue
 import random
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
-from pathlib import Path
 from statistics import median, quantiles
 
 import httpx
 
+from bench.central import central
 from edge.clock import SystemClock, moment
 from edge.link.mqtt import MqttTransport
 from edge.models import Crossing
@@ -31,12 +30,8 @@ from edge.outbox import Outbox
 from edge.settings import BrokerSettings
 from edge.uplink import Uplink
 from server.access.models import Scope
-from server.ingest.broker import SERVER_USER, EmbeddedBroker
 from server.services import make_services
-from server.storage.embedded import EmbeddedPostgres
-from server.storage.migrate import migrate
 from server.stores.models import NewStore, every_day
-from tests.fixtures.broker import SERVER_PASSWORD
 from tests.fixtures.processes import central_settings, is_up, parsed, running
 from tests.fixtures.wait import wait_until
 
@@ -81,13 +76,9 @@ def delays(
 
 def measure(flush_after_s: float, number: int) -> list[float]:
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="doorline-bench-")))
-        folder.chmod(0o711)
-        postgres = EmbeddedPostgres(folder / "postgres")
-        stack.callback(postgres.remove)
-        migrate(postgres.start().dsn)
-        broker = stack.enter_context(EmbeddedBroker(folder / "broker", users={SERVER_USER: SERVER_PASSWORD}))
-        env = central_settings(postgres.dsn, broker)
+        centre = stack.enter_context(central())
+        broker = stack.enter_context(centre.broker())
+        env = central_settings(centre.dsn, broker)
         base = f"http://127.0.0.1:{env['DOORLINE_WEB_PORT']}"
         admin = Scope.system("bench")
         with make_services(parsed(env)) as services:
@@ -98,8 +89,8 @@ def measure(flush_after_s: float, number: int) -> list[float]:
             services.access.create_user(admin, "manager", PASSWORD, "manager", "manager", ["S01"], "en")
             password = services.stores.add_device(admin, "S01", "door-1").password
         broker.add_user("door-1", password)
-        for words in ("web", "ingest"):
-            stack.enter_context(running(env, folder, words))
+        stack.enter_context(running(env, centre.folder, "web"))
+        stack.enter_context(centre.ingest(broker))
         wait_until(lambda: is_up(base), 120, "the web server")
         client = stack.enter_context(httpx.Client(base_url=base, timeout=30))
         client.post("/api/v1/session", json={"username": "manager", "password": PASSWORD}).raise_for_status()
@@ -108,7 +99,7 @@ def measure(flush_after_s: float, number: int) -> list[float]:
         threading.Thread(target=seen, args=(client, "/stores/S01/live", found, ended), daemon=True).start()
         clock = SystemClock()
         # As `edge.agent` puts them together.
-        outbox = Outbox(folder / "outbox.db", clock, commit_every_s=min(1.0, flush_after_s))
+        outbox = Outbox(centre.folder / "outbox.db", clock, commit_every_s=min(1.0, flush_after_s))
         link = BrokerSettings(host="127.0.0.1", port=broker.port, password=password)
         uplink = Uplink(outbox, MqttTransport("door-1", link), clock, device="door-1", flush_after_s=flush_after_s)
         outbox.start()

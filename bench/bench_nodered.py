@@ -13,29 +13,24 @@ Both take turns. What was published is sent once more when nobody answers, as a 
 import argparse
 import json
 import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from typing import Any, Self
 
-import paho.mqtt.client as mqtt
 import psycopg
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from bench.bench_ingest import PASSWORD, RECORDS, ROOT, STORES, Meter, fill, messages, processor_of
+from bench.central import Central, Meter, Program, central
+from bench.traffic import RECORDS, STORES, Boxes, fill, messages
 from server.ingest.broker import SERVER_USER, EmbeddedBroker
 from server.ingest.models import Incoming
-from server.storage.embedded import EmbeddedPostgres
-from server.storage.migrate import migrate
 from server.storage.pool import Database
+from tests.fixtures.broker import SERVER_PASSWORD
+from tests.fixtures.wait import wait_until
 from wire import topics
 from wire.messages import Ack, decode
 from wire.topics import Channel
@@ -95,51 +90,41 @@ return null;
 """
 
 
-class Boxes:
-    """Publishes batches; with `again` it sends again what nobody acknowledged, as boxes do."""
+class Senders:
+    """Sends batches, and with `again` what nobody acknowledged once more, as boxes do."""
 
     def __init__(self, broker: EmbeddedBroker, sent: Sequence[Incoming], *, again: bool) -> None:
         self._sent = sent
         self._again = again
         self._acked: set[str] = set()
         self._ended = threading.Event()
-        self._ready = threading.Event()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="boxes", protocol=MQTTProtocolVersion.MQTTv5)
-        self._client.username_pw_set(SERVER_USER, PASSWORD)
-        self._client.max_inflight_messages_set(2000)
-        self._client.on_connect = lambda client, *_: client.subscribe(f"{topics.ROOT}/+/ack", qos=1)
-        self._client.on_subscribe = lambda *_: self._ready.set()
-        self._client.on_message = self._hear
-        self._client.connect(broker.host, broker.port)
-        self._client.loop_start()
-        assert self._ready.wait(20)
+        self._boxes = Boxes(broker, lambda payload: self._acked.add(decode(payload, Ack).epoch))
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
+        self._boxes.__enter__()
         self._thread.start()
+        return self
 
-    def close(self) -> None:
+    def __exit__(self, *error: Any) -> None:
         self._ended.set()
         self._thread.join()
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _hear(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
-        self._acked.add(f"{decode(bytes(message.payload), Ack).epoch}")
+        self._boxes.__exit__(*error)
 
     def _run(self) -> None:
         left = list(self._sent)
         while left:
             for incoming in left:
-                self._client.publish(topics.topic(incoming.device, Channel.BATCH), incoming.payload, qos=1)
+                self._boxes.send(incoming)
             if not self._again or self._ended.wait(5):
                 return
             left = [each for each in left if json.loads(each.payload)["epoch"] not in self._acked]
 
 
-@contextmanager
-def node_red(installed: Path, folder: Path, dsn: str, broker: EmbeddedBroker) -> Iterator[Callable[[], int]]:
-    """Gives what starts it, which gives its process id."""
+def node_red(installed: Path, centre: Central, broker: EmbeddedBroker, name: str) -> Program:
+    """Node-RED with its flow, to be started."""
+    folder = centre.folder / name
+    folder.mkdir()
     flow = [
         {"id": "tab", "type": "tab", "label": "doorline"},
         {
@@ -182,69 +167,16 @@ def node_red(installed: Path, folder: Path, dsn: str, broker: EmbeddedBroker) ->
         },
     ]
     (folder / "flows.json").write_text(json.dumps(flow))
-    secret = {"broker": {"user": SERVER_USER, "password": PASSWORD}}
+    secret = {"broker": {"user": SERVER_USER, "password": SERVER_PASSWORD}}
     (folder / "flows_cred.json").write_text(json.dumps(secret))
     modules = installed / "node_modules"
+    pg, dsn = json.dumps(str(modules / "pg")), json.dumps(centre.dsn)
     (folder / "settings.js").write_text(
         "module.exports = {flowFile: 'flows.json', credentialSecret: false, httpAdminRoot: false, httpNodeRoot: false,"
-        f" functionGlobalContext: {{pg: require({json.dumps(str(modules / 'pg'))}), dsn: {json.dumps(dsn)}}}}};\n"
+        f" functionGlobalContext: {{pg: require({pg}), dsn: {dsn}}}}};\n"
     )
-    log = folder / "node-red.log"
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start() -> int:
-        said = log.read_text().count("Connected to broker") if log.exists() else 0
-        with log.open("ab") as output:
-            command = ["node", str(modules / "node-red" / "red.js"), "-u", str(folder)]
-            running.append(subprocess.Popen(command, stdout=output, stderr=output, cwd=folder))
-        wait(lambda: log.read_text().count("Connected to broker") > said, 120, f"Node-RED\n{log.read_text()}")
-        return running[-1].pid
-
-    try:
-        yield start
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-
-
-@contextmanager
-def doorline(folder: Path, dsn: str, broker: EmbeddedBroker) -> Iterator[Callable[[], int]]:
-    """The same of `doorline ingest`."""
-    env = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "DOORLINE_DSN": dsn,
-        "DOORLINE_BROKER_PORT": str(broker.port),
-        "DOORLINE_BROKER_USERNAME": SERVER_USER,
-        "DOORLINE_BROKER_PASSWORD": PASSWORD,
-        "DOORLINE_BROKER_PROTOCOL": "5",
-    }
-    log = folder / "ingest.log"
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start() -> int:
-        said = log.read_text().count("listening for batches") if log.exists() else 0
-        with log.open("ab") as output:
-            command = [sys.executable, "-m", "cli.main", "ingest"]
-            running.append(subprocess.Popen(command, env=env, stdout=output, stderr=output, cwd=folder))
-        wait(lambda: log.read_text().count("listening for batches") > said, 120, "doorline ingest")
-        return running[-1].pid
-
-    try:
-        yield start
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-
-
-def wait(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    give_up = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > give_up:
-            raise SystemExit(f"waited {seconds:.0f} s for {what}")
-        time.sleep(0.02)
+    words = ["node", str(modules / "node-red" / "red.js"), "-u", str(folder)]
+    return Program(words, os.environ, folder, ready="Connected to broker")
 
 
 class Sink:
@@ -271,41 +203,36 @@ class Sink:
 
 
 def speed(
-    start: Callable[[], int], broker: EmbeddedBroker, sink: Sink, meter: Meter, count: int, seed: int
+    program: Program, broker: EmbeddedBroker, sink: Sink, meter: Meter, count: int, seed: int
 ) -> tuple[float, float]:
     """Rows a second by the clock, and by the processor time of the process and the database."""
     sink.clear()
-    pid = start()
-    boxes = Boxes(broker, list(islice(messages(seed), count)), again=False)
-    used, database, began = processor_of(pid), meter.database(), time.perf_counter()
-    boxes.start()
-    wait(lambda: sink.rows() >= count * RECORDS, 300, "every row")
-    clock = time.perf_counter() - began
-    processor = processor_of(pid) - used + meter.database() - database
-    boxes.close()
-    os.kill(pid, signal.SIGKILL)
-    return count * RECORDS / clock, count * RECORDS / processor
+    program.start()
+    sent = list(islice(messages(seed), count))
+    with meter.watching(program.pid) as spent_since, Senders(broker, sent, again=False):
+        wait_until(lambda: sink.rows() >= count * RECORDS, 300, "every row")
+        spent = spent_since()
+    program.kill()
+    return count * RECORDS / spent.clock, count * RECORDS / spent.processor
 
 
 def kill(
-    start: Callable[[], int], broker: EmbeddedBroker, sink: Sink, count: int, seed: int, *, again: bool
+    program: Program, broker: EmbeddedBroker, sink: Sink, count: int, seed: int, *, again: bool
 ) -> tuple[int, int]:
     """Kill it when a third of the rows are there, start it again: how many rows are lost, and how many doubled."""
     sink.clear()
-    pid = start()
-    boxes = Boxes(broker, list(islice(messages(seed), count)), again=again)
-    boxes.start()
-    wait(lambda: sink.rows() >= count * RECORDS / 3, 300, "a third of the rows")
-    os.kill(pid, signal.SIGKILL)
-    pid = start()
-    last, since = sink.rows(), time.monotonic()
-    while time.monotonic() - since < 15 and last < count * RECORDS:
-        time.sleep(0.2)
-        now = sink.rows()
-        if now != last:
-            last, since = now, time.monotonic()
-    boxes.close()
-    os.kill(pid, signal.SIGKILL)
+    program.start()
+    with Senders(broker, list(islice(messages(seed), count)), again=again):
+        wait_until(lambda: sink.rows() >= count * RECORDS / 3, 300, "a third of the rows")
+        program.kill()
+        program.start()
+        last, since = sink.rows(), time.monotonic()
+        while time.monotonic() - since < 15 and last < count * RECORDS:
+            time.sleep(0.2)
+            now = sink.rows()
+            if now != last:
+                last, since = now, time.monotonic()
+    program.kill()
     return sink.missing_and_doubled(count * RECORDS)
 
 
@@ -315,45 +242,34 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=1000, help="messages of 50 records, each of another device")
     parser.add_argument("--rounds", type=int, default=3, help="turns each takes")
     asked = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="doorline-bench-"))
-    folder.chmod(0o711)
-    postgres = EmbeddedPostgres(folder / "postgres")
-    try:
-        migrate(postgres.start().dsn)
-        with Database(postgres.dsn, 2) as db:
+    with ExitStack() as stack:
+        centre = stack.enter_context(central())
+        with Database(centre.dsn, 2) as db:
             fill(db)
-        assert postgres.pid is not None
-        with ExitStack() as stack:
-            connection = stack.enter_context(psycopg.connect(postgres.dsn, autocommit=True))
-            sink, meter = Sink(connection), Meter(postgres.pid)
-            found: dict[str, list[tuple[float, float]]] = {"doorline": [], "node-red": []}
-            lost: dict[str, list[tuple[int, int]]] = {"doorline": [], "node-red": []}
-            for turn in range(asked.rounds):
-                for name in found:
-                    with ExitStack() as one:
-                        # A broker each time: what one left in its session must not reach the other.
-                        place = folder / f"{name}-{turn}"
-                        place.mkdir()
-                        users = {SERVER_USER: PASSWORD}
-                        broker = one.enter_context(EmbeddedBroker(place / "broker", users=users, kind="mosquitto"))
-                        start = one.enter_context(
-                            doorline(place, postgres.dsn, broker)
-                            if name == "doorline"
-                            else node_red(asked.installed.resolve(), place, postgres.dsn, broker)
-                        )
-                        found[name].append(speed(start, broker, sink, meter, asked.messages, 2 * turn))
-                        lost[name].append(
-                            kill(start, broker, sink, asked.messages, 2 * turn + 1, again=name == "doorline")
-                        )
-        for name, rates in found.items():
-            clock, processor = median(rate for rate, _ in rates), median(rate for _, rate in rates)
-            print(
-                f"{name:10} {clock:>9,.0f} rows/s by the clock, {processor:>9,.0f} by processor time;"
-                f" by a kill (lost, doubled): {lost[name]} of {asked.messages * RECORDS:,}"
-            )
-    finally:
-        postgres.remove()
-        shutil.rmtree(folder)
+        sink = Sink(stack.enter_context(psycopg.connect(centre.dsn, autocommit=True)))
+        meter = Meter(centre.pid)
+        found: dict[str, list[tuple[float, float]]] = {"doorline": [], "node-red": []}
+        lost: dict[str, list[tuple[int, int]]] = {"doorline": [], "node-red": []}
+        for turn in range(asked.rounds):
+            for name in found:
+                # A broker each time: what one left in its session must not reach the other.
+                with ExitStack() as one:
+                    broker = one.enter_context(centre.broker(f"broker-{name}-{turn}", kind="mosquitto"))
+                    program = (
+                        centre.ingest(broker, f"{name}-{turn}")
+                        if name == "doorline"
+                        else node_red(asked.installed.resolve(), centre, broker, f"{name}-{turn}")
+                    )
+                    one.callback(program.stop)
+                    found[name].append(speed(program, broker, sink, meter, asked.messages, 2 * turn))
+                    again = name == "doorline"
+                    lost[name].append(kill(program, broker, sink, asked.messages, 2 * turn + 1, again=again))
+    for name, rates in found.items():
+        clock, processor = median(rate for rate, _ in rates), median(rate for _, rate in rates)
+        print(
+            f"{name:10} {clock:>9,.0f} rows/s by the clock, {processor:>9,.0f} by processor time;"
+            f" by a kill (lost, doubled): {lost[name]} of {asked.messages * RECORDS:,}"
+        )
 
 
 if __name__ == "__main__":
