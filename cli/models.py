@@ -67,8 +67,8 @@ def export_weights(
     Needs doorline\\[yolo] (ultralytics, AGPL-3.0); the box that runs the result doesn't.
     """
     from edge.detectors import DetectorError
+    from edge.detectors.decoding import LEAST_SCORE
     from edge.detectors.export import export
-    from edge.detectors.onnx import LEAST_SCORE
     from edge.detectors.yolo import YoloFinder
 
     wide, high = _size(size)
@@ -106,7 +106,7 @@ def _report(
     seconds: float,
     write: Path | None,
 ) -> None:
-    from edge.detectors.onnx import LEAST_SCORE
+    from edge.detectors.decoding import LEAST_SCORE
     from edge.detectors.runtimes.trial import best, try_runtimes
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

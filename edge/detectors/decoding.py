@@ -18,6 +18,13 @@ Floats = NDArray[np.float32]
 Family = Literal["yolox", "decoded", "yolo", "end2end"]
 
 _STRIDES: Final = (8, 16, 32)
+#: Pixels of the coarsest grid's cell: a network's pictures have sides that are multiples of it.
+CELL: Final = _STRIDES[-1]
+#: The least score of a box, unless another is asked for. Low on purpose: a tracker can hold someone half hidden by a
+#: weak one.
+LEAST_SCORE: Final = 0.15
+#: Of two boxes that overlap by more (intersection over union) the weaker is left out.
+MOST_OVERLAP: Final = 0.6
 _ANCHORS: Final = (1, 3)  # boxes a cell: YOLOX's one, v5's three
 #: More boxes than this are no shop; sorting out all of a broken model's would stop the camera.
 _MOST: Final = 300

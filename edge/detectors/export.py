@@ -9,15 +9,12 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Final
 
+from edge.detectors.decoding import CELL
 from edge.detectors.errors import DetectorError
 from edge.detectors.onnx import OnnxFinder
-from edge.detectors.yolo import first_line, load_ultralytics
+from edge.detectors.yolo import FAILURES, first_line, load_ultralytics
 from edge.partfile import PartFile, UnwritableError
-
-_FAILURES: Final = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError, EOFError)
-_STEP: Final = 32
 
 
 def export(weights: Path, out: Path, *, size: tuple[int, int], may_fetch: bool = False) -> Path:
@@ -35,8 +32,8 @@ def export(weights: Path, out: Path, *, size: tuple[int, int], may_fetch: bool =
     Raises:
         DetectorError: weights are missing or unfit, a package is missing, the size is wrong; the text says what to do.
     """
-    if any(side < _STEP or side % _STEP for side in size):
-        raise DetectorError(f"Size {size[0]}x{size[1]}: both sides must be multiples of {_STEP}, for example 416x256.")
+    if any(side < CELL or side % CELL for side in size):
+        raise DetectorError(f"Size {size[0]}x{size[1]}: both sides must be multiples of {CELL}, for example 416x256.")
     if weights.suffix == ".onnx":
         raise DetectorError(f"{weights} is an ONNX model already. Try it out with: doorline models check {weights}")
     if not weights.exists() and not may_fetch:
@@ -69,7 +66,7 @@ def export(weights: Path, out: Path, *, size: tuple[int, int], may_fetch: bool =
             raise DetectorError(
                 f"Exporting needs {error.name}, which is not installed: pip install 'doorline[yolo]'."
             ) from error
-        except _FAILURES as error:
+        except FAILURES as error:
             fault = first_line(error).replace(str(here), "it")
             raise DetectorError(
                 f"ultralytics can't export {weights} ({fault}). Give weights (.pt) that it trained for detection."

@@ -69,7 +69,10 @@ class Letterbox:
         cv2.resize(image, (placed.columns, placed.rows), dst=self._scaled, interpolation=cv2.INTER_LINEAR)
         cv2.split(self._scaled, self._planes)
         for plane, place in zip(self._planes, self._places, strict=True):
-            np.multiply(plane, self._unit, out=place)
+            if self._plain:
+                np.copyto(place, plane)  # takes little more than half as long as multiplying by one
+            else:
+                np.multiply(plane, self._unit, out=place)
         return self._blob, placed
 
     def _arrange(self, height: int, width: int) -> None:

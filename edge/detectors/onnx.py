@@ -7,22 +7,26 @@ classes or a swapped axis does not fail: it gives boxes, and they are wrong.
 import ast
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detectors.decoding import Family, class_count, family_of, make_decoder, strongest
+from edge.detectors.decoding import (
+    CELL,
+    LEAST_SCORE,
+    MOST_OVERLAP,
+    Family,
+    class_count,
+    family_of,
+    make_decoder,
+    strongest,
+)
 from edge.detectors.errors import DetectorError
 from edge.detectors.letterbox import Letterbox
 from edge.detectors.onnxfile import OnnxFile, read_onnx
 from edge.detectors.runtimes import AUTO, Network, choose, load
 from edge.detectors.vocabulary import COCO_CLASSES, our_classes
 from edge.models import PERSON, Detections
-
-#: The least score of a box. Low on purpose: a tracker can hold someone half hidden by a weak one.
-LEAST_SCORE: Final = 0.15
-_STEP: Final = 32  # pixels: the coarsest grid's cell
 
 
 class OnnxFinder:
@@ -51,7 +55,7 @@ class OnnxFinder:
         model: Path,
         *,
         confidence: float | None = None,
-        overlap: float = 0.6,
+        overlap: float = MOST_OVERLAP,
         threads: int = 1,
         runtime: str = AUTO,
     ) -> None:
@@ -129,8 +133,8 @@ def _how_to_export(axes: int, size: tuple[int, int]) -> str:
     """What to do about an answer of so many axes that belongs to no family."""
     if axes > 3:
         return "It looks like the bare heads of one: export it with its decoder (ultralytics' export does)."
-    if any(side % _STEP for side in size):
-        return f"Its pictures' sides are no multiples of {_STEP}: export it for 416x256, for example."
+    if any(side % CELL for side in size):
+        return f"Its pictures' sides are no multiples of {CELL}: export it for 416x256, for example."
     return "Export a detection model (not segmentation, pose or classification)."
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.detectors.decoding import CELL, LEAST_SCORE, MOST_OVERLAP
 from edge.detectors.errors import DetectorError
 from edge.detectors.vocabulary import our_classes
 from edge.models import Detections
@@ -23,10 +24,9 @@ _MISSING: Final = (
     "(ultralytics is licensed under AGPL-3.0, unlike Doorline). Or export the weights to ONNX on "
     "another machine (doorline models export) and use 'onnx'."
 )
-_OVERLAP: Final = 0.6  # of two boxes that overlap more the weaker is left out
 _USUAL: Final = 640  # pixels: what ultralytics trains with unless it is told otherwise
-_STEP: Final = 32
-_FAILURES: Final = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError, EOFError)
+#: What ultralytics raises where weights are damaged, of another kind, or made by another version.
+FAILURES: Final = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError, EOFError)
 
 
 class YoloFinder:
@@ -34,7 +34,7 @@ class YoloFinder:
 
     Args:
         model: weights (.pt), a description (.yaml, untrained) or an exported model ultralytics can run.
-        confidence: the least score, 0 to 1; None for 0.15.
+        confidence: the least score, 0 to 1; None for `decoding.LEAST_SCORE`.
         size: width and height to which pictures are brought (pixels, multiples of 32); None for those the weights were
             trained with, for at another size they see people of another size. A picture of another shape is laid into
             less of it, as ultralytics does by default.
@@ -54,7 +54,7 @@ class YoloFinder:
     ) -> None:
         if not model.exists():
             raise DetectorError(f"There is no model file {model}. Check the path; none is fetched from the network.")
-        self._confidence = 0.15 if confidence is None else confidence
+        self._confidence = LEAST_SCORE if confidence is None else confidence
         self._path = model
         self._rectangle = not whole
         yolo = load_ultralytics()
@@ -62,7 +62,7 @@ class YoloFinder:
             self._model = yolo(str(model), task="detect")
             names: dict[int, str] = dict(self._model.names)
             self.size = size or _trained_size(self._model.overrides.get("imgsz"))
-        except _FAILURES as error:
+        except FAILURES as error:
             raise DetectorError(
                 f"Model {model} can't be loaded by ultralytics ({first_line(error)}). Give weights (.pt) that it "
                 "trained for detection, or an .onnx model to the detector 'onnx'."
@@ -91,7 +91,7 @@ class YoloFinder:
                 classes=self._wanted,
                 imgsz=[self.size[1], self.size[0]],
                 rect=self._rectangle,
-                iou=_OVERLAP,
+                iou=MOST_OVERLAP,
                 verbose=False,
             )[0].boxes
         except (RuntimeError, ValueError, TypeError) as error:
@@ -106,8 +106,8 @@ class YoloFinder:
 def _trained_size(noted: object) -> tuple[int, int]:
     """Width and height from what weights note of their training: one side, or height and width; 640 if nothing."""
     sides = noted if isinstance(noted, list | tuple) and len(noted) == 2 else (noted, noted)
-    height, width = (side if isinstance(side, int) and side >= _STEP else _USUAL for side in sides)
-    return -(-width // _STEP) * _STEP, -(-height // _STEP) * _STEP
+    height, width = (side if isinstance(side, int) and side >= CELL else _USUAL for side in sides)
+    return -(-width // CELL) * CELL, -(-height // CELL) * CELL
 
 
 def first_line(error: Exception) -> str:
