@@ -133,8 +133,21 @@ def _check_https(https: HttpsSettings) -> None:
         raise ConfigError("https.url", "is missing", "Give the server's address, or leave use = 'always' out")
 
 
+def check_counts(camera: CameraSettings, key: str) -> None:
+    """Refuse a camera on whose picture nothing is drawn that counts.
+
+    In a box's own file that is no mistake yet: lines may come from the centre, or are about to be proposed. So it costs
+    that camera only, for as long as nothing comes.
+
+    Raises:
+        ConfigError: naming the key, the reason and the remedy.
+    """
+    if not camera.counts:
+        raise ConfigError(f"{key}.line", "no line is given", "Add a [[camera.line]], or a zone of kind count")
+
+
 def check_cameras(cameras: tuple[CameraSettings, ...]) -> None:
-    """Refuse cameras that could not count, each by itself or all together.
+    """Refuse cameras that could not count as they are set, each by itself or all together.
 
     Raises:
         ConfigError: naming the first key that is wrong, the reason and the remedy.
@@ -170,8 +183,6 @@ def _once(seen: dict[str, str], name: str, key: str) -> None:
 
 def _check_drawing(camera: CameraSettings, key: str) -> None:
     """Refuse lines, zones and rules that could not count. The picture's shape is not known yet; this one is usual."""
-    if not camera.line and not any(zone.kind == "count" for zone in camera.zone):
-        raise ConfigError(f"{key}.line", "no line is given", "Add a [[camera.line]], or a zone of kind count")
     for place, line in enumerate(camera.line):
         _check_ends(line, f"{key}.line[{place}]")
         with _at(f"{key}.line[{place}]"):

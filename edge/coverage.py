@@ -126,6 +126,10 @@ class CoverageMeter:
         """Why no pictures come now; without a word it is `offline` before the first picture and `stalled` after."""
         self._trouble = state
 
+    def closed(self) -> None:
+        """The camera is closed: up to its next picture nobody looks, however soon that comes."""
+        self._last_frame, self._trouble = None, "offline"
+
     def tick(self, now: datetime) -> list[CoveredMinute]:
         """Time goes on, with or without pictures; call it about once a second.
 

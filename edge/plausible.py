@@ -44,11 +44,12 @@ def drawing(camera: CameraSettings, size: tuple[int, int]) -> Iterator[Finding]:
         yield from _ignored(camera, line.line())
     if camera.size is not None:
         yield from _size(camera)
-    elif not camera.line and not any(zone.kind == "count" for zone in camera.zone):
+    if not camera.counts:
         yield Finding(
-            "warning",
+            "wrong",
             f"camera {camera.id}: nothing is counted: it has no line and no zone of kind count",
-            f"Propose a line: doorline calibrate --write EDGE.TOML --camera {camera.id} --name LINE",
+            f"Propose a line: doorline calibrate --write EDGE.TOML --camera {camera.id} --name LINE; or set one from "
+            "the centre: doorline device config set",
         )
 
 

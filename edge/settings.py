@@ -392,6 +392,11 @@ class CameraSettings(_Section, frozen=True, kw_only=True):
     counting: Annotated[CountingSettings, Meta(description="Groups and tags.")] = CountingSettings()
 
     @property
+    def counts(self) -> bool:
+        """Whether anything is drawn on its picture that counts."""
+        return bool(self.line) or any(zone.kind == "count" for zone in self.zone)
+
+    @property
     def view(self) -> View:
         """How often, how large and which way up it is looked at."""
         return View(self.target_fps, self.rotate, self.decode_height)

@@ -151,6 +151,11 @@ class CoverageLog:
         """No pictures come, and why."""
         self._meter.trouble(state)
 
+    def closed(self) -> None:
+        """The camera is closed; it may be opened anew at once."""
+        self._meter.closed()
+        self._judged_s = None
+
     def tick(self) -> None:
         """Time goes on without pictures."""
         self._follow_clock()

@@ -18,6 +18,7 @@ from edge.backoff import Backoff
 from edge.camera import CameraError, VideoSource, open_source, redact
 from edge.cameras.sources import FALLBACK_FPS
 from edge.clock import Clock
+from edge.config import check_counts
 from edge.detectors import DetectorError, detector_for
 from edge.fairness import FairGate, Member
 from edge.geometry import LineError
@@ -26,7 +27,7 @@ from edge.outbox import Outbox
 from edge.pipeline import Pipeline, camera_pipeline
 from edge.remote.trial import Proof
 from edge.resume import Resumed
-from edge.settings import CameraSettings
+from edge.settings import CameraSettings, ConfigError
 from edge.timeline import CoverageLog, LiveTimeline, Marks, RecordedTimeline, Timeline, no_marks
 from wire.messages import CameraState, CameraStatus
 
@@ -42,7 +43,7 @@ _OVER_S: Final = 3.0
 #: Other settings wait so long (seconds) for a picture in which nobody is followed.
 _QUIET_S: Final = 15.0
 #: What people, not programmers, can mend: said in one line, without a traceback.
-_KNOWN: Final = (CameraError, DetectorError, LineError)
+_KNOWN: Final = (CameraError, ConfigError, DetectorError, LineError)
 
 OpenSource = Callable[[CameraSettings], VideoSource]
 MakeDetector = Callable[[CameraSettings], Detector]
@@ -182,11 +183,12 @@ class CameraWorker:
         """Read until the source ends or we are stopped; True where it is to be opened anew, for other settings.
 
         Raises:
-            CameraError, DetectorError, LineError: what a person can mend.
+            CameraError, ConfigError, DetectorError, LineError: what a person can mend.
         """
         settings = self._settings
         if settings.starts_at is None:
             self._tie(LiveTimeline(self._clock))
+        check_counts(settings, "camera")
         self._detector = self._detect_with(settings)
         with self._open(settings) as source:
             if settings.starts_at is not None:
@@ -195,6 +197,9 @@ class CameraWorker:
                 anew = self._read(source)
             finally:
                 self._settle()
+                if self._coverage is not None and settings.starts_at is None:
+                    # However soon it is open again: a recording waits for us meanwhile, a shop does not.
+                    self._coverage.closed()
         if not anew and not self._stop.is_set():
             self._finish_coverage()
         return anew
@@ -310,11 +315,10 @@ class CameraWorker:
     def _failed(self, error: Exception, failures: int) -> None:
         """Say what happened and wait, while coverage goes on saying that nobody looks."""
         text = redact(str(error)) if isinstance(error, _KNOWN) else f"unexpected: {error!r}"
-        pause = max(1.0, self._backoff.delay(failures))
-        if isinstance(error, _KNOWN):
-            log.error("%s: %s Trying again in %.0f s.", self._settings.id, text, pause)
-        else:
-            log.error("%s: %s Trying again in %.0f s.", self._settings.id, text, pause, exc_info=error)
+        # Settings that could never count are not tried again: others must come.
+        pause = math.inf if isinstance(error, ConfigError) else max(1.0, self._backoff.delay(failures))
+        after = "Waiting for other settings." if pause == math.inf else f"Trying again in {pause:.0f} s."
+        log.error("%s: %s %s", self._settings.id, text, after, exc_info=None if isinstance(error, _KNOWN) else error)
         self._become("offline", text)
         if self._wanted is None:
             # No picture may be the camera's fault or the network's; anything else is the settings'.
@@ -347,7 +351,9 @@ class CameraWorker:
 
 
 def _opened_anew(before: CameraSettings, wanted: CameraSettings) -> bool:
-    """Whether more changes than what is drawn on the picture: the pictures themselves, or who finds people in them."""
+    """Whether more changes than what is drawn on the picture: the pictures, who finds people in them, or all of it."""
+    if before.counts != wanted.counts:
+        return True
     drawn = {field: getattr(wanted, field) for field in ("line", "zone", "tag", "size", "counting")}
     return msgspec.structs.replace(before, **drawn) != wanted
 

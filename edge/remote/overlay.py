@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from edge.config import check_cameras
+from edge.config import check_cameras, check_counts
 from edge.remote.kept import load, place
 from edge.settings import CameraSettings, ConfigError, EdgeConfig
 from wire.config import CameraConfig, Config
@@ -33,6 +33,9 @@ def overlaid(config: EdgeConfig, desired: Config | None) -> tuple[CameraSettings
     for name in wanted.keys() - {camera.id for camera in config.camera}:
         raise ConfigError(f"camera {name}", "is not in this box's edge.toml", "Add it there with its source")
     cameras = tuple(_laid(camera, wanted[camera.id]) if camera.id in wanted else camera for camera in config.camera)
+    for camera in cameras:
+        if camera.id in wanted:
+            check_counts(camera, f"camera {camera.id}")
     check_cameras(cameras)
     return cameras
 

@@ -82,6 +82,23 @@ def test_what_counts_badly_is_pointed_out_with_what_to_do(changed: CameraSetting
     assert all(each.remedy for each in found)
 
 
+@pytest.mark.parametrize("more", ["", SIZE])
+def test_a_camera_on_which_nothing_is_drawn_is_to_be_mended(more: str) -> None:
+    """Allowed in the file, for its line may come from the centre; but whoever stands before it must know."""
+    undrawn = parse(BASE.split("  [[camera.line]]")[0].format(source="door.mp4", keys="") + more).camera[0]
+    (found,) = plausible.drawing(undrawn, (640, 480))
+    assert (found.verdict, "camera C1: nothing is counted" in found.what) == ("wrong", True)
+    assert "doorline calibrate --write EDGE.TOML --camera C1" in found.remedy
+    assert "doorline device config set" in found.remedy
+    zone = '[[camera.zone]]\nid = "till"\nkind = "{}"\npoints = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]'
+    of_staff, counted = (
+        parse(BASE.split("  [[camera.line]]")[0].format(source="door.mp4", keys="") + zone.format(kind)).camera[0]
+        for kind in ("staff", "count")
+    )
+    assert [each.verdict for each in plausible.drawing(of_staff, (640, 480))] == ["wrong"]
+    assert list(plausible.drawing(counted, (640, 480))) == []
+
+
 def test_a_bent_line_has_no_room_to_measure() -> None:
     bent = camera("points = [[0.2, 0.97], [0.5, 0.9], [0.8, 0.97]]\ninside = [0.5, 0.5]")
     assert not any("room" in each.what for each in plausible.drawing(bent, (640, 480)))

@@ -108,7 +108,6 @@ def test_a_camera_may_have_bent_lines_zones_rules_and_heights() -> None:
         (GOOD + '[[camera.tag]]\ntag = "staff"\nbegan_in = "till"\n', "camera[0].tag[0].began_in", "names 'till'"),
         (GOOD + "[camera.size]\nadult = [[0.5, 0.3]]\n", "camera[0].size.adult", "two depths"),
         (GOOD + "[camera.counting]\ngroups = 3\n", "camera[0].counting.groups", "Did you mean 'group_s'?"),
-        (GOOD.split("  [[camera.line]]")[0], "camera[0].line", "no line is given"),
         (changed("[[camera]]", '[[camera]]\nmounting = "ceiling"'), "camera[0].mounting", "Use one of: "),
         (changed("[[camera]]", '[[camera]]\nmounting = "ceiling"'), "camera[0].mounting", "oblique, overhead"),
         (changed("[[camera]]", "[[camera]]\nrotate = 45"), "camera[0].rotate", "0, 90, 180, 270"),

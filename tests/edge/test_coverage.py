@@ -52,6 +52,16 @@ def test_a_gap_within_the_limit_is_watched() -> None:
     assert watch(meter, 0, 60, every=2.0)[0].seconds == 60.0
 
 
+@pytest.mark.parametrize("away_s", [1.0, 25.0])
+def test_a_camera_that_was_closed_was_not_watching_however_soon_it_is_open_again(away_s: float) -> None:
+    meter = CoverageMeter("C1", began=NOON)
+    watch(meter, 0, 20)
+    meter.closed()
+    assert meter.tick(at(20.4)) == []
+    (minute,) = watch(meter, 20 + away_s, 60)
+    assert (minute.seconds, minute.state) == (60.0 - away_s, "offline")
+
+
 def test_why_no_pictures_come_is_the_cameras_word() -> None:
     meter = CoverageMeter("C1", began=NOON)
     watch(meter, 0, 10)
