@@ -19,6 +19,8 @@ from wire.config import Config, ConfigReport
 VERSION: Final = 1
 #: A payload larger than this is refused unread (bytes).
 MAX_PAYLOAD: Final = 4 * 1024 * 1024
+#: Largest status (bytes): one of each box is kept, by the broker, by every worker and in the database.
+MAX_STATUS: Final = 64 * 1024
 MAX_RECORDS: Final = 10_000
 
 Epoch = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$(?!\n)")]

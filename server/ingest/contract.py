@@ -220,8 +220,9 @@ def _message(kind: type[msgspec.Struct]) -> dict[str, Any]:
         "payload": {"$ref": f"#/components/schemas/{kind.__name__}"},
         "examples": examples,
     }
-    if kind is Batch:
-        found["x-max-bytes"] = messages.MAX_PAYLOAD
+    most = {Batch: messages.MAX_PAYLOAD, Status: messages.MAX_STATUS}.get(kind)
+    if most is not None:
+        found["x-max-bytes"] = most
     if kind is Refusal:
         found["x-known-codes"] = list(get_args(RefusalCode))
     return found

@@ -24,7 +24,7 @@ from server.ingest.registry import RegistryCache
 from server.ingest.twins import follow
 from server.provisioning import repository as provisioning
 from server.storage.pool import Connection, Database
-from wire.messages import Ack, Refusal, Reply, Rewind, Status, decode
+from wire.messages import MAX_STATUS, Ack, Refusal, Reply, Rewind, Status, WireError, decode
 
 _log = structlog.get_logger(__name__)
 
@@ -78,6 +78,8 @@ class IngestService:
             WireError: it is not of the contract.
             Unavailable: the database is away.
         """
+        if len(payload) > MAX_STATUS:
+            raise WireError("too_large", f"a status of {len(payload)} bytes; at most {MAX_STATUS} are kept")
         status = decode(payload, Status)
         if status.device != device:
             _log.warning("a status that names another device is dropped", device=device, named=status.device)
@@ -253,8 +255,11 @@ def _unknown(batch: Batch, device: Device | None) -> Refusal:
 def _cannot_write(incoming: Incoming, error: Exception) -> Answer:
     """A batch that can't be written for a reason nobody foresaw: kept at the device, loud here."""
     _log.error("a batch can't be written and is refused", device=incoming.device, exc_info=error)
-    read = reading.read(incoming)
+    reason = f"the server can't write this batch ({type(error).__name__}); its log says more"
+    try:
+        read = reading.read(incoming)
+    except Exception:  # noqa: BLE001 - it may be just this that failed
+        return Answer(incoming.device, Refusal(code="not_writable", reason=reason))
     if isinstance(read, Refusal):
         return Answer(incoming.device, read)
-    reason = f"the server can't write this batch ({type(error).__name__}); its log says more"
     return Answer(incoming.device, reading.refusal(read.envelope, "not_writable", reason))

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -27,7 +28,7 @@ from server.ingest.models import Incoming
 from server.ingest.publishing import ConfigPublisher
 from server.ingest.service import IngestService
 from wire import topics
-from wire.messages import WireError, encode
+from wire.messages import MAX_STATUS, WireError, encode
 from wire.topics import Channel, TopicError
 
 _log = structlog.get_logger(__name__)
@@ -35,6 +36,8 @@ _log = structlog.get_logger(__name__)
 #: How long the network thread waits for room; well below the keep-alive, or the broker would hang up.
 _ROOM_SECONDS: Final = 5.0
 _MOST_BACK_OFF: Final = 5.0
+#: Most statuses kept between two groups: all boxes' come at once when a worker connects.
+STATUSES_A_TURN: Final = 16
 #: How often an idle worker looks whether it is to stop (seconds).
 _IDLE_SECONDS: Final = 0.2
 
@@ -108,8 +111,8 @@ class IngestWorker:
             self._publisher.start()
         try:
             while not stop.is_set():
-                self._keep_statuses()
-                group = self._intake.take(_IDLE_SECONDS)
+                more = self._keep_statuses()
+                group = self._intake.take(0 if more else _IDLE_SECONDS)
                 if group:
                     self._commit(group, stop)
                 elif self._full:
@@ -130,8 +133,11 @@ class IngestWorker:
             delivery.acknowledge()
             return
         if channel is Channel.STATUS:
-            with self._statuses_lock:
-                self._statuses[device] = _StatusWord(delivery.payload, self._clock(), delivery.retained)
+            if len(delivery.payload) > MAX_STATUS:
+                _log.warning("a status that is too large is dropped", device=device, size=len(delivery.payload))
+            else:
+                with self._statuses_lock:
+                    self._statuses[device] = _StatusWord(delivery.payload, self._clock(), delivery.retained)
             delivery.acknowledge()
         elif channel is Channel.BATCH:
             arrival = Arrival(Incoming(device, delivery.payload, self._clock()), delivery)
@@ -161,9 +167,12 @@ class IngestWorker:
         self.counters.batches += len(group)
         self.counters.groups += 1
 
-    def _keep_statuses(self) -> None:
+    def _keep_statuses(self) -> bool:
+        """Keep some of the statuses that wait; whether more can be kept at once."""
         with self._statuses_lock:
-            words, self._statuses = self._statuses, {}
+            words = dict(islice(self._statuses.items(), STATUSES_A_TURN))
+            for device in words:
+                del self._statuses[device]
         for device, word in words.items():
             try:
                 self._service.note_status(device, word.payload, word.received_at, retained=word.retained)
@@ -173,6 +182,7 @@ class IngestWorker:
                 with self._statuses_lock:
                     # A newer word may have come meanwhile; that one is kept.
                     self._statuses = {**words, **self._statuses}
-                return
+                return False
             except Exception:  # noqa: BLE001 - a retained one would come again at every start and stop each
                 _log.exception("a status that can't be kept is dropped", device=device)
+        return bool(self._statuses)

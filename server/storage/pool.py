@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg import errors
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
@@ -144,10 +145,21 @@ def _has_word(connection: Connection) -> bool:
         return bool(selector.select(0))
 
 
+_LIMITS: Final = (
+    errors.ProgramLimitExceeded,
+    errors.StatementTooComplex,
+    errors.TooManyColumns,
+    errors.TooManyArguments,
+)
+
+
 @contextmanager
 def _unavailable_when_lost() -> Iterator[None]:
     try:
         yield
+    except _LIMITS:
+        # What a statement asks for is beyond what the database can ever do: to wait for it would help nobody.
+        raise
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed, TooManyRequests) as error:
         raise Unavailable(f"the database can't be used now: {_first_line(error)}") from error
 

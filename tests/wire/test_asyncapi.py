@@ -81,6 +81,7 @@ def test_what_is_said_on_each_topic_is_what_is_decoded_there(described: Any) -> 
         name: [kind] for name, kind in (spoken | {"config": "Config"}).items()
     }
     assert described["components"]["messages"]["Batch"]["x-max-bytes"] == messages.MAX_PAYLOAD
+    assert described["components"]["messages"]["Status"]["x-max-bytes"] == messages.MAX_STATUS
     assert described["components"]["messages"]["Refusal"]["x-known-codes"] == list(get_args(RefusalCode))
 
 

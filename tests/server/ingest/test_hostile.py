@@ -34,8 +34,8 @@ from tests.fixtures.listening import listening
 from tests.fixtures.mosquitto import DeployedBroker
 from tests.fixtures.processes import central_settings, command, environment
 from tests.fixtures.wait import wait_until
+from tests.server.ingest.boxes import Box
 from tests.server.ingest.devices import NOW, Sender, add_stores, coverage, crossing, rows, scalar
-from tests.server.ingest.test_worker import Box
 from wire.messages import MAX_PAYLOAD, Ack, Refusal, Reply, Rewind, Status, Tally, decode, decode_envelope, encode
 from wire.topics import Channel, topic
 

@@ -34,8 +34,8 @@ from tests.fixtures.broker import SERVER_PASSWORD, require_mosquitto
 from tests.fixtures.processes import central_settings, is_up, parsed, running
 from tests.fixtures.wait import wait_until
 from tests.server.conftest import SYSTEM, TurnedClock
+from tests.server.ingest.boxes import Box
 from tests.server.ingest.devices import Sender, assert_roll_ups_equal_raw, crossing, rows, scalar
-from tests.server.ingest.test_worker import Box
 from wire import enrolment
 from wire.enrolment import Enrolment
 from wire.messages import MAX_PAYLOAD, Ack, BatchReply, Refusal, Rewind, Status, decode, encode

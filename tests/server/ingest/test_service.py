@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
+from server.ingest import reading
 from server.ingest.booking import PAST
 from server.ingest.models import Incoming
 from server.ingest.service import IngestService
@@ -346,6 +347,38 @@ class TestRefusals:
         assert isinstance(replies[2], Refusal)
         assert counts(db) == {("S01-L1", "in", "adult"): 5}
         assert rows(db, "SELECT count(*) FROM ingest_cursor WHERE device_id = 'door-2'") == [(0,)]
+
+    def test_what_passes_a_limit_of_the_database_is_no_reason_to_wait_for_it(
+        self, db: Database, service: IngestService
+    ) -> None:
+        """Asked again it would fail again, for ever, and the whole group with it."""
+        with db.transaction() as connection:
+            connection.execute(
+                "CREATE FUNCTION beyond() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.track = 13 THEN"
+                " RAISE EXCEPTION USING ERRCODE = 'program_limit_exceeded', MESSAGE = 'beyond'; END IF;"
+                " RETURN NEW; END $$"
+            )
+            connection.execute("CREATE TRIGGER b BEFORE INSERT ON crossing FOR EACH ROW EXECUTE FUNCTION beyond()")
+        good = [Sender().batch([crossing(1)]) for _ in range(2)]
+        replies = tell(service, good[0], Sender("door-2").batch([crossing(1, track=13)]), good[1])
+        assert [type(reply) for reply in replies] == [Ack, Refusal, Ack]
+
+    def test_a_payload_that_nobody_foresaw_is_refused_alone(
+        self, db: Database, service: IngestService, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read = reading.read
+
+        def stumbling(incoming: Incoming) -> reading.Batch | Refusal:
+            if b"poison" in incoming.payload:
+                raise RuntimeError("nobody thought of this")
+            return read(incoming)
+
+        monkeypatch.setattr(reading, "read", stumbling)
+        replies = tell(service, Incoming("door-1", b"poison", NOW), Sender().batch([crossing(1)]))
+        assert isinstance(replies[0], Refusal)
+        assert replies[0].code == "not_writable"
+        assert isinstance(replies[1], Ack)
+        assert counts(db) == {("S01-L1", "in", "adult"): 1}
 
 
 def sent_codes() -> set[str]:
