@@ -53,10 +53,11 @@ def take(context: typer.Context) -> None:
         protocol=settings.broker_protocol,
     )
     # A group of batches makes thousands of objects and drops them at once. Looking among all that was ever imported
-    # for cycles each time costs more than it finds.
+    # for cycles each time costs more than it finds; not to look for long lets those grow that the MQTT client leaves
+    # behind with each message, some 700 bytes.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000)
+    gc.set_threshold(5_000)
     with Database(settings.dsn.get_secret_value(), min(2, settings.pool_size)) as database:
         configs = ConfigService(database)
         IngestWorker(IngestService(database), address, configs=configs).run(_told_to_stop())
