@@ -224,17 +224,13 @@ class Booking:
         self._check_camera(sums.camera, origin.store_id)
         if sums.groups > sums.count:
             raise BadRecord("bad_record", f"{sums.groups} groups among {sums.count} crossings")
-        start = _dated(sums.start, None, origin)
-        _check_aligned(start, sums.span)
-        return start
+        return _started(sums, origin)
 
     def _check_coverage(self, sums: CoverageSum, origin: Origin) -> datetime:
         self._check_camera(sums.camera, origin.store_id)
         if sums.seconds > sums.span:
             raise BadRecord("bad_record", f"{sums.seconds} seconds watched within {sums.span}")
-        start = _dated(sums.start, None, origin)
-        _check_aligned(start, sums.span)
-        return start
+        return _started(sums, origin)
 
     def _check_line(self, line: str, store_id: str) -> None:
         _check_owner("line", line, self._registry.lines.get(line), store_id)
@@ -323,6 +319,13 @@ def _dated(at: datetime, bounds: Bounds | None, origin: Origin) -> datetime:
     if booked < PAST:
         raise BadRecord("past_dated", f"dated {booked.isoformat()}, before {PAST.date().isoformat()}")
     return booked
+
+
+def _started(sums: CrossingSum | CoverageSum, origin: Origin) -> datetime:
+    """When the span of some sums began (UTC)."""
+    start = _dated(sums.start, None, origin)
+    _check_aligned(start, sums.span)
+    return start
 
 
 def _check_aligned(start: datetime, span: int) -> None:

@@ -15,6 +15,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
@@ -187,8 +188,19 @@ def _account(cluster: Path) -> Account:
 
 def _can_enter(account: Account, directory: Path) -> bool:
     # The shell changes directory itself: Popen's cwd is entered before it changes the user.
+    return _succeeds(account, ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(directory)])
+
+
+def _can_run(account: Account, program: Path) -> bool:
+    try:
+        return _succeeds(account, [program, "--version"])
+    except (PermissionError, FileNotFoundError):
+        return False
+
+
+def _succeeds(account: Account, command: Sequence[str | Path]) -> bool:
     done = subprocess.run(
-        ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(directory)],
+        command,
         cwd="/",
         user=account.uid,
         group=account.gid,
@@ -198,24 +210,6 @@ def _can_enter(account: Account, directory: Path) -> bool:
         check=False,
         timeout=30,
     )
-    return done.returncode == 0
-
-
-def _can_run(account: Account, program: Path) -> bool:
-    try:
-        done = subprocess.run(
-            [program, "--version"],
-            cwd="/",
-            user=account.uid,
-            group=account.gid,
-            extra_groups=[],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-            timeout=30,
-        )
-    except (PermissionError, FileNotFoundError):
-        return False
     return done.returncode == 0
 
 
