@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.fixtures import skips
+from tests.fixtures import searching, skips
 
 pytest_plugins = [
     "tests.fixtures.broker",
@@ -31,6 +31,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A shared machine's pauses are no failures.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("unhurried"), derandomize=True)
+# Chosen by whoever looks for a fault: --hypothesis-profile=long; see `searching`.
+settings.register_profile("long", settings.get_profile("unhurried"), max_examples=searching.LONG, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "unhurried")
 
 
