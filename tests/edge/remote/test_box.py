@@ -23,7 +23,7 @@ from edge.settings import CameraSettings, CountingSettings, LineSettings
 from edge.worker import CameraWorker, open_camera
 from server.ingest.broker import EmbeddedBroker
 from server.services import Services
-from tests.edge.link.test_https import SYSTEM, password, services, stack, web
+from tests.edge.link.site import SYSTEM, password, services, stack, web
 from tests.edge.test_agent import DEVICE, PASSWORD, SCENE, STARTS_AT, camera, counted_alone, toml
 from tests.fixtures.edge_peer import Peer
 from tests.fixtures.wait import wait_until
