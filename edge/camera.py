@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import cv2
 
-from edge.cameras.connect import explain, stream_opener, usb_opener
+from edge.cameras.connect import explain, explain_usb, stream_opener, usb_opener
 from edge.cameras.live import LiveSource, PacedSource
 from edge.cameras.sources import CameraError, Recording, Reel, Shot, SourceState, VideoSource, believable_fps, redact
 from edge.cameras.stamps import Stamps
@@ -48,7 +48,10 @@ def open_source(
     text = str(source).strip()
     if text.isdecimal():
         view = view or View()
-        return LiveSource(usb_opener(int(text), view), name=f"USB camera {text}", view=view)
+        number = int(text)
+        return LiveSource(
+            usb_opener(number, view), name=f"USB camera {number}", view=view, explain=partial(explain_usb, number)
+        )
     if not text.startswith(SCENE_PREFIX) and "://" in text:
         scheme = urlsplit(text).scheme.lower()
         if scheme not in _SCHEMES:
@@ -87,7 +90,11 @@ class _Rendered:
     def play(self) -> Iterator[Shot]:
         """Each picture in order."""
         for index, image in enumerate(self._scene.play()):
-            yield Shot(index / self.fps, lambda image=image: image)  # type: ignore[misc]
+            yield Shot(index / self.fps, partial(_as_is, image))
+
+
+def _as_is(image: "cv2.typing.MatLike") -> "cv2.typing.MatLike":
+    return image
 
 
 class FileReel:

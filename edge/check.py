@@ -118,7 +118,7 @@ def check_cameras(cameras: Sequence[CameraSettings], pictures: Path | None = Non
         try:
             seen = look(camera)
         except CameraError as error:
-            yield Finding("wrong", f"{name}: {redact(str(error))}", "Check its address, its password and its cable")
+            yield Finding("wrong", f"{name}: {redact(str(error))}", _reach(camera.source))
             continue
         except DetectorError as error:
             yield Finding("wrong", f"{name}: {error}", "Mend detector or model in this [[camera]]")
@@ -132,6 +132,16 @@ def check_cameras(cameras: Sequence[CameraSettings], pictures: Path | None = Non
         if pictures is not None:
             yield _picture(camera, seen, pictures)
     yield from plausible.load(needs, processors())
+
+
+def _reach(source: str | int) -> str:
+    """What to do about a source that gives no picture; why it gives none stands before it."""
+    text = str(source)
+    if text.isdecimal():
+        return "Mend source in this [[camera]], or plug the camera in; those that are there: ls /dev/video*"
+    if "://" in text:
+        return "Has the camera power and network? If so, mend source in this [[camera]]: address, port, path, password"
+    return "Mend source in this [[camera]], or bring the file there"
 
 
 def _picture(camera: CameraSettings, seen: Look, folder: Path) -> Finding:

@@ -77,7 +77,7 @@ def look(camera: CameraSettings) -> Look:
     with open_source(camera.source, view=view) as source:
         first = source.read(_PICTURE_S)
         if first is None:
-            raise CameraError(source.message or f"{redact(str(camera.source))} gave no picture in {_PICTURE_S:g} s")
+            raise CameraError(source.problem or f"{redact(str(camera.source))} gave no picture in {_PICTURE_S:g} s")
         kept, fps, read_s, stats, repeated = _read(source, first)
     pipeline = camera_pipeline(detector, camera, first.aspect)
     people = np.empty((0, 4), np.float32)

@@ -8,11 +8,13 @@ None of them may hold the password: they go into logs, on screens and to the ser
 import base64
 import hashlib
 import http.client
+import os
 import re
 import secrets
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -96,6 +98,23 @@ class Reason:
 
     text: str
     refused: bool = False
+
+
+def explain_usb(number: int, *, devices: Path = Path("/dev")) -> Reason:
+    """Why a camera on this machine does not open, as its device file tells.
+
+    Args:
+        number: of the camera.
+        devices: where Linux keeps its device files.
+    """
+    node = devices / f"video{number}"
+    if not node.exists():
+        there = sorted(int(each.name[5:]) for each in devices.glob("video*") if each.name[5:].isdecimal())
+        others = f"there are {', '.join(map(str, there))}" if there else "there is none at all"
+        return Reason(f"there is no {node}: plug the camera in, or set source to the number of one ({others})")
+    if not os.access(node, os.R_OK | os.W_OK):
+        return Reason(f"this user may not open {node}: add it to the group that owns it (often: video)")
+    return Reason(f"{node} is there but gives no pictures: another program may have it open, or it is no camera")
 
 
 def explain(address: str) -> Reason:

@@ -150,7 +150,8 @@ class LiveSource(VideoSource):
         self._began: float | None = None
         self._index = 0
         self._state: SourceState = "offline"
-        self._message = f"{name}: connecting"
+        #: What is wrong, and what is done next.
+        self._said = ("", "connecting")
         self._reader = _Reader(self)
         self._reader.start()
 
@@ -173,18 +174,18 @@ class LiveSource(VideoSource):
             if self._closed.is_set() or not self._reader.stuck(self._stall_s, self._open_s):
                 return
             self._state = "stalled" if self._reader.connected else "offline"
-            self._message = f"{self._name}: nothing arrives; connecting anew"
+            self._said = ("nothing arrives", "connecting anew")
             self._reader.give_up()
             self._reader = _Reader(self)
             self._reader.start()
 
-    def report(self, reader: "_Reader", state: SourceState, problem: str) -> None:
-        """A reader says how it does; one that was given up has no say."""
+    def report(self, reader: "_Reader", state: SourceState, problem: str, following: str = "") -> None:
+        """A reader says how it does, and what it does next; one that was given up has no say."""
         with self._guard:
             if reader is self._reader:
                 # A stall stays a stall until frames come again: that is what the minute's record should say.
                 self._state = "stalled" if state == "offline" and self._state == "stalled" else state
-                self._message = f"{self._name}: {problem}" if problem else ""
+                self._said = (problem, following)
 
     def let_in(self) -> None:
         """The stream opened: what was said of the password holds no longer."""
@@ -264,9 +265,16 @@ class LiveSource(VideoSource):
         return self._state
 
     @property
+    def problem(self) -> str:
+        """See `VideoSource.problem`."""
+        problem, _ = self._said
+        return f"{self._name}: {problem}" if problem else ""
+
+    @property
     def message(self) -> str:
-        """What is wrong; empty when nothing is."""
-        return self._message
+        """See `VideoSource.message`."""
+        said = "; ".join(filter(None, self._said))
+        return f"{self._name}: {said}" if said else ""
 
     def close(self) -> None:
         """Stop. A thread stuck in the driver is left to end when the driver lets it go."""
@@ -306,7 +314,7 @@ class _Reader(threading.Thread):
             self.connected, self._waiting = False, True
             pause_s = self._source.pause()
             when = f" in {pause_s / 60:.0f} minutes" if pause_s > 90 else ""
-            self._source.report(self, "offline", f"{problem}; trying again{when}")
+            self._source.report(self, "offline", problem, f"trying again{when}")
             self.abandoned.wait(pause_s)
 
     def _connection(self) -> str:

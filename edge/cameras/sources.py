@@ -67,9 +67,14 @@ class VideoSource(ABC):
         return "ok"
 
     @property
-    def message(self) -> str:
-        """What is wrong, for a person; empty when nothing is."""
+    def problem(self) -> str:
+        """What is wrong, for a person; empty when nothing is, or nothing is known yet."""
         return ""
+
+    @property
+    def message(self) -> str:
+        """The same, with what is done about it meanwhile."""
+        return self.problem
 
     @property
     def refused(self) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edge import plausible
+from edge.cameras.connect import explain_usb
 from edge.cameras.gauge import FrameStats
 from edge.check import check_cameras
 from edge.config import parse
@@ -204,6 +205,38 @@ def test_a_camera_that_is_not_there_does_not_keep_the_others_from_being_looked_a
     assert [each.verdict for each in found[:2]] == ["wrong", "ok"], told(found)
     assert "absent.mp4" in found[0].what
     assert found[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("source", "reason", "remedy"),
+    [
+        (
+            "rtsp://user:secret@127.0.0.1:9/door",
+            "127.0.0.1 is there, but nothing listens on its port 9",
+            "address, port",
+        ),
+        ("873", "there is no /dev/video873: plug the camera in, or set source", "ls /dev/video*"),
+    ],
+)
+def test_of_a_camera_that_is_absent_it_is_said_what_is_wrong_and_not_that_it_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, source: str, reason: str, remedy: str
+) -> None:
+    monkeypatch.setattr("edge.look._PICTURE_S", 5.0)
+    (found,) = check_cameras([camera(source=source)])
+    assert found.verdict == "wrong"
+    assert reason in found.what
+    assert remedy in found.remedy
+    assert "again" not in found.what + found.remedy
+    assert "secret" not in found.what
+
+
+def test_a_camera_of_this_machine_that_does_not_open_is_explained_by_its_device_file(tmp_path: Path) -> None:
+    assert "there is none at all" in explain_usb(0, devices=tmp_path).text
+    for name in ("video2", "video10", "videoin"):
+        (tmp_path / name).touch()
+    assert f"there is no {tmp_path / 'video0'}" in explain_usb(0, devices=tmp_path).text
+    assert "(there are 2, 10)" in explain_usb(0, devices=tmp_path).text
+    assert "another program" in explain_usb(2, devices=tmp_path).text
 
 
 def test_a_line_outside_the_picture_is_refused_and_a_model_that_is_missing_named(tmp_path: Path) -> None:
