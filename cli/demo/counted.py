@@ -55,7 +55,7 @@ def write_crossings(conn: Connection, epoch: Epoch, crossings: Crossings, now: d
     store = epoch.store
     first = epoch.seq + 1
     epoch.seq += len(crossings)
-    packer = Packer(Origin(store.store_id, store.device, epoch.name, now), {})
+    packer = Packer(Origin(store.store_id, store.device, epoch.name, now))
     ways = {
         (inward, staff): packer.way(
             store.camera,

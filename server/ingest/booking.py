@@ -82,7 +82,6 @@ class Booking:
         self._registry = registry
         #: The quarter hour last booked into: most records follow one another within one.
         self._quarter, self._quarter_micros = PAST, micros(PAST)
-        self._places: dict[tuple[str, ...], bytes] = {}
         #: Packed, see `packing`.
         self.crossings: list[bytes] = []
         self.coverage: list[CoverageRow] = []
@@ -93,7 +92,7 @@ class Booking:
 
     def book(self, records: Iterable[Numbered], origin: Origin) -> None:
         """Take the records of one origin in, or put them aside as dead letters."""
-        packer, ways = Packer(origin, self._places), _Ways()
+        packer, ways = Packer(origin), _Ways()
         for numbered in records:
             record = numbered.record
             try:

@@ -30,16 +30,10 @@ Pack = Callable[[int, int, bool, int, float], bytes]
 
 
 class Packer:
-    """Packs the crossings of one origin.
+    """Packs the crossings of one origin."""
 
-    Args:
-        origin: where they come from.
-        places: what was packed before of lines and the like; shared among the packers of one transaction.
-    """
-
-    def __init__(self, origin: Origin, places: dict[tuple[str, ...], bytes]) -> None:
+    def __init__(self, origin: Origin) -> None:
         self._store_id = origin.store_id
-        self._places = places
         self._origin = b"".join(
             (_text(origin.device_id), _text(origin.epoch), _field(struct.pack(">q", micros(origin.received_at))))
         )
@@ -51,10 +45,7 @@ class Packer:
             kind: class of the person.
             undated: whether the time is a guess.
         """
-        place = (self._store_id, camera, line, direction, kind)
-        middle = self._places.get(place)
-        if middle is None:
-            middle = self._places[place] = b"".join(map(_text, place))
+        middle = _texts_of(self._store_id, camera, line, direction, kind)
         tail = _told(tags, undated) + self._origin
         pack = _row(len(middle), len(tail))
 
@@ -78,6 +69,11 @@ def _row(middle: int, tail: int) -> Callable[..., bytes]:
     `confidence`; the end.
     """
     return struct.Struct(f">hiqiq{middle}si?iqif{tail}s").pack
+
+
+@lru_cache(4096)
+def _texts_of(*values: str) -> bytes:
+    return b"".join(map(_text, values))
 
 
 @lru_cache(128)

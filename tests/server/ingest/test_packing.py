@@ -49,7 +49,7 @@ def test_what_is_packed_is_read_as_it_was(
     db: Database, store: str, came: datetime, made: list[tuple[Crossing, datetime, str]]
 ) -> None:
     origin = Origin(store, "door-1", "0" * 32, came)
-    packer = Packer(origin, {})
+    packer = Packer(origin)
     # Two of a kind: what was packed before is used again.
     wanted = [*made, *((changed(each, 10**9 + place), at, kind) for place, (each, at, kind) in enumerate(made))]
     with db.transaction() as connection:
