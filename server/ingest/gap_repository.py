@@ -39,7 +39,13 @@ def cameras(connection: Connection, scope: Scope, store_id: str, before: datetim
     with connection.cursor(row_factory=class_row(RegisteredCamera)) as cursor:
         return cursor.execute(
             """
-            SELECT camera.camera_id, camera.installed_at, camera.removed_at, last.device_id
+            SELECT camera.camera_id, camera.installed_at, camera.removed_at, last.device_id,
+                   last.device_id IS NOT NULL OR EXISTS (
+                       SELECT
+                       FROM coverage_15m AS sums
+                       WHERE sums.store_id = camera.store_id AND sums.camera_id = camera.camera_id
+                         AND sums.quarter < %(before)s
+                   ) AS has_reported
             FROM camera
             LEFT JOIN LATERAL (
                 SELECT device_id

@@ -53,12 +53,18 @@ REASONS: Final[dict[Reason, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class RegisteredCamera:
-    """A camera in the register, and the box that last reported it, if any did."""
+    """A camera in the register.
+
+    Attributes:
+        device_id: the box that last reported it minute by minute; None where none did, or nobody knows any more.
+        has_reported: whether any box ever said anything of it; in sums alone, too.
+    """
 
     camera_id: str
     installed_at: datetime
     removed_at: datetime | None
     device_id: str | None
+    has_reported: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +323,7 @@ def _reasons(
         if any((each.starts_at is None or each.starts_at < end) and each.ends_at > quarter for each in lost):
             found.add("lost")
         if not found - {"backlog"}:
-            found.add("never_reported" if camera.device_id is None else "not_reported")
+            found.add("not_reported" if camera.has_reported else "never_reported")
     return tuple(reason for reason in REASONS if reason in found)
 
 

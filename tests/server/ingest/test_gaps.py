@@ -30,7 +30,8 @@ QUARTER = timedelta(minutes=15)
 OPEN = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 NOTHING, NO_WORD = (0, 0, 0), ("not_reported",)
 LONG_AFTER = OPEN + timedelta(days=1)
-CAMERA = RegisteredCamera("C1", OPEN - timedelta(days=90), None, "door-1")
+CAMERA = RegisteredCamera("C1", OPEN - timedelta(days=90), None, "door-1", True)
+NEVER = replace(CAMERA, device_id=None, has_reported=False)
 
 
 def watched(seconds: float = 60, late: float = 0, state: str = "ok", quarter: datetime = OPEN) -> WatchedQuarter:
@@ -63,7 +64,8 @@ def test_a_quarter_hour_that_was_watched_needs_no_reason() -> None:
     ("seen", "more", "expected", "reasons"),
     [
         ([], {}, (900, 0, 0, 0, 900), ("not_reported",)),
-        ([], {"camera": replace(CAMERA, device_id=None)}, (900, 0, 0, 0, 900), ("never_reported",)),
+        ([], {"camera": NEVER}, (900, 0, 0, 0, 900), ("never_reported",)),
+        ([], {"camera": replace(CAMERA, device_id=None)}, (900, 0, 0, 0, 900), ("not_reported",)),
         ([watched(20, state="dark")], {}, (900, 300, 0, 0, 600), ("camera_dark",)),
         ([watched(40, late=400)], {}, (900, 200, 400, 0, 300), ("not_reported", "backlog")),
         ([watched(60, late=900)], {}, (900, 0, 900, 0, 0), ("backlog",)),

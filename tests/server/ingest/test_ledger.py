@@ -79,7 +79,9 @@ def test_what_is_watched_late_or_not_at_all(shop: Services, clock: TurnedClock) 
 def test_a_tally_is_late_as_what_it_stands_for(shop: Services, clock: TurnedClock) -> None:
     whole = CoverageSum(camera="S01-C1", start=at(0), span=900, seconds=850, frames=1)
     send(shop, Sender(), [Tally(from_seq=1, seq=40, coverage=(whole,))], now=at(200))
-    assert seconds(ledger(shop, clock, 15 + 1.5)) == [(0, 850, 50)]
+    found = ledger(shop, clock, 30 + 1.5)
+    assert seconds(found) == [(0, 850, 50), (0, 0, 900)]
+    assert found.quarters[1].reasons == ("not_reported",)  # which is not never: what was folded was said, too
 
 
 def test_late_seconds_add_up_in_any_order_and_are_capped(shop: Services, clock: TurnedClock) -> None:
