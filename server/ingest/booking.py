@@ -27,7 +27,7 @@ from server.ingest.models import (
     worse,
 )
 from server.ingest.packing import Pack, Packer, micros
-from server.ingest.reading import Numbered, Unreadable, printable
+from server.ingest.reading import Numbered, PlainCrossing, Unreadable, printable
 from wire.messages import Bounds, Coverage, CoverageSum, Crossing, CrossingSum, Record, Tally, encode
 
 #: A record dated further ahead of the server than this is put aside.
@@ -96,7 +96,7 @@ class Booking:
         for numbered in records:
             record = numbered.record
             try:
-                if isinstance(record, Crossing):
+                if type(record) is PlainCrossing or isinstance(record, Crossing):
                     self._crossing(record, origin, packer, ways)
                 else:
                     self._book(numbered, origin)

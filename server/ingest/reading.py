@@ -86,21 +86,28 @@ def names_of(records: Sequence[Numbered]) -> tuple[set[str], set[str]]:
     lines: set[str] = set()
     cameras: set[str] = set()
     for numbered in records:
-        match numbered.record:
-            case Crossing(line=line, camera=camera):
-                lines.add(line)
-                cameras.add(camera)
-            case Coverage(camera=camera):
-                cameras.add(camera)
-            case Tally(crossings=crossings, coverage=coverage):
-                lines.update(part.line for part in crossings)
-                cameras.update(part.camera for part in crossings)
-                cameras.update(part.camera for part in coverage)
+        _note_names(numbered.record, lines, cameras)
     return lines, cameras
 
 
-class _Crossing(Crossing, frozen=True, kw_only=True, gc=False, tag_field="type", tag="crossing"):
-    """A crossing whose names are held against their pattern afterwards, each once."""
+def _note_names(record: Record | Unreadable, lines: set[str], cameras: set[str]) -> None:
+    match record:
+        case Crossing(line=line, camera=camera):
+            lines.add(line)
+            cameras.add(camera)
+        case Coverage(camera=camera):
+            cameras.add(camera)
+        case Tally(crossings=crossings, coverage=coverage):
+            lines.update(part.line for part in crossings)
+            cameras.update(part.camera for part in crossings)
+            cameras.update(part.camera for part in coverage)
+
+
+class PlainCrossing(Crossing, frozen=True, kw_only=True, gc=False, tag_field="type", tag="crossing"):
+    """A crossing whose names are held against their pattern afterwards, each once.
+
+    Asking for just this type takes a third of the time of asking whether something is any kind of crossing.
+    """
 
     camera: str
     line: str
@@ -110,7 +117,7 @@ class _Batch(Envelope, frozen=True, kw_only=True):
     """A batch decoded in one go."""
 
     records: Annotated[  # type: ignore[assignment]
-        tuple[_Crossing | Coverage | Tally, ...], Meta(min_length=1, max_length=MAX_RECORDS)
+        tuple[PlainCrossing | Coverage | Tally, ...], Meta(min_length=1, max_length=MAX_RECORDS)
     ]
 
 
@@ -203,17 +210,23 @@ def _plain(incoming: Incoming) -> Batch | None:
         return None
     numbered: list[Numbered] = []
     whole = Whole(incoming.payload)
+    lines: set[str] = set()
+    cameras: set[str] = set()
     expected = batch.first_seq
     for record in batch.records:
         last = record.seq
-        if isinstance(record, Tally):
+        if type(record) is PlainCrossing:
+            lines.add(record.line)
+            cameras.add(record.camera)
+        else:
+            _note_names(record, lines, cameras)
+        if type(record) is Tally:
             if record.from_seq != expected or last < expected:
                 return None
         elif last != expected:
             return None
         numbered.append(Numbered(expected, last, record, whole))
         expected = last + 1
-    lines, cameras = names_of(numbered)
     if expected != batch.last_seq + 1 or not _are_names(lines | cameras):
         return None
     return Batch(incoming, batch, numbered, lines, cameras)

@@ -139,7 +139,7 @@ def test_the_short_ways_crossing_has_every_field_of_the_contracts() -> None:
             if field.name not in ("camera", "line")
         }
 
-    assert told(reading._Crossing) == told(Crossing)
+    assert told(reading.PlainCrossing) == told(Crossing)
 
 
 def test_names_that_were_seen_are_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
