@@ -63,8 +63,8 @@ class _Way:
     line: str
     direction: str
     kind: str
-    #: The quarter hour last added to, and its row of the roll-up.
-    quarter: datetime
+    #: The quarter hour last added to, and its row of the roll-up; None, and no row of any, before the first.
+    quarter: datetime | None
     traffic: Traffic
 
 
@@ -151,7 +151,7 @@ class Booking:
         self.crossings.append(way.pack(stamp, crossing.seq, opens_group, crossing.track, crossing.confidence))
         if way.quarter is not self._quarter:
             way.quarter = self._quarter
-            found = (way.store_id, way.quarter, way.line, way.direction, way.kind)
+            found = (way.store_id, self._quarter, way.line, way.direction, way.kind)
             way.traffic = self.traffic.setdefault(found, Traffic())
         way.traffic.count += 1
         way.traffic.groups += opens_group
@@ -163,7 +163,7 @@ class Booking:
         pack = packer.way(
             crossing.camera, crossing.line, crossing.direction, kind, crossing.tags, crossing.bounds is not None
         )
-        return _Way(pack, origin.store_id, crossing.line, crossing.direction, kind, PAST, Traffic())
+        return _Way(pack, origin.store_id, crossing.line, crossing.direction, kind, None, Traffic())
 
     def _coverage(self, coverage: Coverage, origin: Origin) -> None:
         self._check_camera(coverage.camera, origin.store_id)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.errors import Unavailable
+from server.ingest.booking import PAST
 from server.ingest.models import Incoming
 from server.ingest.service import IngestService
 from server.storage.pool import Connection, Database
@@ -157,6 +158,16 @@ def drain(service: IngestService, sender: Sender, stream: list[Record]) -> None:
         wanted = reply.seq + 1 if isinstance(reply, Ack) else reply.seq
         start = sum(1 for record in stream if first_seq(record) < wanted)
     raise AssertionError("the device never got to the end of its stream")
+
+
+def test_the_first_moment_that_is_believed_is_summed_up_like_any_other(db: Database) -> None:
+    """A quarter hour of its own among those one after the other; a clock without a battery may begin with it."""
+    add_stores(db)
+    door = Sender()
+    batch = door.batch([crossing(1, at=PAST), crossing(2, at=PAST + timedelta(minutes=14)), crossing(3)])
+    assert tell(IngestService(db, lambda: NOW), batch) == [Ack(epoch=door.epoch, seq=3)]
+    assert rows(db, "SELECT quarter, count FROM traffic_15m ORDER BY quarter") == [(PAST, 2), (NOW, 1)]
+    assert_roll_ups_equal_raw(db)
 
 
 def test_workers_side_by_side_neither_block_nor_double(db: Database) -> None:
