@@ -2,7 +2,8 @@
 
 Motion finds shapes, and two people who touch make one shape; recordings that show this with a hand count are few. So
 they are made from recordings of people alone: the same people at the same moment some pixels to the side, or as they
-were some moments before, pasted over the picture wherever they differ from the empty scene. Everyone's crossings then
+were some moments before, pasted over the picture where they differ from the empty scene and somebody is known to be:
+what differs elsewhere is another light, and walls pasted over people make ghosts of them. Everyone's crossings then
 are there twice, the companion's where and when his path says.
 
 Run `python -m bench.bench_pairs` from the repository's root. `right` counts a crossing found at its time and direction;
@@ -24,11 +25,14 @@ from numpy.typing import NDArray
 from bench.bench_accuracy import Clip, Score, TrueCrossing, TrueLine, read_truth, run, score
 from bench.footage import footage_folder
 from edge.camera import open_source
+from edge.detectors.motion import MotionDetector, filled
 from edge.models import Frame
+from edge.pipeline import make_pipeline
 
 Image = NDArray[np.uint8]
 _SAMPLES: Final = 41
 _DIFFERS: Final = 22
+_AROUND: Final = 5  # pixels of motion's small picture: what it sees is widened by two on each side
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,11 @@ class Company:
 
 
 #: A person of `one-by-one` is about 170 pixels wide, one of the shop front 22, one of the corridor 45, one from above
-#: 120: each pair overlaps by half and by less, or follows at arm's length.
+#: 120: each pair overlaps by half and by less, or follows at arm's length. Companions are on the side where people
+#: leave the picture: whoever is cut off by its border would be half a body in the middle of it on the other.
 COMPANY: Final = (
     Company("one-by-one.mp4", "table", aside=80),
-    Company("one-by-one.mp4", "table", aside=-110),
+    Company("one-by-one.mp4", "table", aside=110),
     Company("one-by-one.mp4", "table", aside=170),
     Company("one-by-one.mp4", "right", behind=8),
     Company("one-by-one.mp4", "table", behind=10),
@@ -78,18 +83,42 @@ def empty_scene(path: str) -> Image:
     return np.asarray(np.median(np.stack(kept), axis=0), np.uint8)
 
 
-def with_company(frames: Iterable[Frame], empty: Image, company: Company) -> Iterator[Frame]:
-    """Each frame with everyone's companion in front of them."""
-    past: deque[Image] = deque(maxlen=company.behind + 1)
-    for frame in frames:
-        past.append(frame.image.copy())
+def people(path: str, clip: Clip) -> Iterator[Image]:
+    """For each frame of a clip as it is, 255 where motion sees somebody whom it follows; shape (h, w)."""
+    detector = MotionDetector(mounting=clip.mounting)
+    width, height = clip.size
+    lines = [line.line() for line in clip.lines]
+    pipeline = make_pipeline(detector, lines, mounting=clip.mounting, aspect=width / height)
+    with open_source(path) as source:
+        for frame in source:
+            boxes = [t.box for t in pipeline.step(frame).tracks if t.confirmed]
+            shapes = cv2.dilate(detector.foreground, np.ones((_AROUND, _AROUND), np.uint8))
+            _, labels = cv2.connectedComponents(shapes)
+            theirs = np.unique(labels[filled(np.array(boxes).reshape(-1, 4), shapes.shape) > 0])
+            kept = np.isin(labels, theirs).astype(np.uint8) * shapes
+            yield np.asarray(cv2.resize(kept, clip.size, interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
+def with_company(frames: Iterable[Frame], empty: Image, somebody: Iterable[Image], company: Company) -> Iterator[Frame]:
+    """Each frame with everyone's companion in front of them.
+
+    Args:
+        frames: of a clip as it is.
+        empty: its scene without people.
+        somebody: 255 where people are in each frame.
+        company: where the companions are.
+    """
+    past: deque[tuple[Image, Image]] = deque(maxlen=company.behind + 1)
+    for frame, seen in zip(frames, somebody, strict=True):
+        past.append((frame.image.copy(), seen))
         if len(past) <= company.behind:
             yield frame
             continue
-        other = past[0]
+        other, where = past[0]
         apart = cv2.absdiff(other, empty).max(axis=2)
         mask = (cv2.medianBlur(apart, 5) > _DIFFERS).astype(np.uint8) * 255
         mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
+        mask = cv2.bitwise_and(mask, where)
         move = np.array([[1, 0, company.aside], [0, 1, 0]], np.float32)
         size = (mask.shape[1], mask.shape[0])
         mask = cv2.warpAffine(mask, move, size)
@@ -117,7 +146,7 @@ def measure(clip: Clip, company: Company) -> Score:
         msgspec.structs.replace(clip, lines=lines),
         "motion",
         None,
-        lambda frames: with_company(frames, empty, company),
+        lambda frames: with_company(frames, empty, people(str(path), clip), company),
     )
     return score(lines, crossings)
 

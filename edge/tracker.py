@@ -19,6 +19,7 @@ from edge.boxes import likeness, overlap, parts, share_inside, to_centres, touch
 from edge.geometry import AT_BORDER, Box
 from edge.kalman import BoxFilter, Centred
 from edge.models import Boxes, Detections, Mounting, Sighting, Track, no_boxes
+from edge.parting import way_together
 from edge.trackerparams import TrackerParams
 
 __all__ = ["Tracker", "TrackerParams"]
@@ -44,6 +45,7 @@ class _Body:
     merged_at: float | None = None
     raw: Box = (0.0, 0.0, 0.0, 0.0)
     earlier: deque[Sighting] = field(default_factory=deque)
+    lately: deque[Sighting] = field(default_factory=deque)
     just_confirmed: bool = False
 
 
@@ -118,18 +120,19 @@ class Tracker:
         confirmed = [body for body in self._bodies if body.track_id]
         matches, free, high = self._assign(confirmed, found, high, time_s, limit=1.0)
         recent = [body for body in free if time_s - body.seen_at <= self._params.tentative_s]
-        weak, _, _ = self._assign(recent, found, low, time_s, limit=0.6)
+        weak, _, low = self._assign(recent, found, low, time_s, limit=0.6)
         matches += weak
         self._take(self._apart(matches, free, found, time_s), found, time_s)
 
         tentative = [body for body in self._bodies if not body.track_id]
-        young, _, high = self._assign(tentative, found, high, time_s, limit=1.0)
+        young, unseen, high = self._assign(tentative, found, high, time_s, limit=1.0)
+        faint, _, low = self._assign(unseen, found, low, time_s, limit=0.6)
         self._take(
-            [_Reading(body, row, found.measured[row]) for body, row in young],
+            [_Reading(body, row, found.measured[row]) for body, row in (*young, *faint)],
             found,
             time_s,
         )
-        self._begin(high, found, time_s)
+        self._begin((*high, *low), found, time_s)
         self._forget(time_s)
         return [self._track(body) for body in self._bodies]
 
@@ -269,17 +272,29 @@ class Tracker:
         body.seen, body.seen_at, body.score = True, now, found.scores[reading.row]
         body.seen_centre = measured[:2]
         body.raw = found.boxes[reading.row]
+        body.lately.append(Sighting(now, body.raw))
+        while now - body.lately[0].time_s > self._params.together_s:
+            body.lately.popleft()
         if body.track_id:
             return
-        body.hits += 1
+        body.hits += body.score >= self._params.high_score
         if body.hits >= self._params.confirm_hits and not self._fragment(measured):
             body.track_id, self._next_id = self._next_id, self._next_id + 1
             body.just_confirmed = True
+            body.earlier.extendleft(reversed(self._together(body)))
         else:
             body.earlier.append(Sighting(now, self._shown(body)))
             # A fragment of a mannequin stays one for months.
             while now - body.earlier[0].time_s > self._params.remembered_s:
                 body.earlier.popleft()
+
+    def _together(self, body: _Body) -> tuple[Sighting, ...]:
+        """The way that someone new came as one with somebody who is followed."""
+        first = body.lately[0]
+        if first.time_s > body.born_at:  # so long ago that it is forgotten
+            return ()
+        others = (other for other in self._bodies if other.track_id and other is not body)
+        return next(filter(None, (way_together(first, tuple(other.lately)) for other in others)), ())
 
     def _fragment(self, measured: Centred) -> bool:
         """Whether a box lies within someone already followed: an arm, a bag, half a body; not another person."""
@@ -288,7 +303,11 @@ class Tracker:
         )
 
     def _begin(self, rows: Sequence[int], found: _Found, now: float) -> None:
-        """Start a tentative track for each strong detection nobody claimed."""
+        """Start a tentative track for each detection nobody claimed.
+
+        A weak one, too, which confirms nobody: whoever comes in is seen badly at first, often on the near side of the
+        line, and once they are sure, where they came from is known.
+        """
         for row in rows:
             measured = found.measured[row]
             if self._fragment(measured):

@@ -21,10 +21,11 @@ class TrackerParams:
         farthest: the farthest from where they are expected that anyone is looked for, in body sizes.
         overhead: whether a body's size is taken from area rather than height.
         smallest: smallest body size used for gates, in frame heights, so that a fragment of a body does not close them.
-        high_score: detections from here on may start and hold a track; weaker ones can only continue one.
+        high_score: detections from here on may confirm a track; weaker ones can only begin or continue one.
         low_score: detections below this are ignored.
-        confirm_hits: detections before a track is confirmed.
+        confirm_hits: strong detections before a track is confirmed.
         remembered_s: of an unconfirmed track, how far back its sightings are kept, seconds.
+        together_s: how far back it is remembered who was one box with another, seconds.
         tentative_s: how long an unconfirmed track may go unseen, seconds.
         lost_s: how long a confirmed track is kept while unseen, seconds.
         merge_s: how long a track may be carried inside a box shared with another, seconds.
@@ -43,6 +44,7 @@ class TrackerParams:
     low_score: float = 0.1
     confirm_hits: int = 3
     remembered_s: float = 10.0
+    together_s: float = 2.0
     tentative_s: float = 0.3
     lost_s: float = 1.3
     merge_s: float = 3.0

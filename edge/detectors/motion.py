@@ -69,7 +69,7 @@ class MotionDetector:
         elapsed = frame.time_s - self._learnt_s
         if elapsed >= self._params.learn_every_s:
             self._learnt_s = frame.time_s
-            kept = _filled(held, mask.shape)
+            kept = filled(held, mask.shape)
             released = self._ghosts.find(small, self._background.image, mask, kept, elapsed)
             if released is not None:
                 self._background.forget(small, released)
@@ -77,7 +77,7 @@ class MotionDetector:
         return _detections(blobs, mask.shape)
 
 
-def _filled(boxes: Boxes, shape: tuple[int, ...]) -> Mask:
+def filled(boxes: Boxes, shape: tuple[int, ...]) -> Mask:
     """A mask of `shape` (h, w), 255 in the boxes."""
     height, width = shape
     mask = np.zeros((height, width), np.uint8)

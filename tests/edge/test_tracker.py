@@ -156,15 +156,27 @@ def test_nobody_jumps_faster_than_a_person_can() -> None:
     assert confirmed(run([teleporting], seconds(4))) == [1, 2]
 
 
-def test_weak_detections_continue_a_track_and_start_none() -> None:
+def test_weak_detections_continue_a_track_and_confirm_none() -> None:
     tracker = Tracker(aspect=1.0)
     box = around(0.5, 0.5)
     for i in range(10):
-        assert tracker.update(detections([box], [0.3]), i / 10) == []
+        assert not any(track.confirmed for track in tracker.update(detections([box], [0.3]), i / 10))
     for i in range(10, 15):
         tracker.update(detections([box], [0.9]), i / 10)
     tracks = [tracker.update(detections([box], [0.3]), i / 10) for i in range(15, 40)]
     assert all(len(each) == 1 and each[0].seen and each[0].track_id == 1 for each in tracks)
+
+
+def test_whoever_is_seen_badly_at_first_has_come_from_there_once_they_are_sure() -> None:
+    tracker, person = Tracker(aspect=1.0), walker((0.1, 0.5), (0.3, 0.0))
+    scores = [0.3, 0.3, 0.2, 0.4, 0.9, 0.3, 0.9, 0.9]
+    frames = [tracker.update(detections([person(i / 10)], [score]), i / 10) for i, score in enumerate(scores)]
+    assert [[track.confirmed for track in tracks] for tracks in frames] == [[False]] * 7 + [[True]]
+    earlier = frames[-1][0].earlier
+    assert [past.time_s for past in earlier] == pytest.approx([i / 10 for i in range(7)])
+    assert [(past.box[0] + past.box[2]) / 2 for past in earlier] == pytest.approx(
+        [0.1 + 0.03 * i for i in range(7)], abs=0.015
+    )
 
 
 def test_people_who_touch_are_both_kept_while_their_boxes_are_one() -> None:
