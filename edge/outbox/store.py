@@ -311,9 +311,18 @@ class Store:
 
 
 def salvage(path: Path) -> tuple[list[EpochRow], int] | None:
-    """Epochs and losses as far as a damaged file still tells; None when it doesn't."""
+    """Epochs and losses as far as a damaged file still tells; None when it doesn't.
+
+    Where nothing waits in the log beside it, it is read as it lies there: otherwise SQLite makes a file of its own next
+    to it to read by, for which a full disk has no room, and all that the file could still tell would be unknown.
+    """
     try:
-        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=0.0)
+        waits = path.with_name(f"{path.name}-wal").stat().st_size > 0
+    except FileNotFoundError:
+        waits = False
+    try:
+        how = "mode=ro" if waits else "immutable=1"
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, timeout=0.0)
     except sqlite3.Error:
         return None
     try:

@@ -320,3 +320,5 @@ def _damage(box: BoxSite) -> None:
     with box.disk.outbox.open("r+b") as file:
         file.seek((root - 1) * size)
         file.write(os.urandom(size))
+        file.flush()
+        os.fsync(file.fileno())  # or the next power cut undoes it
