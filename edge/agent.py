@@ -101,7 +101,8 @@ class Agent:
 
         Args:
             stop: set it, from a signal handler or another thread; we end within five seconds.
-            until_drained: end also once every camera's recording has ended and the server has all of it.
+            until_drained: end also once every camera's recording has ended and the server has all of it; a camera that
+                nothing is drawn for counts none.
         """
         self.outbox.start()
         self.uplink.start()
@@ -111,7 +112,7 @@ class Agent:
         try:
             while not stop.wait(_LOOK_S):
                 self._steering.step()
-                if until_drained and all(worker.ended.is_set() for worker in self.workers):
+                if until_drained and all(each.ended.is_set() or not each.settings.counts for each in self.workers):
                     self.uplink.hurry()
                     if self.outbox.pending == 0:
                         return

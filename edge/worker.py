@@ -103,11 +103,12 @@ class CameraWorker:
         self._refused = False
         self._said: set[str] = set()
         self._rate = _Rate()
-        self._wanted: CameraSettings | None = None
+        # Settings and their proof change hands together, or another's proof would speak for them.
+        self._handing = threading.Lock()
+        self._proof = Proof()
+        self._wanted: tuple[CameraSettings, Proof] | None = None
         self._wanted_by = 0.0
         self._busy = False
-        #: How it does with the settings it was given last; a new one with each.
-        self.proof = Proof()
         self._thread = threading.Thread(target=self._run, name=f"camera-{settings.id}", daemon=True)
         #: Set when a recording was counted to its end.
         self.ended = threading.Event()
@@ -127,7 +128,14 @@ class CameraWorker:
     @property
     def settings(self) -> CameraSettings:
         """What it was given last; in use at once, or as soon as nobody is in the middle of crossing."""
-        return self._wanted or self._settings
+        with self._handing:
+            return self._settings if self._wanted is None else self._wanted[0]
+
+    @property
+    def proof(self) -> Proof:
+        """How it does with the settings it was given last; a new one with each."""
+        with self._handing:
+            return self._proof if self._wanted is None else self._wanted[1]
 
     @property
     def watching(self) -> bool:
@@ -143,8 +151,8 @@ class CameraWorker:
         """
         self._turns.weight = settings.target_fps or FALLBACK_FPS
         self._wanted_by = time.monotonic() + _QUIET_S
-        self._wanted = settings
-        self.proof = Proof(over=self.ended.is_set())
+        with self._handing:
+            self._wanted = (settings, Proof(over=self.ended.is_set()))
 
     @property
     def status(self) -> CameraStatus:
@@ -228,11 +236,9 @@ class CameraWorker:
     def _read(self, source: VideoSource) -> bool:
         """Whether it ends because other settings want the source opened anew."""
         while not self._stop.is_set():
-            if self._wanted is not None and not (self._busy and time.monotonic() < self._wanted_by):
-                anew = _opened_anew(self._settings, self._wanted)
-                self._take_over()
-                if anew:
-                    return True
+            # Whoever is in the middle of crossing is waited for, and not for ever.
+            if not (self._busy and time.monotonic() < self._wanted_by) and self._take_over():
+                return True
             frame = source.read(_READ_S)
             if frame is None:
                 if source.ended:
@@ -249,14 +255,17 @@ class CameraWorker:
                 self._look(frame)
         return False
 
-    def _take_over(self) -> None:
-        """From here on by the settings wanted, if others are."""
-        wanted = self._wanted
-        if wanted is None:
-            return
+    def _take_over(self) -> bool:
+        """From here on by the settings wanted, if others are. Whether the source is to be opened anew for them."""
+        if self._wanted is None:
+            return False
         self._settle()
-        self._settings, self._wanted = wanted, None
-        log.info("%s: counts by other settings now", wanted.id)
+        with self._handing:
+            before = self._settings
+            self._settings, self._proof = self._wanted
+            self._wanted = None
+        log.info("%s: counts by other settings now", self._settings.id)
+        return _opened_anew(before, self._settings)
 
     def _look(self, frame: Frame) -> None:
         self._looked_at = time.monotonic()
@@ -273,9 +282,8 @@ class CameraWorker:
         step = self._pipeline.step(frame)
         self._busy = any(track.confirmed for track in step.tracks)
         self._keep(step.crossings)
-        if self._wanted is None:
-            self.proof.pictures += 1
-            self.proof.trouble = ""
+        self._proof.pictures += 1
+        self._proof.trouble = ""
         if self._coverage is not None and not again:
             self._coverage.observe(frame, frame.time_s)
             self._become(self._coverage.state if self._coverage.state in ("dark", "covered", "frozen") else "ok", "")
@@ -320,10 +328,9 @@ class CameraWorker:
         after = "Waiting for other settings." if pause == math.inf else f"Trying again in {pause:.0f} s."
         log.error("%s: %s %s", self._settings.id, text, after, exc_info=None if isinstance(error, _KNOWN) else error)
         self._become("offline", text)
-        if self._wanted is None:
-            # No picture may be the camera's fault or the network's; anything else is the settings'.
-            self.proof.trouble = text
-            self.proof.fault = "" if isinstance(error, CameraError) else text
+        # No picture may be the camera's fault or the network's; anything else is the settings'.
+        self._proof.trouble = text
+        self._proof.fault = "" if isinstance(error, CameraError) else text
         live = self._settings.starts_at is None
         until = time.monotonic() + pause
         while (left := until - time.monotonic()) > 0 and self._wanted is None and not self._stop.wait(min(1.0, left)):
