@@ -24,12 +24,14 @@ _COVERED: Final = 0.35
 _LEVEL: Final = 0.15
 
 
-def way_together(newcomer: Sighting, other: Sequence[Sighting]) -> tuple[Sighting, ...]:
+def way_together(newcomer: Sighting, other: Sequence[Sighting], *, upright: bool) -> tuple[Sighting, ...]:
     """Where a newcomer was while they were one box with somebody who is followed.
 
     Args:
         newcomer: when and where they were first seen by themselves.
         other: the sightings of the other of late, oldest first, before that moment and from it on.
+        upright: whether people stand upright in the picture. Then two lie beside each other from left to right; seen
+            from above, across the way they walked. What falls in two the other way may be one body's halves.
 
     Returns:
         Their own part of each box that the two had in common, oldest first; none if they were not one. Boxes are in
@@ -37,8 +39,10 @@ def way_together(newcomer: Sighting, other: Sequence[Sighting]) -> tuple[Sightin
     """
     before = [each for each in other if each.time_s < newcomer.time_s]
     beside = next((each.box for each in other if each.time_s >= newcomer.time_s), None)
-    axis = None if beside is None else _side_by_side(newcomer.box, beside)
-    if beside is None or axis is None:
+    if beside is None or not before:
+        return ()
+    axis = 0 if upright else _across(before[0].box, before[-1].box)
+    if not _side_by_side(newcomer.box, beside, axis):
         return ()
     both = _around(newcomer.box, beside)
     length, tall = _length(both, axis), _length(both, 1 - axis)
@@ -56,19 +60,19 @@ def way_together(newcomer: Sighting, other: Sequence[Sighting]) -> tuple[Sightin
     return tuple(reversed(shared))
 
 
-def _side_by_side(one: Box, other: Box) -> int | None:
-    """The axis along which two lie beside each other who look like two people; None if they don't."""
-    shares = []
-    for axis in (0, 1):
-        covered = min(one[axis + 2], other[axis + 2]) - max(one[axis], other[axis])
-        shares.append(covered / max(min(_length(one, axis), _length(other, axis)), 1e-6))
-    axis = 0 if shares[0] < shares[1] else 1
-    if shares[axis] >= _COVERED or not _level(one, other, 1 - axis):
-        return None
+def _across(begin: Box, end: Box) -> int:
+    """The axis across which somebody walked."""
+    moved = [abs(end[axis] + end[axis + 2] - begin[axis] - begin[axis + 2]) for axis in (0, 1)]
+    return 0 if moved[0] < moved[1] else 1
+
+
+def _side_by_side(one: Box, other: Box, axis: int) -> bool:
+    """Whether two boxes lie beside each other along an axis and look like two people."""
+    covered = min(one[axis + 2], other[axis + 2]) - max(one[axis], other[axis])
     smaller, larger = sorted((_length(one, axis), _length(other, axis)))
-    if smaller < _AS_WIDE * larger or larger > _PART * _length(_around(one, other), axis):
-        return None
-    return axis
+    if covered >= _COVERED * smaller or not _level(one, other, 1 - axis):
+        return False
+    return smaller >= _AS_WIDE * larger and larger <= _PART * _length(_around(one, other), axis)
 
 
 def _level(one: Box, other: Box, axis: int) -> bool:

@@ -293,8 +293,9 @@ class Tracker:
         first = body.lately[0]
         if first.time_s > body.born_at:  # so long ago that it is forgotten
             return ()
+        upright = not self._params.overhead
         others = (other for other in self._bodies if other.track_id and other is not body)
-        return next(filter(None, (way_together(first, tuple(other.lately)) for other in others)), ())
+        return next(filter(None, (way_together(first, tuple(each.lately), upright=upright) for each in others)), ())
 
     def _fragment(self, measured: Centred) -> bool:
         """Whether a box lies within someone already followed: an arm, a bag, half a body; not another person."""

@@ -23,7 +23,7 @@ def test_each_has_his_own_part_of_the_way_they_came_together() -> None:
     other = sightings([(0.4, 0.1 + 0.02 * i, 0.6, 0.5 + 0.02 * i) for i in range(5)]) + sightings(
         [(0.4, 0.2, 0.5, 0.6)], 0.5
     )
-    way = way_together(Sighting(0.5, (0.5, 0.2, 0.6, 0.6)), other)
+    way = way_together(Sighting(0.5, (0.5, 0.2, 0.6, 0.6)), other, upright=True)
     assert [each.time_s for each in way] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
     assert [each.box for each in way] == [pytest.approx((0.5, 0.1 + 0.02 * i, 0.6, 0.5 + 0.02 * i)) for i in range(5)]
 
@@ -39,12 +39,12 @@ def test_each_has_his_own_part_of_the_way_they_came_together() -> None:
 )
 def test_what_comes_loose_is_nobody(newcomer: Box, left: Box, why: str) -> None:
     other = sightings([(0.4, 0.2, 0.6, 0.6)] * 5) + sightings([left], 0.5)
-    assert way_together(Sighting(0.5, newcomer), other) == (), why
+    assert way_together(Sighting(0.5, newcomer), other, upright=True) == (), why
 
 
 def test_who_were_one_long_ago_are_not_held_for_one() -> None:
     other = sightings([(0.4, 0.2, 0.6, 0.6)] * 5) + sightings([(0.4, 0.2, 0.5, 0.6)] * 10, 0.5)
-    assert way_together(Sighting(1.4, (0.5, 0.2, 0.6, 0.6)), other) == ()
+    assert way_together(Sighting(1.4, (0.5, 0.2, 0.6, 0.6)), other, upright=True) == ()
 
 
 def counted(people: Sequence[Person], mounting: Mounting) -> list[Crossing]:
@@ -74,3 +74,10 @@ def test_a_bag_put_down_behind_the_line_is_not_counted() -> None:
     assert (
         len(counted([person, lambda t: around(0.54, 0.25 + 0.15 * min(t, PARTED) + 0.07, 0.06, 0.1)], "oblique")) == 1
     )
+
+
+@pytest.mark.parametrize("mounting", ["oblique", "overhead"])
+def test_the_halves_of_one_body_are_not_two_people(mounting: Mounting) -> None:
+    """A belt the colour of the floor cuts someone in two who walks down the picture."""
+    halves = [walker((0.5, y), (0.0, 0.15), 0.1, 0.14) for y in (0.2, 0.35)]
+    assert len(counted(halves, mounting)) == 1
