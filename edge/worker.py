@@ -34,6 +34,8 @@ from wire.messages import CameraState, CameraStatus
 log = logging.getLogger(__name__)
 
 #: How long a read may wait before coverage is told that time goes on (seconds).
+#: Characters of what is said of a camera: a status has a largest size, and a library's error may be pages long.
+_LONGEST: Final = 1000
 _READ_S: Final = 0.5
 #: A camera that ran this long begins with short pauses again when it fails (seconds).
 _WORKED_S: Final = 60.0
@@ -161,7 +163,7 @@ class CameraWorker:
             camera=self._settings.id,
             state=self._state,
             fps=0.0 if self._state in ("offline", "stalled") else round(self._rate.value, 1),
-            message=self._message,
+            message=self._message if len(self._message) <= _LONGEST else f"{self._message[: _LONGEST - 1]}…",
             refused=self._refused,
         )
 

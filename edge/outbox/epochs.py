@@ -73,8 +73,8 @@ class Epoch:
         if last is not None and not self.owed and last.seq == self.row.last_seq:
             self.row.acked, self.again, self.probing = last.from_seq - 1, True, True
 
-    def trusts(self) -> bool:
-        """What a probe owed is held no more; the server never said that it lost it. Whether that is how it stands."""
+    def end_probe(self) -> bool:
+        """Its record is held no more, and the server never said that it lost it: nothing is owed. False without one."""
         if self.probing:
             self.row.acked, self.again, self.probing, self.unsaved = self.row.last_seq, False, False, True
             return True

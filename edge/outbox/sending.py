@@ -27,7 +27,7 @@ def hand_out(file: OutboxFile, store: Store, epoch: Epoch, max_batch: int) -> He
     held, unreadable = read_batch(store, epoch.row, max_batch)
     file.lost += unreadable
     if held is None and not store.records(epoch.row.ordinal, epoch.row.acked, 1):
-        if epoch.trusts():
+        if epoch.end_probe():
             return None
         nothing = put_nothing(store, epoch.row, epoch.row.acked + 1, epoch.row.last_seq)
         file.lost += stands_for(nothing)
