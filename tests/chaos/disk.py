@@ -58,6 +58,8 @@ class LoopDisk:
         self._cuts = 0
         self._mounted = folder / "disk"
         self._mounted.mkdir(parents=True)
+        self._ballast = self._mounted / "ballast"
+        self._full = False
         with self._image.open("wb") as file:
             file.truncate(_MEGABYTES * 2**20)
         _run("mkfs.ext4", "-q", "-F", "-m", "0", self._image)
@@ -75,9 +77,12 @@ class LoopDisk:
         self._image.unlink()
         self._image = after
         self._mount()
+        if not self._full:  # whoever made room did so for good, flushed or not
+            self._ballast.unlink(missing_ok=True)
 
     def fill(self, pid: int) -> None:
-        with (self._mounted / "ballast").open("ab", buffering=0) as file:
+        self._full = True
+        with self._ballast.open("ab", buffering=0) as file:
             for size in (65536, 4096, 512):
                 try:
                     while True:
@@ -86,7 +91,8 @@ class LoopDisk:
                     continue
 
     def free(self, pid: int) -> None:
-        (self._mounted / "ballast").unlink(missing_ok=True)
+        self._full = False
+        self._ballast.unlink(missing_ok=True)
 
     def read_only(self) -> None:
         _run("mount", "-o", "remount,ro", self._mounted)
