@@ -33,9 +33,9 @@ from wire.messages import CameraState, CameraStatus
 
 log = logging.getLogger(__name__)
 
-#: How long a read may wait before coverage is told that time goes on (seconds).
 #: Characters of what is said of a camera: a status has a largest size, and a library's error may be pages long.
 _LONGEST: Final = 1000
+#: How long a read may wait before coverage is told that time goes on (seconds).
 _READ_S: Final = 0.5
 #: A camera that ran this long begins with short pauses again when it fails (seconds).
 _WORKED_S: Final = 60.0

@@ -34,6 +34,19 @@ def working(db: Database, broker: EmbeddedBroker) -> Iterator[IngestWorker]:
         yield worker
 
 
+def either(settings: BrokerSettings, port: int, *, retry_s: float, least_s: float = 10.0) -> FallbackTransport:
+    """MQTT, or after half a second without it HTTPS to the server at `port`."""
+    https = HttpsSettings(url=f"http://127.0.0.1:{port}", proxy="none")
+    return FallbackTransport(
+        MqttTransport(DEVICE, settings, answer_s=0.5),
+        HttpsTransport(DEVICE, https, settings),
+        lambda: MqttTransport(DEVICE, settings, client_id=f"{DEVICE}-probe", answer_s=0.5),
+        after_s=0.5,
+        retry_s=retry_s,
+        least_s=least_s,
+    )
+
+
 def test_https_is_taken_while_mqtt_is_shut_and_left_when_it_opens(
     services: Services, password: str, any_broker: EmbeddedBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -45,14 +58,7 @@ def test_https_is_taken_while_mqtt_is_shut_and_left_when_it_opens(
         Proxy(any_broker.host, any_broker.port) as firewall,
     ):
         settings = BrokerSettings(host="127.0.0.1", port=firewall.port, password=password, keepalive_s=5)
-        https = HttpsSettings(url=f"http://127.0.0.1:{port}", proxy="none")
-        transport = FallbackTransport(
-            MqttTransport(DEVICE, settings, answer_s=0.5),
-            HttpsTransport(DEVICE, https, settings),
-            lambda: MqttTransport(DEVICE, settings, client_id=f"{DEVICE}-probe", answer_s=0.5),
-            after_s=0.5,
-            retry_s=0.3,
-        )
+        transport = either(settings, port, retry_s=0.3)
         box = Box(tmp_path / "outbox.sqlite", transport)
         try:
             box.count(25)
@@ -81,15 +87,7 @@ def test_a_broker_behind_which_nobody_listens_gives_way_too(
     any_broker.add_user(DEVICE, password)
     with web(services) as port:
         settings = BrokerSettings(host="127.0.0.1", port=any_broker.port, password=password, keepalive_s=5)
-        https = HttpsSettings(url=f"http://127.0.0.1:{port}", proxy="none")
-        transport = FallbackTransport(
-            MqttTransport(DEVICE, settings, answer_s=0.5),
-            HttpsTransport(DEVICE, https, settings),
-            lambda: MqttTransport(DEVICE, settings, client_id=f"{DEVICE}-probe", answer_s=0.5),
-            after_s=0.5,
-            retry_s=1.5,
-            least_s=0.0,
-        )
+        transport = either(settings, port, retry_s=1.5, least_s=0.0)
         box = Box(tmp_path / "outbox.sqlite", transport, resend_after_s=0.3)
         try:
             box.count(25)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import paho.mqtt.client as mqtt
+import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from server.ingest.broker import SERVER_USER, EmbeddedBroker
@@ -119,3 +120,10 @@ def working(
     )
     with listening(worker):
         yield worker
+
+
+@pytest.fixture
+def boxes(broker: EmbeddedBroker) -> Iterator[dict[str, Box]]:
+    """Devices connected to a broker of the test's own: amqtt does not always let a name in again that has just left."""
+    with connected(broker) as made:
+        yield made

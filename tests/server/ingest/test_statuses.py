@@ -1,7 +1,7 @@
 """Statuses on their way through the worker: kept, and in nobody's way."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,18 +15,13 @@ from server.ingest.worker import STATUSES_A_TURN
 from server.storage.pool import Database
 from tests.fixtures.broker import SERVER_PASSWORD
 from tests.fixtures.wait import wait_until
-from tests.server.ingest.boxes import Box, connected, working
+from tests.server.ingest.boxes import Box, boxes, working
 from tests.server.ingest.devices import NOW, Sender, add_stores, crossing, scalar
 from wire import topics
 from wire.messages import MAX_PAYLOAD, MAX_STATUS, Refusal, Status, encode
 from wire.topics import Channel
 
-
-@pytest.fixture
-def boxes(broker: EmbeddedBroker) -> Iterator[dict[str, Box]]:
-    """Devices connected to a broker of the test's own: amqtt does not always let a name in again that has just left."""
-    with connected(broker) as made:
-        yield made
+__all__ = ["boxes"]
 
 
 def test_the_status_is_kept(db: Database, broker: EmbeddedBroker, boxes: dict[str, Box]) -> None:

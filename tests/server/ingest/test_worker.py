@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,18 +18,13 @@ from server.storage.embedded import EmbeddedPostgres
 from server.storage.pool import Database
 from tests.fixtures.broker import SERVER_PASSWORD
 from tests.fixtures.wait import wait_until
-from tests.server.ingest.boxes import Box, connected, working
+from tests.server.ingest.boxes import Box, boxes, connected, working
 from tests.server.ingest.devices import NOW, Sender, add_stores, assert_roll_ups_equal_raw, crossing, scalar
 from wire import topics
 from wire.messages import Ack, Refusal, Rewind
 from wire.topics import Channel
 
-
-@pytest.fixture
-def boxes(broker: EmbeddedBroker) -> Iterator[dict[str, Box]]:
-    """Devices connected to a broker of the test's own: amqtt does not always let a name in again that has just left."""
-    with connected(broker) as made:
-        yield made
+__all__ = ["boxes"]
 
 
 def test_a_batch_is_committed_and_acked(db: Database, broker: EmbeddedBroker, boxes: dict[str, Box]) -> None:
