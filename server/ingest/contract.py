@@ -16,7 +16,23 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from wire import config, messages, topics
+from wire import asking, config, messages, topics
+from wire.asking import (
+    Answer,
+    AskLineTest,
+    AskPaths,
+    AskSnapshot,
+    LineTest,
+    Paths,
+    Request,
+    Snapshot,
+    TriedCrossing,
+    Unable,
+    UnableCode,
+)
+from wire.asking import (
+    Path as WalkedPath,
+)
 from wire.config import CameraConfig, Config, ConfigReport, LineConfig
 from wire.messages import (
     Ack,
@@ -42,16 +58,16 @@ _AT: Final = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 _EPOCH: Final = "6f1c0d5a9b3e4c7f8a2d1e0b5c4f3a29"
 _NONCE: Final = "9b1f6c2a7d3e4805"
 
-#: What is said on each channel; None where the first version defines no message yet.
-MESSAGES: Final[dict[Channel, type[msgspec.Struct] | None]] = {
+#: What is said on each channel.
+MESSAGES: Final[dict[Channel, type[msgspec.Struct]]] = {
     Channel.BATCH: Batch,
     Channel.ACK: Ack,
     Channel.REWIND: Rewind,
     Channel.REFUSAL: Refusal,
     Channel.STATUS: Status,
     Channel.CONFIG: Config,
-    Channel.REQUEST: None,
-    Channel.REPLY: None,
+    Channel.REQUEST: Request,
+    Channel.REPLY: Answer,
 }
 RETAINED: Final = (Channel.STATUS, Channel.CONFIG)
 
@@ -66,8 +82,11 @@ _ABOUT: Final = {
     Channel.CONFIG: "Desired configuration, retained; only the server may publish it. The box ignores a revision that "
     "is not newer than what it knows, keeps what it takes on disk, goes back to what was in use if a camera fails with "
     "it, and says in its status what became of it.",
-    Channel.REQUEST: "Reserved: something asked of the box, answered once on `reply`. No message is defined yet.",
-    Channel.REPLY: "Reserved: the answer to a `request`. No message is defined yet.",
+    Channel.REQUEST: "Something asked of the box, answered once on `reply` as long as somebody waits; expires with the "
+    "wait. Not retained, and never carried over HTTPS: a box that posts its batches can't be asked. A box forgets what "
+    "it was asked when it starts anew.",
+    Channel.REPLY: "The one answer to a `request`; expires with the wait. Whoever waits for it no more drops it. "
+    "Nothing of it is stored on the box's disk; a picture is made unrecognisable on the box.",
 }
 
 _EXAMPLES: Final[dict[type[msgspec.Struct], list[msgspec.Struct]]] = {
@@ -143,6 +162,59 @@ _EXAMPLES: Final[dict[type[msgspec.Struct], list[msgspec.Struct]]] = {
             ),
         )
     ],
+    Request: [
+        Request(device="door-1", id=_EPOCH, within_s=15, ask=AskSnapshot(camera="S01-C1", width=960)),
+        Request(device="door-1", id=_EPOCH, within_s=15, ask=AskPaths(camera="S01-C1", seconds=60)),
+        Request(
+            device="door-1",
+            id=_EPOCH,
+            within_s=15,
+            ask=AskLineTest(
+                camera="S01-C1",
+                line=LineConfig(id="S01-L1", start=(0.1, 0.5), end=(0.9, 0.5), inside=(0.5, 0.9)),
+                seconds=60,
+            ),
+        ),
+    ],
+    Answer: [
+        Answer(
+            device="door-1",
+            id=_EPOCH,
+            given=Snapshot(
+                camera="S01-C1", at=_AT, width=960, height=540, people=2, jpeg=bytes.fromhex("ffd8ffe000104a464946")
+            ),
+        ),
+        Answer(
+            device="door-1",
+            id=_EPOCH,
+            given=Paths(
+                camera="S01-C1",
+                at=_AT,
+                seconds=60,
+                anchor="feet",
+                paths=(WalkedPath(track=17, points=((0.42, 0.31, 12.4), (0.44, 0.52, 11.9))),),
+            ),
+        ),
+        Answer(
+            device="door-1",
+            id=_EPOCH,
+            given=LineTest(
+                camera="S01-C1",
+                line="S01-L1",
+                at=_AT,
+                seconds=60,
+                people=3,
+                entries=1,
+                exits=0,
+                crossings=(TriedCrossing(track=17, direction="in", ago=12.1),),
+            ),
+        ),
+        Answer(
+            device="door-1",
+            id=_EPOCH,
+            given=Unable(code="no_picture", reason="camera S01-C1 gives no pictures: the cable is out"),
+        ),
+    ],
 }
 
 
@@ -153,10 +225,10 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Doorline: between a box and the server",
             "version": f"{messages.VERSION}.0.0",
-            "description": "Seen from the box: it sends batches and its status, and receives the rest. UTF-8 JSON, "
-            "decoded strictly: a field that is not named here, a time without an offset or a number out of its bounds "
-            "is refused. Nothing rests on the broker's memory. The same batch may be posted to `POST /api/v1/batches`, "
-            "and the same status put to `PUT /api/v1/status`, where a firewall blocks MQTT.",
+            "description": "Seen from the box: it sends batches, its status and answers, and receives the rest. UTF-8 "
+            "JSON, decoded strictly: a field that is not named here, a time without an offset or a number out of its "
+            "bounds is refused. Nothing rests on the broker's memory. The same batch may be posted to "
+            "`POST /api/v1/batches`, and the same status put to `PUT /api/v1/status`, where a firewall blocks MQTT.",
         },
         "defaultContentType": "application/json",
         "servers": {
@@ -177,7 +249,7 @@ def document() -> dict[str, Any]:
         "channels": {channel.value: _channel(channel) for channel in Channel},
         "operations": {_operation_name(channel): _operation(channel) for channel in Channel},
         "components": {
-            "messages": {kind.__name__: _message(kind) for kind in MESSAGES.values() if kind is not None},
+            "messages": {kind.__name__: _message(kind) for kind in MESSAGES.values()},
             "schemas": _schemas(),
             "securitySchemes": {
                 "certificate": {"type": "X509", "description": "A client certificate of the chain's own authority."},
@@ -195,7 +267,7 @@ def _channel(channel: Channel) -> dict[str, Any]:
         "parameters": {
             "device": {"description": "The box's name: 1-64 letters, digits, '.', '_' or '-'.", "examples": ["door-1"]}
         },
-        "messages": {} if kind is None else {kind.__name__: {"$ref": f"#/components/messages/{kind.__name__}"}},
+        "messages": {kind.__name__: {"$ref": f"#/components/messages/{kind.__name__}"}},
     }
 
 
@@ -220,22 +292,31 @@ def _message(kind: type[msgspec.Struct]) -> dict[str, Any]:
         "payload": {"$ref": f"#/components/schemas/{kind.__name__}"},
         "examples": examples,
     }
-    most = {Batch: messages.MAX_PAYLOAD, Status: messages.MAX_STATUS}.get(kind)
+    most = {
+        Batch: messages.MAX_PAYLOAD,
+        Status: messages.MAX_STATUS,
+        Request: asking.MAX_REQUEST,
+        Answer: asking.MAX_ANSWER,
+    }.get(kind)
     if most is not None:
         found["x-max-bytes"] = most
     if kind is Refusal:
         found["x-known-codes"] = list(get_args(RefusalCode))
+    if kind is Answer:
+        found["x-known-codes"] = list(get_args(UnableCode))
     return found
 
 
 def _schemas() -> dict[str, Any]:
     """Every message's schema, and of what it is made, with what the docstrings say of each field."""
-    kinds = [kind for kind in MESSAGES.values() if kind is not None]
-    _, found = msgspec.json.schema_components([*kinds, Envelope], ref_template="#/components/schemas/{name}")
+    _, found = msgspec.json.schema_components(
+        [*MESSAGES.values(), Envelope], ref_template="#/components/schemas/{name}"
+    )
     # A batch is decoded by its envelope, which takes no default for the version.
     found["Batch"]["required"] = found.pop("Envelope")["required"]
     for name, schema in found.items():
-        summary, fields = _told(getattr(messages, name, None) or getattr(config, name))
+        where = next(module for module in (messages, config, asking) if hasattr(module, name))
+        summary, fields = _told(getattr(where, name))
         schema["description"] = summary
         for field, text in fields.items():
             if field in schema["properties"]:

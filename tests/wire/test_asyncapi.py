@@ -12,7 +12,8 @@ import yaml  # type: ignore[import-untyped]
 from msgspec import inspect
 
 from server.ingest import contract
-from wire import config, messages, topics
+from wire import asking, config, messages, topics
+from wire.asking import UnableCode
 from wire.base import Message
 from wire.messages import Batch, BatchReply, Envelope, RefusalCode
 from wire.topics import Channel
@@ -77,19 +78,22 @@ def test_what_is_said_on_each_topic_is_what_is_decoded_there(described: Any) -> 
         for name, channel in described["channels"].items()
     }
     spoken = {"batch": "Batch", "ack": "Ack", "rewind": "Rewind", "refusal": "Refusal", "status": "Status"}
-    assert said == {channel.value: [] for channel in Channel} | {
-        name: [kind] for name, kind in (spoken | {"config": "Config"}).items()
-    }
+    asked = {"request": "Request", "reply": "Answer"}
+    assert said == {name: [kind] for name, kind in (spoken | {"config": "Config"} | asked).items()}
+    assert said.keys() == {channel.value for channel in Channel}
     assert described["components"]["messages"]["Batch"]["x-max-bytes"] == messages.MAX_PAYLOAD
     assert described["components"]["messages"]["Status"]["x-max-bytes"] == messages.MAX_STATUS
     assert described["components"]["messages"]["Refusal"]["x-known-codes"] == list(get_args(RefusalCode))
+    assert described["components"]["messages"]["Request"]["x-max-bytes"] == asking.MAX_REQUEST
+    assert described["components"]["messages"]["Answer"]["x-max-bytes"] == asking.MAX_ANSWER
+    assert described["components"]["messages"]["Answer"]["x-known-codes"] == list(get_args(UnableCode))
 
 
 #: Every message of the contract over MQTT and what it is made of; a new one must be described, or named here.
 HTTP_ONLY = {"BatchReply"}
 STRUCTS = {
     name: kind
-    for name, kind in {**vars(messages), **vars(config)}.items()
+    for name, kind in {**vars(messages), **vars(config), **vars(asking)}.items()
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind is not Message
 }
 
@@ -134,6 +138,9 @@ def of_type(kind: inspect.Type) -> dict[str, Any]:
         case inspect.StrType(pattern=pattern, max_length=longest):
             lengths = {} if longest is None else {"maxLength": longest}
             return {"type": "string"} | ({} if pattern is None else {"pattern": pattern}) | lengths
+        case inspect.BytesType(max_length=most):
+            # In base64, four characters for every three bytes begun.
+            return {"type": "string", "contentEncoding": "base64", "maxLength": 4 * -(-(most or 0) // 3)}
         case inspect.BoolType():
             return {"type": "boolean"}
         case inspect.NoneType():
