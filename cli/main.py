@@ -72,6 +72,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "device": Entry("cli.device:app", _SERVER, _SETUP, "Make boxes and what they sign in with, and end them.", True),
     "user": Entry("cli.user:app", _SERVER, _SETUP, "Add people who sign in.", True),
     "receipts": Entry("cli.receipts:app", _SERVER, _SETUP, "Bring in receipts from a till's export.", True),
+    "bench": Entry("cli.bench.command:app", ("bench",), _TRY, "Make up a chain at full size, to measure with.", True),
 }
 
 
