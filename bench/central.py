@@ -92,8 +92,10 @@ class Program:
         said = self._times_ready()
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(self._words, env=self._env, stdout=output, stderr=output, cwd=self._folder)
-        wait_until(lambda: self._times_ready() > said or self._process is None or self._process.poll(), 120, "it")
-        if self._process.poll() is not None:
+        process = self._process
+        # One that ends with status 0 has ended, too.
+        wait_until(lambda: self._times_ready() > said or process.poll() is not None, 120, "it to be ready")
+        if process.poll() is not None:
             raise SystemExit(f"{self._words} ended early:\n{self._log.read_text()}")
 
     def kill(self) -> None:

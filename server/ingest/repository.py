@@ -56,6 +56,24 @@ def registry(connection: Connection, lines: Collection[str], cameras: Collection
     return found
 
 
+def prove_writable(connection: Connection, most_ms: int) -> None:
+    """Do all that booking needs short of writing a row: locks, permissions, a transaction number, in so many ms."""
+    give_up_after(connection, most_ms)
+    connection.execute(
+        # The tables alone: of a hypertable there may be more parts than there is room for locks.
+        "LOCK TABLE ONLY ingest_cursor, ONLY crossing, ONLY coverage, ONLY tally, ONLY dead_letter, ONLY lost_range,"
+        " ONLY traffic_15m, ONLY coverage_15m, ONLY dirty_mark IN ROW EXCLUSIVE MODE"
+    )
+    # Refused where a transaction may only read; and no number is given out by a database that has run out of them.
+    connection.execute("UPDATE ingest_cursor SET seq = seq WHERE false")
+    connection.execute("SELECT pg_current_xact_id()")
+
+
+def give_up_after(connection: Connection, most_ms: int) -> None:
+    """Have every statement of this transaction cut off after so many milliseconds."""
+    connection.execute(b"SET LOCAL statement_timeout = %d" % most_ms)
+
+
 def lock_cursors(connection: Connection, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], Cursor]:
     """Insert the cursors that are missing, then lock all, both in key order; of a box unknown or revoked there is none.
 

@@ -6,8 +6,9 @@ answers from the cursor. There is no unique index on the rows: the cursor alone 
 why every path that writes rows goes through here.
 """
 
+import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -16,9 +17,10 @@ import structlog
 from server.clock import Clock, utc_now
 from server.configs import service as configs
 from server.errors import Unavailable
-from server.ingest import outages, reading, repository, writing
+from server.ingest import outages, poison, reading, repository, writing
 from server.ingest.booking import FUTURE, PAST, Booking, told_time
 from server.ingest.models import Answer, Cursor, Device, Incoming, LostRow, Origin, Registry
+from server.ingest.poison import Placed, Suspects
 from server.ingest.reading import Batch, printable
 from server.ingest.registry import RegistryCache
 from server.ingest.twins import follow
@@ -32,6 +34,9 @@ _log = structlog.get_logger(__name__)
 #: the way through the network, and a row need not be rewritten for every wobble of it.
 _SKEW_STEP: Final = 500
 _MAX_SKEW: Final = 2**31 - 1
+#: How long the parts of a group may take that took too long as a whole (seconds); a batch takes milliseconds.
+_PATIENCE_S: Final = 5.0
+_TOO_LONG: Final = "the server's database took too long over this batch; it is to come again later"
 
 
 class IngestService:
@@ -46,6 +51,7 @@ class IngestService:
         self._db = db
         self._clock = clock
         self._registry = RegistryCache()
+        self._suspects = Suspects()
 
     def take(self, incoming: Sequence[Incoming]) -> list[Answer]:
         """Commit a group of batches and say what each sender is to be told, in the order given.
@@ -53,17 +59,31 @@ class IngestService:
         A batch that can't be written for a reason of its own is refused alone; the others are taken.
 
         Raises:
-            Unavailable: the database is away; nothing may be told to anybody, call again with the same batches.
+            Unavailable: the database is away, or takes nothing from anybody; nothing may be told, call again with the
+                same batches.
         """
-        try:
-            return self._take(incoming)
-        except Unavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, one batch must not hold up the others for ever
-            if len(incoming) == 1:
-                return [_cannot_write(incoming[0], error)]
-        middle = len(incoming) // 2
-        return self.take(incoming[:middle]) + self.take(incoming[middle:])
+        replies: dict[int, Reply] = {}
+        batches: list[Placed] = []
+        for index, one in enumerate(incoming):
+            found = _read(one)
+            if isinstance(found, Refusal):
+                replies[index] = found
+            else:
+                batches.append((index, found))
+        # In order of an epoch's numbers: of two batches overtaking each other neither need be sent again.
+        batches.sort(key=lambda pair: (*_epoch(pair[1]), pair[1].envelope.first_seq, pair[0]))
+        together, trial, waiting = self._suspects.sort_out(batches, self._clock())
+        if together:
+            replies.update(self._commit(together))
+        if trial is not None:
+            replies.update(self._commit([trial]))
+            if not isinstance(replies[trial[0]], Refusal):
+                self._suspects.clear(trial[1])
+        replies.update((index, reading.refusal(batch.envelope, "not_writable", _TOO_LONG)) for index, batch in waiting)
+        for index, reply in replies.items():
+            if isinstance(reply, Refusal):
+                _log.warning("batch refused", device=incoming[index].device, code=reply.code, reason=reply.reason)
+        return [Answer(one.device, replies[index]) for index, one in enumerate(incoming)]
 
     def note_status(self, device: str, payload: bytes, received_at: datetime, *, retained: bool = False) -> None:
         """Keep a device's word about itself, unless a later one is known.
@@ -105,21 +125,35 @@ class IngestService:
             if status.certificate:
                 provisioning.note_seen(connection, device, status.certificate, at)
 
-    def _take(self, incoming: Sequence[Incoming]) -> list[Answer]:
-        read = [reading.read(one) for one in incoming]
-        replies: dict[int, Reply] = {index: one for index, one in enumerate(read) if isinstance(one, Refusal)}
-        # In order of an epoch's numbers: of two batches overtaking each other neither need be sent again.
-        batches = sorted(
-            ((index, one) for index, one in enumerate(read) if isinstance(one, Batch)),
-            key=lambda pair: (pair[1].envelope.device, pair[1].envelope.epoch, pair[1].envelope.first_seq, pair[0]),
-        )
-        if batches:
+    def _commit(self, batches: Sequence[Placed], most_s: float | None = None) -> dict[int, Reply]:
+        """Write them in one transaction; if that can't be done, in several, down to the one that can't be written.
+
+        Args:
+            batches: in the order in which they are to be booked.
+            most_s: cut statements off after so many seconds; None for as long as the database gives them.
+        """
+        began = time.monotonic()
+        try:
             with self._db.transaction() as connection:
-                replies.update(_Transaction(connection, self._registry, self._clock()).take(batches))
-        for index, reply in replies.items():
-            if isinstance(reply, Refusal):
-                _log.warning("batch refused", device=incoming[index].device, code=reply.code, reason=reply.reason)
-        return [Answer(one.device, replies[index]) for index, one in enumerate(incoming)]
+                if most_s is not None:
+                    repository.give_up_after(connection, round(most_s * 1000))
+                return _Transaction(connection, self._registry, self._clock()).take(batches)
+        except Unavailable as error:
+            if not poison.may_be_of_a_batch(error):
+                raise
+            cause: Exception = error
+        except Exception as error:  # noqa: BLE001 - whatever it is, one batch must not hold up the others for ever
+            cause = error
+        poison.require_writable(self._db)
+        if len(batches) == 1:
+            [(index, batch)] = batches
+            if poison.took_too_long(cause):
+                self._suspects.note(batch, self._clock(), timedelta(seconds=time.monotonic() - began))
+            return {index: _cannot_write(batch, cause)}
+        middle = len(batches) // 2
+        if poison.took_too_long(cause):
+            most_s = _PATIENCE_S
+        return self._commit(batches[:middle], most_s) | self._commit(batches[middle:], most_s)
 
 
 def _follow_life(connection: Connection, status: Status, at: datetime) -> None:
@@ -149,15 +183,13 @@ class _Transaction:
         self._skews: dict[str, int] = {}
         self._moved: dict[tuple[str, str], Cursor] = {}
 
-    def take(self, batches: Sequence[tuple[int, Batch]]) -> dict[int, Reply]:
+    def take(self, batches: Sequence[Placed]) -> dict[int, Reply]:
         """Write everything and give each batch's reply, to be sent after the commit."""
-        cursors = repository.lock_cursors(
-            self._connection, {(batch.envelope.device, batch.envelope.epoch) for _, batch in batches}
-        )
+        cursors = repository.lock_cursors(self._connection, {_epoch(batch) for _, batch in batches})
         known: list[tuple[int, Batch, Cursor]] = []
         unknown: list[tuple[int, Batch]] = []
         for index, batch in batches:
-            cursor = cursors.get((batch.envelope.device, batch.envelope.epoch))
+            cursor = cursors.get(_epoch(batch))
             if cursor is None:
                 unknown.append((index, batch))
             else:
@@ -252,14 +284,24 @@ def _unknown(batch: Batch, device: Device | None) -> Refusal:
     return reading.refusal(batch.envelope, "unknown_device", reason)
 
 
-def _cannot_write(incoming: Incoming, error: Exception) -> Answer:
-    """A batch that can't be written for a reason nobody foresaw: kept at the device, loud here."""
-    _log.error("a batch can't be written and is refused", device=incoming.device, exc_info=error)
-    reason = f"the server can't write this batch ({type(error).__name__}); its log says more"
+def _read(incoming: Incoming) -> Batch | Refusal:
     try:
-        read = reading.read(incoming)
-    except Exception:  # noqa: BLE001 - it may be just this that failed
-        return Answer(incoming.device, Refusal(code="not_writable", reason=reason))
-    if isinstance(read, Refusal):
-        return Answer(incoming.device, read)
-    return Answer(incoming.device, reading.refusal(read.envelope, "not_writable", reason))
+        return reading.read(incoming)
+    except Exception as error:  # noqa: BLE001 - one payload that nobody foresaw must not hold up the others for ever
+        _log.error("a batch can't be read and is refused", device=incoming.device, exc_info=error)
+        return Refusal(code="not_writable", reason=_unforeseen(error))
+
+
+def _cannot_write(batch: Batch, error: Exception) -> Refusal:
+    """A batch that can't be written for a reason nobody foresaw: kept at the device, loud here."""
+    _log.error("a batch can't be written and is refused", device=batch.envelope.device, exc_info=error)
+    reason = _TOO_LONG if poison.took_too_long(error) else _unforeseen(error.__cause__ or error)
+    return reading.refusal(batch.envelope, "not_writable", reason)
+
+
+def _unforeseen(error: BaseException) -> str:
+    return f"the server can't write this batch ({type(error).__name__}); its log says more"
+
+
+def _epoch(batch: Batch) -> tuple[str, str]:
+    return batch.envelope.device, batch.envelope.epoch
