@@ -39,7 +39,8 @@ class Facts:
 
     Camera time is in milliseconds weighted by door, so that it adds up without rounding; its weights average one.
     "Matched" sums are over the quarter hours in which both sides were observed: the doors to the store's threshold,
-    the tills at all that day. Money is in the store's currency.
+    the tills at all that day. Money is in the store's currency. Crossings are as corrected: those of excluded quarter
+    hours left out, the rest times the audited factor of their line, in whole people.
 
     Attributes:
         open_quarters: quarter hours of opening time begun so far.
@@ -55,6 +56,22 @@ class Facts:
         sales_squares: sum of squared receipt totals, for the spread of the average; `units_squares` likewise.
         refunds: paid back, as a positive amount.
         capture_entries: entries over quarter hours in which doors and street were both observed.
+        staff_entries: tagged ones and `staff_estimated`, those expected beyond them from staff hours and the rate.
+        counted_entries: what the cameras counted within opening hours, before any correction; `counted_exits` likewise.
+        excluded_quarters: open quarter hours of which some line was excluded; `excluded_entries` what it had counted.
+        entries_error: standard error of `entries` from what audits leave open, in thousandths of an entry; added up
+            linearly, since an audit's error is the same every day.
+        rostered_quarters: open quarter hours of days whose roster is known.
+        staff_seconds: of staff on the floor within opening hours.
+        star_visitors: visitors over rostered quarter hours with the doors observed; `star_seconds` the staff's.
+        dwell_quarters: open quarter hours of days whose occupancy can be believed, excluded ones aside.
+        dwell_visitors: visitors of those, as counted; `dwell_seconds` the area under their number inside.
+        checkin_quarters: open quarter hours of days on which the store takes check-ins.
+        member_visits: distinct members seen in the store on such a day; `member_buyers` those who bought.
+        power_milli: share of the week that power hours hold, in thousandths, times open quarter hours.
+        imputed_quarters: quarter hours of which some camera time was missing and other weeks told what to expect.
+        imputed_entries: expected in that time, counted nowhere else; `imputed_visitors` likewise.
+        imputed_seconds: how much camera time that was, weighted as `due_ms`.
     """
 
     open_quarters: int = 0
@@ -91,6 +108,27 @@ class Facts:
     capture_quarters: int = 0
     capture_entries: int = 0
     capture_passers_by: int = 0
+    counted_entries: int = 0
+    counted_exits: int = 0
+    excluded_quarters: int = 0
+    excluded_entries: int = 0
+    staff_estimated: int = 0
+    entries_error: int = 0
+    rostered_quarters: int = 0
+    staff_seconds: int = 0
+    star_visitors: int = 0
+    star_seconds: int = 0
+    dwell_quarters: int = 0
+    dwell_visitors: int = 0
+    dwell_seconds: int = 0
+    checkin_quarters: int = 0
+    member_visits: int = 0
+    member_buyers: int = 0
+    power_milli: int = 0
+    imputed_quarters: int = 0
+    imputed_entries: int = 0
+    imputed_visitors: int = 0
+    imputed_seconds: int = 0
 
     @classmethod
     def total(cls, parts: "Iterable[Facts]") -> "Facts":

@@ -1,0 +1,26 @@
+"""A fact is named once: the tables and `Facts` can't drift apart."""
+
+import pytest
+
+from server.kpi.models import FACT_NAMES
+from server.storage.pool import Database
+
+#: What a row says besides its facts.
+KEYS = {
+    "store_day": {"store_id", "day", "version", "computed_at", "superseded_at", "provisional"},
+    "store_hour": {"store_id", "hour", "day", "local_hour"},
+}
+NOT_ADDITIVE = {"occupancy", "occupancy_peak", "drift"}
+
+
+@pytest.mark.parametrize("table", list(KEYS))
+def test_the_columns_of_a_row_are_the_facts(db: Database, table: str) -> None:
+    with db.read() as conn:
+        rows = conn.execute(
+            "SELECT column_name, data_type FROM information_schema.columns"
+            " WHERE table_schema = 'public' AND table_name = %s AND is_nullable = 'NO'"
+            " UNION SELECT 'superseded_at', '' WHERE %s = 'store_day'",
+            (table, table),
+        ).fetchall()
+    columns = {name for name, _ in rows}
+    assert columns == KEYS[table] | NOT_ADDITIVE | set(FACT_NAMES)
