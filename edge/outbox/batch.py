@@ -90,5 +90,5 @@ def put_nothing(store: Store, epoch: EpochRow, first: int, last: int) -> Tally:
     tally = Tally(from_seq=first, seq=last)
     with store.transaction():
         store.replace_range(epoch.ordinal, RecordRow(last, first, 900, None, messages.encode(tally)))
-        store.set_meta("lost", store.meta("lost") + stands_for(tally))
+        store.set_meta("lost", (store.meta("lost") or 0) + stands_for(tally))
     return tally

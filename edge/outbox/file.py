@@ -17,7 +17,7 @@ from edge.clock import Clock, moment
 from edge.outbox.care import date_waiting, drop_oldest_acked, make_room, purge
 from edge.outbox.dating import from_micros, micros
 from edge.outbox.epochs import Epochs
-from edge.outbox.store import UNDATED, CorruptStore, EpochRow, Store, is_corrupt, put_aside, salvage
+from edge.outbox.store import UNDATED, CorruptStore, EpochRow, Store, is_corrupt, lost_by_then, put_aside, salvage
 from edge.outbox.tide import Tide
 
 log = logging.getLogger(__name__)
@@ -76,10 +76,13 @@ class OutboxFile:
 
     def _begin(self) -> None:
         """Take the file over whole or not at all, so that another attempt finds everything as it was."""
+        before = lost_by_then(self._path)
         store = Store(self._path)
         try:
-            lost, epochs = store.meta("lost"), Epochs(store.epochs(), self.epochs.gone)
-            self._new_epoch(store, epochs)
+            stored, epochs = store.meta("lost"), Epochs(store.epochs(), self.epochs.gone)
+            # A file that never said is new, and whoever put the one before it aside may have been killed since.
+            lost = max(self.lost, before) if stored is None else self.lost + stored
+            self._new_epoch(store, epochs, lost)
             zeros = {each.ordinal: each.zero_us for each in store.boots()}
         except sqlite3.Error as error:
             store.close()
@@ -88,7 +91,7 @@ class OutboxFile:
             raise
         zero_us = zeros[self._boot]
         self.boot_zero = None if zero_us is None else from_micros(zero_us)
-        self.lost += lost
+        self.lost = lost
         self.store, self.epochs = store, epochs
 
     def begin_epoch(self, store: Store) -> None:
@@ -97,12 +100,12 @@ class OutboxFile:
         Raises:
             sqlite3.Error: from the disk.
         """
-        self._new_epoch(store, self.epochs)
+        self._new_epoch(store, self.epochs, self.lost)
 
-    def _new_epoch(self, store: Store, epochs: Epochs) -> None:
+    def _new_epoch(self, store: Store, epochs: Epochs, lost: int) -> None:
         with store.transaction():
-            known = store.meta("known_us")
-            self._boot = store.add_boot(self._clock.boot_id, known or None)
+            store.set_meta("lost", lost)
+            self._boot = store.add_boot(self._clock.boot_id, store.meta("known_us"))
             row = store.add_epoch(uuid.uuid4().hex, self._boot)
         epochs.begin(row)
 
@@ -144,11 +147,11 @@ class OutboxFile:
         # What we know ourselves is newer than what a damaged file still tells.
         held: list[EpochRow] = self.epochs.rows
         known = (held, 0) if held else salvage(self._path)
-        aside = put_aside(self._path)
         rows, lost = known or ([], 0)
-        self.epochs = self.epochs.given_up(rows)
         gone = sum(row.last_seq - row.acked for row in rows)
+        aside = put_aside(self._path, self.lost + lost + gone)
         self.lost += lost + gone
+        self.epochs = self.epochs.given_up(rows)
         number = self._number(None if known is None else gone)
         self.problems["file"] = (
             f"the outbox was damaged and is kept as {aside.name}; {number} unsent records were in it"

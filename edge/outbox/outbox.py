@@ -64,8 +64,8 @@ class Outbox:
     ) -> None:
         """Open the file, or make it, and begin a new epoch.
 
-        A file that can't be believed is put aside as `<name>.corrupt-<time>`. A disk that takes nothing is tried again
-        with every flush, and what is counted meanwhile waits in memory.
+        A file that can't be believed is put aside as `<name>.corrupt-<time>-lost-<number>`. A disk that takes nothing
+        is tried again with every flush, and what is counted meanwhile waits in memory.
 
         Args:
             path: the file; its folder is made.
@@ -175,7 +175,7 @@ class Outbox:
     def mark(self, name: str) -> int:
         """The number last kept with a record under this name; 0 when there is none."""
         with self._lock:
-            return 0 if self._file.store is None else self._file.store.meta(name)
+            return 0 if self._file.store is None else self._file.store.meta(name) or 0
 
     def crossings(self, camera: str, since: datetime) -> list[messages.Crossing]:
         """Crossings of a camera on disk, sent or not, dated at or after `since` (UTC), in the order they were kept."""

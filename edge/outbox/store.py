@@ -47,6 +47,9 @@ CREATE TABLE acked (epoch INTEGER NOT NULL, seq INTEGER NOT NULL, at_us INTEGER 
 """
 #: Errors that mean the file's content can't be believed, as against a disk that takes nothing just now.
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+#: What stands between the outbox's name and the time, and before the number of lost, in the name of a file put aside.
+_ASIDE: Final = ".corrupt-"
+_LOST: Final = "-lost-"
 _IN_USE: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
@@ -170,10 +173,10 @@ class Store:
         pages = int(self._one("PRAGMA page_count")) - int(self._one("PRAGMA freelist_count"))
         return pages * int(self._one("PRAGMA page_size"))
 
-    def meta(self, key: str) -> int:
-        """A number kept beside the records; 0 when it was never set."""
+    def meta(self, key: str) -> int | None:
+        """A number kept beside the records; None when it was never set."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return 0 if row is None else int(row[0])
+        return None if row is None else int(row[0])
 
     def set_meta(self, key: str, value: int) -> None:
         """Keep a number beside the records."""
@@ -335,15 +338,32 @@ def salvage(path: Path) -> tuple[list[EpochRow], int] | None:
     return [EpochRow(*row) for row in rows], int(lost)
 
 
-def put_aside(path: Path) -> Path:
+def put_aside(path: Path, lost: int | None = None) -> Path:
     """Rename a file that can't be believed, with its companions, for a person to look at; its new name.
+
+    Args:
+        path: the file.
+        lost: how many records were lost for good by then, where any can be. The name tells it: who is started after
+            a kill that came before the next file could say so finds it there.
 
     Raises:
         OSError: when the folder does not allow it.
     """
-    aside = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z")
+    told = "" if lost is None else f"{_LOST}{lost}"
+    aside = path.with_name(f"{path.name}{_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z{told}")
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
     return aside
+
+
+def lost_by_then(path: Path) -> int:
+    """The most that the names of files put aside tell as lost; 0 when there are none.
+
+    Raises:
+        OSError: the folder can't be read.
+    """
+    names = [each.name.removeprefix(path.name) for each in path.parent.iterdir() if each.name.startswith(path.name)]
+    told = [name.rpartition(_LOST)[2] for name in names if name.startswith(_ASIDE)]
+    return max((int(number) for number in told if number.isdecimal()), default=0)

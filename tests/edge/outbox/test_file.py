@@ -74,7 +74,7 @@ def test_a_damaged_file_that_cannot_be_moved_is_counted_once_it_is(
     def damaged(store: Store) -> list[object]:
         raise sqlite3.DatabaseError("database disk image is malformed")
 
-    def stuck(path: Path) -> Path:
+    def stuck(path: Path, lost: int) -> Path:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(outbox_file, "is_corrupt", lambda error: "malformed" in str(error))

@@ -1,10 +1,5 @@
 """What went with a file that can't be read any more is bounded in numbers, or known if the file still tells it."""
 
-import os
-import sqlite3
-import subprocess
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -88,39 +83,3 @@ def test_a_bound_that_can_not_be_read_is_none(tmp_path: Path, content: bytes) ->
     outbox = Outbox(tmp_path / "outbox.sqlite", FakeClock(), commit_every_s=0)
     assert "an unknown number of unsent records" in outbox.problem
     outbox.close()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of a megabyte."""
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)], capture_output=True)
-    if made.returncode:
-        pytest.skip(f"no disk of its own can be mounted here: {made.stderr.decode().strip()}")
-    try:
-        yield tmp_path
-    finally:
-        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
-
-
-def fill(disk: Path) -> None:
-    """Leave no room on it."""
-    with pytest.raises(OSError, match="No space left"):
-        (disk / "filling").write_bytes(bytes(2 << 20))
-
-
-def test_a_damaged_file_on_a_full_disk_still_tells_what_was_in_it(small_disk: Path) -> None:
-    path, clock = small_disk / "outbox.sqlite", FakeClock()
-    first = Outbox(path, clock, commit_every_s=0)
-    count(first, clock, 7)
-    first.close()
-    with closing(sqlite3.connect(path)) as db:
-        root = int(db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'record'").fetchone()[0])
-        size = int(db.execute("PRAGMA page_size").fetchone()[0])
-    with path.open("r+b") as file:
-        file.seek((root - 1) * size)
-        file.write(os.urandom(size))
-    fill(small_disk)
-    second = Outbox(path, clock, commit_every_s=0)
-    assert second.lost == 7
-    assert "7 unsent records were in it" in second.problem
-    second.close()
