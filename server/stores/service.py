@@ -100,10 +100,22 @@ class StoresService:
             raise _no_store(store_id)
         return found[store_id]
 
-    def calendars(self, scope: Scope) -> dict[str, StoreCalendar]:
-        """The calendars of all stores of the scope, by store."""
+    def calendars(self, scope: Scope, store_ids: Sequence[str] | None = None) -> dict[str, StoreCalendar]:
+        """The calendars of all stores of the scope, or of some of them, by store."""
         with self._db.read() as conn:
-            return _calendars(conn, scope, None)
+            return _calendars(conn, scope, store_ids)
+
+    def todays(self, scope: Scope, at: datetime) -> dict[str, date]:
+        """The business day each store of the scope is in at an instant.
+
+        Opening hours have no part in it and are not read: of a chain's calendars they are nearly all.
+        """
+        with self._db.read() as conn:
+            rules = repository.rules(conn, scope)
+        found: dict[tuple[DayRule, ...], date] = {}
+        for alike in set(map(tuple, rules.values())):
+            found[alike] = StoreCalendar(alike).day_of(at)
+        return {store_id: found[tuple(own)] for store_id, own in rules.items()}
 
     def set_calendar(self, scope: Scope, store_id: str, rule: DayRule) -> None:
         """Change timezone and start of the business day from a day on; days computed since are computed anew."""
