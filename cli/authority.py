@@ -53,7 +53,12 @@ def passphrase(settings: "Settings", *, new: bool = False) -> str:
             fail(f"DOORLINE_PKI_PASSPHRASE_FILE: {settings.pki_passphrase_file} can't be read ({error.strerror})")
     if not sys.stdin.isatty():
         fail("there is no terminal to ask for the authority's passphrase: name a file in DOORLINE_PKI_PASSPHRASE_FILE")
-    return str(typer.prompt("Passphrase of the authority", hide_input=True, confirmation_prompt=new))
+    if not new:
+        return str(typer.prompt("Passphrase of the authority", hide_input=True))
+    from server.provisioning.folder import SHORTEST_PASSPHRASE
+
+    asked = f"Passphrase for the new authority, of {SHORTEST_PASSPHRASE} characters or more"
+    return str(typer.prompt(asked, hide_input=True, confirmation_prompt=True))
 
 
 def into_file(path: Path) -> Callable[[bytes], Callable[[], None]]:

@@ -41,7 +41,7 @@ def database() -> Iterator["Database"]:
     """A small pool of connections to the database of the settings."""
     from server.storage.pool import Database
 
-    with Database(settings().dsn.get_secret_value(), 2) as opened:
+    with Database(settings().dsn.get_secret_value(), 2) as opened, _explained():
         yield opened
 
 
@@ -50,8 +50,23 @@ def services() -> Iterator["Services"]:
     """All services; needs the secret key."""
     from server.services import make_services
 
-    with make_services(settings()) as made:
+    with make_services(settings()) as made, _explained():
         yield made
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What goes wrong with the database itself, as one clear line and what to do."""
+    from psycopg import errors
+
+    from server.errors import Unavailable
+
+    try:
+        yield
+    except (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName) as error:
+        fail(f"the database is not of this version: {str(error).splitlines()[0]}\nrun: doorline db migrate")
+    except Unavailable as error:
+        fail(f"{error}\ncheck that the database runs, and that DOORLINE_DSN names it")
 
 
 def operator() -> "Scope":

@@ -136,7 +136,7 @@ def rotate(
         ),
     ] = 30,
 ) -> None:
-    """Give a box a new key and certificate, in one file to carry to it.
+    """Give a box a new key and certificate, in one file to carry to it; one that was ended is taken back so.
 
     On the box: doorline edge enrol FILE --replace. The agent takes it up within a minute; no count is lost. With
     --overlap-days 0 the old one ends now: for a box that was stolen or replaced.
@@ -159,6 +159,8 @@ def rotate(
             life=timedelta(days=days),
             overlap=timedelta(days=overlap_days),
         )
+        if made.taken_back:
+            typer.echo(f"{made.device_id} had been ended, and is one of {made.store_id}'s boxes again.")
         typer.echo(f"{made.device_id} has a new certificate, good until {made.not_after:%Y-%m-%d}.")
         _say_overlap(made)
         _carry(path, " --replace")
@@ -193,6 +195,9 @@ def move(name: Name, store: Annotated[str, typer.Option(help="Where it is to sta
 def revoke(name: Name) -> None:
     """End a box: what it sends is refused from now on, its certificates too, and its session is cut.
 
+    It keeps what it counts. To take it back: doorline device rotate NAME, and carry the new file to it. May be called
+    again, where a step on the broker's side failed.
+
     Example: doorline device revoke door-1
     """
     from server.provisioning.service import ProvisioningService
@@ -200,10 +205,13 @@ def revoke(name: Name) -> None:
     settings = central.settings()
     pki = shared.folder(settings)
     with central.database() as db:
-        ended = ProvisioningService(db).revoke(central.operator(), name)
-        typer.echo(f"Ended {name}: the server takes nothing from it any more.")
-        if ended:
-            told = shared.publish(db, pki, shared.unlock(settings, pki), [name])
+        done = ProvisioningService(db).revoke(central.operator(), name)
+        if done.was_live:
+            typer.echo(f"Ended {name}: the server takes nothing from it any more.")
+        else:
+            typer.echo(f"{name} was ended already. Bringing the broker up to date:")
+        if done.certificates or (pki.exists and not done.was_live):
+            told = shared.publish(db, pki, shared.unlock(settings, pki), [name], always=True)
             raise typer.Exit(0 if told else 1)
 
 

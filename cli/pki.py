@@ -40,10 +40,15 @@ def init(
     secret = shared.passphrase(settings, new=True) if not pki.exists else ""
     made = Authority.create(name, datetime.now(UTC))
     pki.create(made, secret, Endpoint(host, port), also or ["mosquitto", "localhost"])
-    typer.echo(f"Made an authority in {pki.path}, good until {made.not_after:%Y-%m-%d}.")
-    typer.echo(f"Give {pki.path / 'broker'} to the broker and {pki.path / 'server'} to the server's processes.")
-    typer.echo(f"Keep {pki.path / 'ca'} and its passphrase to yourself, with a copy elsewhere: without them no box can")
-    typer.echo("be added or ended, and every box would have to be enrolled anew.")
+    path = pki.path.absolute()
+    typer.echo(f"Made an authority in {path}, good until {made.not_after:%Y-%m-%d}.")
+    typer.echo(
+        f"Give {path / 'broker'} to the broker and {path / 'server'} to the server's processes, each to the user"
+    )
+    typer.echo(f"it runs as, such as: chown -R mosquitto {path / 'broker'}")
+    typer.echo(f"Keep {path / 'ca'} and its passphrase to yourself, with a copy elsewhere: without them no box can be")
+    typer.echo("added or ended, and every box would have to be enrolled anew.")
+    typer.echo("Then start the broker and look who gets in: doorline pki check. How: deploy/mosquitto/README.md")
 
 
 @app.command()

@@ -280,7 +280,7 @@ def _unknown(batch: Batch, device: Device | None) -> Refusal:
     if device is None:
         reason = f"device {name} is not registered; add it on the server (doorline device add)"
     else:
-        reason = f"device {name} was revoked; register the box anew"
+        reason = f"device {name} was ended; to take it back, rotate it on the server (doorline device rotate {name})"
     return reading.refusal(batch.envelope, "unknown_device", reason)
 
 

@@ -238,7 +238,7 @@ class PkiFolder:
         """
         if not self.exists:
             raise NotFound(
-                f"there is no certificate authority in {self.path}",
+                f"there is no certificate authority in {self.path.absolute()}",
                 remedy="make one: doorline pki init --host mqtt.example.com; or name its folder in DOORLINE_PKI_DIR",
             )
 
@@ -305,6 +305,10 @@ def _write(path: Path, content: bytes, mode: int) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        # What root writes into the broker's folder is for the broker, who reads it as whom the folder was given to.
+        owner = path.parent.stat()
+        os.chown(draft, owner.st_uid, owner.st_gid)
     draft.chmod(mode)
     draft.replace(path)
     if os.name == "posix":

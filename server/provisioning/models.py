@@ -73,3 +73,18 @@ class Provisioned:
     not_after: datetime
     #: Certificates issued before it, taken until it was seen and no longer than this; None where there are none.
     overlaps_until: datetime | None = None
+    #: Whether the box had been ended, and is a live one again.
+    taken_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A box that is ended.
+
+    Attributes:
+        was_live: whether it was not ended before.
+        certificates: how many of its certificates were ended now.
+    """
+
+    was_live: bool
+    certificates: int

@@ -46,6 +46,36 @@ def lock_live_device(conn: Connection, scope: Scope, device_id: str) -> str | No
         ).fetchone()
 
 
+def take_back(conn: Connection, scope: Scope, device_id: str) -> str | None:
+    """Make an ended box a live one again, without the password it may have had; its store, or None for no such box."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(
+            """
+            UPDATE device
+            SET revoked_at = NULL, secret_hash = ''
+            WHERE device_id = %(device_id)s AND revoked_at IS NOT NULL
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            RETURNING store_id
+            """,
+            {"device_id": device_id, "scope": scope.store_ids},
+        ).fetchone()
+
+
+def is_ended(conn: Connection, scope: Scope, device_id: str) -> bool:
+    """Whether there was such a box and it was ended."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        found = cursor.execute(
+            """
+            SELECT true
+            FROM device
+            WHERE device_id = %(device_id)s AND revoked_at IS NOT NULL
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            """,
+            {"device_id": device_id, "scope": scope.store_ids},
+        ).fetchone()
+    return found is not None
+
+
 def move_device(conn: Connection, scope: Scope, device_id: str, store_id: str) -> bool:
     """Put a box into another store; False when it stands there already, or there is no live one."""
     return (

@@ -16,7 +16,7 @@ from server.clock import Clock, utc_now
 from server.errors import Conflict, InvalidInput, NotFound
 from server.provisioning import repository
 from server.provisioning.authority import DEVICE_LIFE, Authority, Ended, Issued
-from server.provisioning.models import DeviceCertificate, Endpoint, EnrolledDevice, Provisioned
+from server.provisioning.models import DeviceCertificate, Endpoint, EnrolledDevice, Provisioned, Revoked
 from server.storage.pool import Connection, Database
 from server.stores import checks
 from server.stores import repository as stores
@@ -97,13 +97,14 @@ class ProvisioningService:
         life: timedelta = DEVICE_LIFE,
         overlap: timedelta = OVERLAP,
     ) -> Provisioned:
-        """Give a live box a new certificate; the old ones are taken until it was seen, at the longest for `overlap`.
+        """Give a box a new certificate; the old ones are taken until it was seen, at the longest for `overlap`.
 
-        Without overlap (0) the old ones end now: for a key that got into other hands.
+        Without overlap (0) the old ones end now: for a key that got into other hands. A box that was ended is a live
+        one again, with this certificate alone: what it counted since waits on it, and nobody else could send it.
 
         Raises:
             Forbidden, InvalidInput: as `add_device`.
-            NotFound: no such live box.
+            NotFound: no such box.
         """
         scope.require_role("admin")
         _check_life(life)
@@ -114,14 +115,20 @@ class ProvisioningService:
 
         def note(conn: Connection) -> Provisioned:
             store_id = repository.lock_live_device(conn, scope, name)
+            taken_back = store_id is None
             if store_id is None:
-                raise NotFound(f"there is no live device {name!r}", field="name")
+                store_id = repository.take_back(conn, scope, name)
+            if store_id is None:
+                raise _no_device(name)
+            if taken_back:
+                repository.end_all(conn, scope, name, "revoked", now)
+                audit.record(conn, now, scope.actor, "device.reinstate", subject=name, store_id=store_id)
             if overlap:
                 until = now + overlap if repository.overlap(conn, scope, name, now + overlap) else None
             else:
                 repository.end_all(conn, scope, name, "superseded", now)
                 until = None
-            made = Provisioned(name, store_id, issued.fingerprint, issued.not_after, until)
+            made = Provisioned(name, store_id, issued.fingerprint, issued.not_after, until, taken_back)
             return self._note(conn, scope, "device.rotate", made)
 
         return self._issue(note, issued, name, now, authority, endpoint, hand_over)
@@ -146,7 +153,7 @@ class ProvisioningService:
         with self._db.transaction() as conn:
             before = repository.lock_live_device(conn, scope, name)
             if before is None:
-                raise NotFound(f"there is no live device {name!r}", field="name")
+                raise _no_device(name, "live ")
             if stores.store(conn, scope, store_id) is None:
                 raise _no_store(store_id)
             if not repository.move_device(conn, scope, name, store_id):
@@ -155,25 +162,25 @@ class ProvisioningService:
             audit.record(conn, now, scope.actor, "device.move", subject=name, store_id=store_id, detail=detail)
         return before
 
-    def revoke(self, scope: Scope, name: str) -> int:
+    def revoke(self, scope: Scope, name: str) -> Revoked:
         """End a box and all its certificates: ingest refuses it from now on, the broker once it has the new list.
 
-        Returns:
-            how many certificates it had.
+        To end it again changes nothing.
 
         Raises:
             Forbidden: unless an admin asks.
-            NotFound: no such live box.
+            NotFound: no such box.
         """
         scope.require_role("admin")
         now = self._clock()
         with self._db.transaction() as conn:
             store_id = stores.revoke_device(conn, scope, name, now)
-            if store_id is None:
-                raise NotFound(f"there is no live device {name!r}", field="name")
+            if store_id is None and not repository.is_ended(conn, scope, name):
+                raise _no_device(name)
             ended = repository.end_all(conn, scope, name, "revoked", now)
-            audit.record(conn, now, scope.actor, "device.revoke", subject=name, store_id=store_id)
-        return len(ended)
+            if store_id is not None:
+                audit.record(conn, now, scope.actor, "device.revoke", subject=name, store_id=store_id)
+        return Revoked(store_id is not None, len(ended))
 
     def settle(self, scope: Scope) -> list[DeviceCertificate]:
         """End what was superseded long enough or whose successor was seen, and what ended boxes had; returns it."""
@@ -270,8 +277,16 @@ class ProvisioningService:
         return made
 
 
+def _no_device(name: str, kind: str = "") -> NotFound:
+    return NotFound(f"there is no {kind}device {name!r}", field="name", remedy="see: doorline device list")
+
+
 def _no_store(store_id: str) -> NotFound:
-    return NotFound(f"there is no store {store_id!r}", field="store_id", remedy="add it, or check the id")
+    return NotFound(
+        f"there is no store {store_id!r}",
+        field="store_id",
+        remedy=f"check the id, or add it: doorline store add {store_id} --name NAME",
+    )
 
 
 def _check_life(life: timedelta) -> None:

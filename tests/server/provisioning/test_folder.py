@@ -1,5 +1,6 @@
 """The authority's files: each for those it is for, and none of them ever half there."""
 
+import os
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -152,3 +153,17 @@ def test_what_is_replaced_has_a_new_key_and_its_old_certificate_is_listed_for_go
     assert hosts_of((pki.path / "broker" / "broker.crt").read_bytes()) == ["localhost", "127.0.0.1"]
     with pytest.raises(InvalidInput):
         pki.renew("broker", made, PASSPHRASE, ["a b"])
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files to others")
+def test_what_root_writes_belongs_to_whom_the_folder_was_given(pki: PkiFolder) -> None:
+    """The broker reads its list and its certificate anew as the user it has become, and does without what it can't."""
+    nobody = 65534
+    for path in (pki.path / "broker", *(pki.path / "broker").iterdir()):
+        os.chown(path, nobody, nobody)
+    authority = pki.unlock(PASSPHRASE)
+    pki.publish(authority, [], datetime.now(UTC))
+    pki.replace("broker", authority)
+    owners = {path.name: path.stat().st_uid for path in (pki.path / "broker").iterdir()}
+    assert owners == dict.fromkeys(("ca.crt", "broker.crt", "broker.key", "crl.pem"), nobody)
+    assert (pki.path / "ca" / "ca.key").stat().st_uid == 0
