@@ -24,7 +24,6 @@ from edge.detectors.pixels import (
     brightest,
     darkest,
     neighbourhood,
-    not_between,
     outside,
     picked,
     sampled,
@@ -101,7 +100,7 @@ class Background:
         self._noise: Floats = np.full(image.shape[:2], 1.0, np.float32)
         self._foreground: Mask = np.zeros(image.shape[:2], np.uint8)
         self._where: Where = (slice(0, 0), slice(0, 0))  # a box it lies in
-        self._differ: Mask = self._foreground[self._where]  # and by how many grey levels the picture differs there
+        self._differ: Mask = self._foreground  # by how many grey levels the last picture differs from what is known
         self._wide_since: float | None = None
         self._shadows: Shadows | None = None
         self._refresh()
@@ -143,12 +142,12 @@ class Background:
 
         Returns a box, too, which they lie in, with nothing on its rim.
         """
-        clear = not_between(image, *self._clear)
+        self._differ = outside(image, self._low, self._high)
+        clear = cast("Mask", cv2.compare(self._differ, self._clear, cv2.CMP_GT))
         where = box_of(clear, margin=_BESIDE + 1)
         if where[0].stop <= _BESIDE + 1:  # nothing at all
             return clear, (slice(0, 0), slice(0, 0))
-        self._differ = outside(image[where], self._low[where], self._high[where])
-        faint = cv2.compare(self._differ, self._faint[where], cv2.CMP_GT)
+        faint = cv2.compare(self._differ[where], self._faint[where], cv2.CMP_GT)
         clear[where] = cv2.bitwise_and(faint, widened(clear[where], _BESIDE))
         return clear, where
 
@@ -209,7 +208,7 @@ class Background:
         strength = np.zeros_like(self._foreground)
         where = self._where
         if where[0].stop > where[0].start:
-            limited = cv2.threshold(self._differ, self.params.clear * self.exposure, 255, cv2.THRESH_TRUNC)[1]
+            limited = cv2.threshold(self._differ[where], self.params.clear * self.exposure, 255, cv2.THRESH_TRUNC)[1]
             strength[where] = cv2.bitwise_and(limited, self._foreground[where])
         return strength
 
@@ -225,7 +224,7 @@ class Background:
         cv2.bitwise_or(keep, cv2.dilate(self._foreground, _OPEN, iterations=2), keep)
         empty = cv2.bitwise_not(keep)
         cv2.accumulateWeighted(image, self._mean, rate, empty)
-        cv2.accumulateWeighted(outside(image, self._low, self._high), self._noise, rate, empty)
+        cv2.accumulateWeighted(self._differ, self._noise, rate, empty)
         self._refresh()
 
     def forget(self, image: Image, where: Mask) -> None:
@@ -233,26 +232,21 @@ class Background:
         cv2.copyTo(image.astype(np.float32), where, self._mean)
         self._foreground[where > 0] = 0
         self._refresh()
+        self._differ = outside(image, self._low, self._high)
 
     def _refresh(self) -> None:
         """Work out what follows from the learnt mean and noise."""
         self.image = np.asarray(cv2.convertScaleAbs(self._mean), np.uint8)
         # A camera that trembles by a pixel, and video's own shimmer, move edges: near one, either side's value will do.
         self._low, self._high = neighbourhood(self.image)
-        threshold = self._make_threshold()
-        self._clear = self._beyond(threshold)
-        self._faint = cast("Mask", cv2.convertScaleAbs(threshold, alpha=self.params.faint))
+        self._clear = self._make_threshold()
+        self._faint = cast("Mask", cv2.convertScaleAbs(self._clear, alpha=self.params.faint))
         self._shadows = None
         samples = sampled(self.image, _GRID)
         self._lit = above(darkest(samples), 16)
         self._samples = samples.astype(np.float32)
         self._brighter = np.ceil(self._samples * (1 + _LEAST_GAIN)).clip(0, 255).astype(np.uint8)
         self._darker = np.floor(self._samples * (1 - _LEAST_GAIN)).astype(np.uint8)
-
-    def _beyond(self, by: Mask) -> tuple[Image, Image]:
-        """The darkest and the brightest colours that are `by` grey levels outside the background's, not more."""
-        each = cv2.merge([by, by, by])
-        return cast("Image", cv2.subtract(self._low, each)), cast("Image", cv2.add(self._high, each))
 
 
 def _within(box: Where, part: Where) -> Where:

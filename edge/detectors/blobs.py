@@ -4,10 +4,12 @@ A coat the colour of the wall cuts a person in two, a pair in step makes one blo
 of a person depends on the place in the picture, so it is learnt from blobs that are surely one person (see `sizes`).
 """
 
+from bisect import bisect_left, bisect_right
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
-from typing import Any, Final
+from itertools import accumulate, islice, pairwise
+from typing import Final
 
 import cv2
 import numpy as np
@@ -236,8 +238,9 @@ def trimmed(blob: Blob, strength: Mask, share: float, top_share: float, foot_sha
     foot_share = share if foot_share is None else foot_share
     body = strength[blob.part]
     height, width = strength.shape
-    left, right = _core(cv2.reduce(body, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), share, share)
-    top, bottom = _core(cv2.reduce(body, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), top_share, foot_share)
+    columns, rows = (cv2.reduce(body, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().tolist() for axis in (0, 1))
+    left, right = _core(columns, share, share)
+    top, bottom = _core(rows, top_share, foot_share)
     if blob.x == 0 and left < _CUT_OFF * blob.w:
         left = 0
     if blob.y == 0 and top < _CUT_OFF * blob.h:
@@ -249,12 +252,14 @@ def trimmed(blob: Blob, strength: Mask, share: float, top_share: float, foot_sha
     return Blob(blob.x + left, blob.y + top, right - left, bottom - top, blob.area)
 
 
-def _core(profile: NDArray[Any], before: float, after: float) -> tuple[int, int]:
-    """Begin and end of what is left of a profile when these shares of it are taken off."""
-    total = profile.cumsum(dtype=np.int64)
-    whole = float(total[-1])
-    first = int(total.searchsorted(before * whole, side="right"))
-    last = int(total.searchsorted((1 - after) * whole, side="left")) + 1
+def _core(profile: Sequence[float], before: float, after: float) -> tuple[int, int]:
+    """Begin and end of what is left of a profile when these shares of it are taken off.
+
+    A profile is short: plain Python is done with it in half the time that numpy's calls take.
+    """
+    total = list(accumulate(profile))
+    first = bisect_right(total, before * total[-1])
+    last = bisect_left(total, (1 - after) * total[-1]) + 1
     return min(first, len(profile) - 1), max(last, first + 1)
 
 

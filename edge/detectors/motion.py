@@ -90,6 +90,7 @@ def _detections(blobs: list[Blob], shape: tuple[int, ...]) -> Detections:
     if not blobs:
         return Detections()
     height, width = shape
-    boxes = np.array([(b.x, b.y, b.x + b.w, b.y + b.h) for b in blobs], np.float32)
-    boxes /= np.array((width, height, width, height), np.float32)
+    boxes = np.array(
+        [(b.x / width, b.y / height, (b.x + b.w) / width, (b.y + b.h) / height) for b in blobs], np.float32
+    )
     return Detections(boxes, np.array([b.score for b in blobs], np.float32))

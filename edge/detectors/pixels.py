@@ -88,7 +88,7 @@ def at_least(values: NDArray[np.float32], level: float) -> Mask:
 
 
 def not_between(image: Image, low: Image, high: Image) -> Mask:
-    """255 where any colour is below `low` or above `high` of the same pixel: one pass, where `outside` takes six."""
+    """255 where any colour is below `low` or above `high` of the same pixel: as `outside`, but not by how much."""
     return _bytes(cv2.bitwise_not(cv2.inRange(image, low, high)))
 
 
