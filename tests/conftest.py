@@ -1,4 +1,4 @@
-"""What all tests share: real parts from `tests.fixtures`, and a last word on what was skipped and how to get it."""
+"""What all tests share: real parts from `tests.fixtures`, settings of their own, and searches that are in no hurry."""
 
 import os
 import signal
@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.fixtures import searching, skips
+from tests.fixtures import searching
 
 pytest_plugins = [
+    "tests.fixtures.skips",  # before what imports it, as below
     "tests.fixtures.broker",
     "tests.fixtures.browser",
     "tests.fixtures.chromium",
@@ -40,11 +41,3 @@ settings.load_profile("ci" if os.environ.get("CI") else "unhurried")
 def repository_root() -> Path:
     """The directory of pyproject.toml."""
     return Path(__file__).resolve().parents[1]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say once more, at the end, what this machine lacked."""
-    if skips.missing:
-        terminalreporter.section("not tested on this machine", sep="!", yellow=True, bold=True)
-        for what, remedy in sorted(skips.missing.items()):
-            terminalreporter.write_line(f"{what}: {remedy}", yellow=True)

@@ -36,6 +36,7 @@ from tests.chaos.plan import SECONDS, Plan
 from tests.chaos.proxy import Line, Lines
 from tests.chaos.stream import Stream, camera_of, lines_of
 from tests.fixtures.broker import SERVER_PASSWORD
+from tests.fixtures.ports import free_port
 from tests.fixtures.processes import central_settings, command, environment, is_up, parsed
 from tests.fixtures.wait import wait_until
 
@@ -244,10 +245,11 @@ class Site:
         self._closing.close()
 
     def _start(self) -> None:
-        self.postgres = EmbeddedPostgres(self.folder / "postgres", settings=FAST)
+        self.postgres = EmbeddedPostgres(self.folder / "postgres", port=free_port(), settings=FAST)
         self._closing.callback(self.postgres.remove)
         migrate(self.postgres.start().dsn)
-        self.broker = KeepingBroker(self.folder / "broker", users={SERVER_USER: SERVER_PASSWORD}, kind="mosquitto")
+        users = {SERVER_USER: SERVER_PASSWORD}
+        self.broker = KeepingBroker(self.folder / "broker", free_port(), users=users, kind="mosquitto")
         self._closing.enter_context(self.broker)
         self.lines = Lines()
         self._closing.callback(self.lines.close)

@@ -14,7 +14,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from tests.fixtures.processes import free_port, is_up, running
+from tests.fixtures.ports import free_port
+from tests.fixtures.processes import is_up, running
 from tests.fixtures.wait import wait_until
 
 SECRET = "c2l4dGVlbiBieXRlcyB0d2ljZSBvdmVyIG9uZSBrZXk="

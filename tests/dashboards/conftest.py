@@ -21,9 +21,9 @@ from server.settings import Settings
 from server.storage.embedded import EmbeddedPostgres
 from tests.dashboards.seed import NOW, PASSWORD, Chain, seed
 from tests.fixtures.browser import Watch, serving
-from tests.fixtures.postgres import create_database, drop_database
+from tests.fixtures.postgres import RUN, create_database, drop_database
 
-_CHAIN = "pages_chain"
+_CHAIN = f"pages_chain_{RUN}"
 
 
 @dataclass

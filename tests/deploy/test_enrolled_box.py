@@ -37,8 +37,9 @@ from server.provisioning.folder import PkiFolder
 from server.provisioning.models import Endpoint
 from server.storage.pool import Database
 from tests.fixtures.broker import require_mosquitto
-from tests.fixtures.mosquitto import DeployedBroker, free_ports
+from tests.fixtures.mosquitto import DeployedBroker
 from tests.fixtures.pki import PASSPHRASE
+from tests.fixtures.ports import free_port
 from tests.fixtures.processes import command, environment, running
 from tests.fixtures.wait import wait_until
 
@@ -100,7 +101,7 @@ def site(db_dsn: str, db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Store S01 with a camera and box door-1, its enrolment file, and the broker running."""
     require_mosquitto()
     monkeypatch.chdir(tmp_path)
-    port, inner_port = free_ports(2)
+    port, inner_port = free_port(), free_port()
     (tmp_path / "passphrase").write_text(PASSPHRASE + "\n")
     own = tmp_path / "pki" / "server"
     env = {
@@ -308,7 +309,7 @@ def test_a_certificate_is_rotated_under_way_and_no_record_is_lost_or_doubled(sit
     assert site.in_database() == (100, 100)
 
 
-def test_a_box_that_is_ended_is_out_at_once_and_keeps_what_it_counts(
+def test_a_box_that_is_ended_is_out_at_once_and_keeps_what_it_counts_until_it_is_taken_back(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     site.enrol("door-1.enrol")
@@ -324,8 +325,16 @@ def test_a_box_that_is_ended_is_out_at_once_and_keeps_what_it_counts(
         wait_until(lambda: "it may not take this box's certificate" in caplog.text, what="the box to say why")
         assert not knock(site.broker.endpoint, old)
         assert box.outbox.pending == 10
-    assert site.in_database() == (10, 10)
-    assert "ended" in site.do("device", "list")
+        assert site.in_database() == (10, 10)
+        assert "ended" in site.do("device", "list")
+        assert "was ended already" in site.do("device", "revoke", "door-1")
+        # Taken back, it sends what it counted meanwhile.
+        said = site.do("device", "rotate", "door-1", "--out", "back.enrol")
+        assert "is one of S01's boxes again" in said
+        site.enrol("back.enrol", "--replace")
+        wait_until(box.drained, what="what it counted while it was out")
+        assert not knock(site.broker.endpoint, old)
+    assert site.in_database() == (20, 20)
     # Nobody else was touched.
     box_2 = site.folder / "box-2" / "edge.toml"
     box_2.parent.mkdir()
@@ -374,7 +383,7 @@ def test_a_broker_that_is_away_is_said_to_be(site: Site) -> None:
     for words in (
         ("pki", "check"),
         ("device", "cut", "door-1"),
-        ("pki", "check", "--at", f"localhost:{free_ports(1)[0]}"),
+        ("pki", "check", "--at", f"localhost:{free_port()}"),
     ):
         failed = site.run(*words)
         assert failed.exit_code == 2
@@ -394,9 +403,9 @@ def test_what_a_person_gets_wrong_is_one_clear_line(site: Site) -> None:
         ((*other, "doorline-server"), "is kept for the server's own"),
         ((*other, "a/b"), "is not of the form"),
         (("device", "add", "--store", "S99", "--name", "door-9"), "there is no store 'S99'"),
-        (("device", "rotate", "door-9"), "there is no live device 'door-9'"),
+        (("device", "rotate", "door-9"), "there is no device 'door-9'"),
         (("device", "move", "door-1", "--store", "S01"), "stands in 'S01' already"),
-        (("device", "revoke", "door-9"), "there is no live device 'door-9'"),
+        (("device", "revoke", "door-9"), "there is no device 'door-9'"),
         (("pki", "init", "--host", "localhost"), "there is an authority in"),
         (("pki", "renew", "everything"), "is none of ca, broker, server"),
         (("pki", "renew", "server", "--host", "x"), "--host is for the broker"),

@@ -20,7 +20,7 @@ from server.services import Services, make_services
 from server.settings import Settings
 from server.stores.models import NewStore
 from tests.edge.link.test_mqtt_tls import Authority
-from tests.fixtures.processes import free_port
+from tests.fixtures.ports import free_port
 from tests.fixtures.wait import wait_until
 
 DEVICE = "door-1"

@@ -19,7 +19,7 @@ from server.storage.pool import Database
 from tests.edge.link.site import DEVICE, SYSTEM, Box, complete, password, services, web
 from tests.fixtures.broker import SERVER_PASSWORD
 from tests.fixtures.listening import listening
-from tests.fixtures.processes import free_port
+from tests.fixtures.ports import free_port
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.wait import wait_until
 

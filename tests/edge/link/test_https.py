@@ -18,7 +18,7 @@ from edge.settings import BrokerSettings, DeviceSettings, EdgeConfig, HttpsSetti
 from server.services import Services
 from tests.edge.link.site import DEVICE, SYSTEM, Box, complete, password, services, stack, web
 from tests.edge.link.test_mqtt_tls import Authority
-from tests.fixtures.processes import free_port
+from tests.fixtures.ports import free_port
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.wait import wait_until
 from tests.fixtures.webproxy import WebProxy

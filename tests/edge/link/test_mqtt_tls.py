@@ -21,6 +21,7 @@ from edge.settings import BrokerSettings
 from server.ingest.broker import SERVER_USER, find_mosquitto
 from server.ingest.link import BrokerAddress, BrokerLink
 from tests.fixtures.broker import require_mosquitto
+from tests.fixtures.ports import free_port
 from tests.fixtures.wait import wait_until
 
 pytestmark = [
@@ -85,9 +86,7 @@ def authority(tmp_path: Path) -> Authority:
 @pytest.fixture
 def port(tmp_path: Path, authority: Authority) -> Iterator[int]:
     require_mosquitto()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        found = int(probe.getsockname()[1])
+    found = free_port()
     broker = authority.issue("broker")
     (tmp_path / "acl").write_text(f"user {SERVER_USER}\ntopic readwrite #\n\npattern readwrite doorline/v1/%u/#\n")
     (tmp_path / "mosquitto.conf").write_text(

@@ -116,7 +116,12 @@ def test_an_orphan_is_found_and_stopped(used: EmbeddedPostgres, tmp_path: Path) 
     orphan.stop()
 
 
-@pytest.mark.parametrize("left_behind", ["", "\0\0\0", "garbage\n", f"{os.getpid()}\n/somewhere\n", "999999999\n"])
+# Ids of their own: a name with this process's number in it would be another test in each worker.
+@pytest.mark.parametrize(
+    "left_behind",
+    ["", "\0\0\0", "garbage\n", f"{os.getpid()}\n/somewhere\n", "999999999\n"],
+    ids=["empty", "zeros", "garbage", "of another process", "of nobody"],
+)
 def test_a_stale_pid_file_is_no_obstacle(used: EmbeddedPostgres, left_behind: str) -> None:
     (cluster_of(used) / "postmaster.pid").write_text(left_behind)
     with used:
