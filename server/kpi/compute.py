@@ -6,20 +6,23 @@ handful of statements, because HQ asks for the today of every store at once.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Final, Protocol, TypeVar
 
 from server.access.models import Scope
-from server.kpi import repository
-from server.kpi.facts import UPLOAD_LAG, CameraRow, DayInputs, build, door_weights
+from server.ingest.gaps import UPLOAD_LAG, WEEKS
+from server.kpi import correction_repository, repository
+from server.kpi.corrections import Correction, in_force
+from server.kpi.facts import DayInputs, DaySettings, build, unwatched_quarters
+from server.kpi.imputation import Past, PastRow
 from server.kpi.models import DayFacts
 from server.kpi.repository import Window
+from server.kpi.staffing import Roster
+from server.kpi.watching import CameraRow, door_weights
 from server.storage.pool import Connection
 from server.stores.calendar import QUARTER, StoreCalendar
 
-DEFAULT_THRESHOLD: Final = Decimal("0.90")
 #: How far back the traffic expected of each door is looked for.
 HISTORY: Final = timedelta(days=28)
 
@@ -59,9 +62,15 @@ def compute(conn: Connection, scope: Scope, wants: Sequence[Want]) -> dict[Store
     Args:
         conn: read-only will do; with `Database.read` all of it is of one moment.
     """
+    return {(inputs.store_id, inputs.day): build(inputs) for inputs in inputs_of(conn, scope, wants)}
+
+
+def inputs_of(conn: Connection, scope: Scope, wants: Sequence[Want]) -> list[DayInputs]:
+    """All that the facts of each store-day wanted are made of, in that order: what a number can be explained by."""
     if not wants:
-        return {}
+        return []
     windows = [_window(want) for want in wants]
+    store_ids = sorted({want.store_id for want in wants})
     rolled_up = [
         _whole_quarters(window) if want.in_past else window for want, window in zip(wants, windows, strict=True)
     ]
@@ -72,30 +81,87 @@ def compute(conn: Connection, scope: Scope, wants: Sequence[Want]) -> dict[Store
     by_day = _by_day(traffic)
     coverage = _by_day(repository.coverage(conn, scope, windows))
     receipts = _by_day(repository.receipts(conn, scope, windows))
-    thresholds = {(row.store_id, row.day): row.value for row in repository.thresholds(conn, scope, windows)}
+    settings = _settings(conn, scope, windows)
+    checked_in = [window for window in windows if settings[(window.store_id, window.day)].takes_check_ins]
+    visits = _by_day(repository.visits(conn, scope, checked_in)) if checked_in else {}
     cameras: dict[str, list[CameraRow]] = defaultdict(list)
-    for camera in repository.cameras(conn, scope, sorted({want.store_id for want in wants})):
+    for camera in repository.cameras(conn, scope, store_ids):
         cameras[camera.store_id].append(camera)
     weights = _weights(conn, scope, windows, cameras)
-    found: dict[StoreDay, DayFacts] = {}
+    corrections = correction_repository.standing(conn, scope, store_ids)
+    rosters = _by_day(correction_repository.shifts(conn, scope, [(want.store_id, want.day) for want in wants]))
+    found = []
     for want in wants:
         key = (want.store_id, want.day)
-        found[key] = build(
+        found.append(
             DayInputs(
                 store_id=want.store_id,
                 day=want.day,
                 calendar=want.calendar,
                 as_of=want.as_of,
-                threshold=thresholds.get(key, DEFAULT_THRESHOLD),
                 traffic=by_day.get(key, []),
                 coverage=coverage.get(key, []),
                 cameras=cameras.get(want.store_id, []),
                 receipts=receipts.get(key, []),
                 weights=weights.get(key, {}),
+                settings=settings[key],
+                corrections=in_force(corrections, *key, want.calendar.bounds(want.day)),
+                roster=Roster.of(rosters.get(key, [])),
+                visits=visits.get(key, []),
                 lag=timedelta(0) if want.in_past else UPLOAD_LAG,
             )
         )
+    return _with_past(conn, scope, found, corrections)
+
+
+def _settings(conn: Connection, scope: Scope, windows: Sequence[Window]) -> dict[StoreDay, DaySettings]:
+    found: dict[StoreDay, DaySettings] = {(window.store_id, window.day): DaySettings() for window in windows}
+    for row in repository.settings(conn, scope, windows):
+        key = (row.store_id, row.day)
+        match row.key:
+            case "coverage_threshold":
+                found[key] = replace(found[key], threshold=row.value)
+            case "power_share":
+                found[key] = replace(found[key], power_share=row.value)
+            case "takes_check_ins":
+                found[key] = replace(found[key], takes_check_ins=row.value > 0)
     return found
+
+
+def _with_past(
+    conn: Connection, scope: Scope, inputs: Sequence[DayInputs], corrections: Sequence[Correction]
+) -> list[DayInputs]:
+    """The same with what other weeks say of the quarter hours in which camera time is missing; most days have none."""
+    same_times = {
+        (each.store_id, each.day): {
+            quarter: [each.calendar.same_time(quarter, -7 * week) for week in WEEKS]
+            for quarter in unwatched_quarters(each)
+        }
+        for each in inputs
+    }
+    asked = sorted({(*key, at) for key, times in same_times.items() for other in times.values() for at in other})
+    if not asked:
+        return list(inputs)
+    excluded = [each for each in corrections if each.kind == "excluded"]
+    rows = [row for row in repository.past(conn, scope, asked) if not _is_excluded(excluded, row)]
+    by_day = _by_day(rows)
+    return [
+        replace(each, past=Past.of(same_times[key], by_day.get(key, [])))
+        for each in inputs
+        for key in [(each.store_id, each.day)]
+    ]
+
+
+def _is_excluded(excluded: Sequence[Correction], row: PastRow) -> bool:
+    return any(
+        each.store_id == row.store_id
+        and each.line_id in (None, row.line_id)
+        and each.starts_at is not None
+        and each.ends_at is not None
+        and each.starts_at < row.quarter + QUARTER
+        and row.quarter < each.ends_at
+        for each in excluded
+    )
 
 
 def _window(want: Want) -> Window:

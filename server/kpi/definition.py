@@ -12,13 +12,15 @@ from server.kpi import models
 from server.kpi.interval import Interval
 from server.kpi.models import Facts, KpiValue, Period
 
-Unit = Literal["count", "ratio", "money", "people", "units", "hours"]
+Unit = Literal["count", "ratio", "money", "people", "units", "hours", "minutes", "per_hour"]
 RollUp = Literal["sum", "ratio of sums", "end of period", "hours of the week"]
 
 _PLACES = {
     "ratio": Decimal("0.000001"),
     "money": Decimal("0.01"),
     "units": Decimal("0.001"),
+    "minutes": Decimal("0.01"),
+    "per_hour": Decimal("0.01"),
 }
 
 

@@ -1,69 +1,35 @@
-"""From roll-ups, coverage and receipts to the facts of one business day. Pure: no clock, no database.
+"""From roll-ups, coverage, receipts and rosters to the facts of one business day. Pure: no clock, no database.
 
-Opening hours are applied here and nowhere else, and so are the three rules that keep zero apart from "not looking":
-what camera time was due (the register of cameras, not the cameras that report), which quarter hours were observed, and
-which of them the tills and the doors were both there for.
+Opening hours are applied here and nowhere else, and so are the rules that keep zero apart from "not looking": which
+quarter hours were observed, and which of them the tills and the doors were both there for. What was due is told in
+`watching`, what is corrected in `crossings`, and what staff did in `staffing`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
+from server.ingest.gaps import UPLOAD_LAG
+from server.kpi.corrections import NOTHING, InForce
+from server.kpi.crossings import Crossed, TrafficRow, crossed
+from server.kpi.imputation import Past, expected, is_worth_imputing
 from server.kpi.models import EMPTY, DayFacts, Facts, HourFacts, Occupancy, QuarterFacts
+from server.kpi.rounding import Carried
+from server.kpi.staffing import UNKNOWN, Roster, Staff
+from server.kpi.watching import CameraRow, CoverageRow, Watching, watched
 from server.stores.calendar import QUARTER, StoreCalendar
 
-_MINUTE: Final = timedelta(minutes=1)
-#: A minute is due once it has been over for so long: a box sends each minute only when it is complete.
-UPLOAD_LAG: Final = timedelta(seconds=90)
 #: A sale rung up so soon after closing is to someone who came in before it, and counts with the last open quarter
 #: hour; later ones (wrong opening hours, say) have no visitors to be matched with and are left out of conversion.
 AFTER_CLOSING: Final = timedelta(minutes=30)
-#: Weight of a door of average traffic; weights are whole hundredths so that weighted time adds up exactly.
-EVEN_WEIGHT: Final = 100
-#: No door weighs less than this: a quiet one that fails must still be seen to fail.
-LEAST_WEIGHT: Final = 5
-#: A door's own rate is trusted once it was watched for so long (seconds) in the history looked at.
-TRUSTED_AFTER: Final = 4 * 3600
-
-
-@dataclass(frozen=True, slots=True)
-class TrafficRow:
-    """Crossings of one line kind in one quarter hour, by direction and class."""
-
-    store_id: str
-    day: date
-    quarter: datetime
-    kind: str
-    direction: str
-    crossing_class: str
-    crossings: int
-    groups: int
-
-
-@dataclass(frozen=True, slots=True)
-class CoverageRow:
-    """Seconds watched in each minute of a camera's quarter hour."""
-
-    store_id: str
-    day: date
-    camera_id: str
-    quarter: datetime
-    minute_seconds: list[float]
-
-
-@dataclass(frozen=True, slots=True)
-class CameraRow:
-    """A camera in the register, and what its lines look at."""
-
-    store_id: str
-    camera_id: str
-    installed_at: datetime
-    removed_at: datetime | None
-    at_door: bool
-    at_street: bool
+#: The people inside are not believed when more than this were missed, and more than a tenth of those who came.
+DRIFT_ALLOWED: Final = 10
+#: Share of a week that its power hours hold, where nobody said otherwise.
+POWER_SHARE: Final = Decimal("0.40")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +57,29 @@ class ReceiptRow:
 
 
 @dataclass(frozen=True, slots=True)
-class DoorHistory:
-    """What a door camera saw over the weeks before: entries, and for how many seconds it looked."""
+class VisitRow:
+    """Members first seen in the store that day in one quarter hour, and how many of them bought that day."""
 
     store_id: str
     day: date
-    camera_id: str
-    entries: int
-    seconds: float
+    quarter: datetime
+    visits: int
+    buyers: int
+
+
+@dataclass(frozen=True, slots=True)
+class DaySettings:
+    """What the store's settings say on the day.
+
+    Attributes:
+        threshold: share of the due camera time from which a quarter hour counts as observed.
+        power_share: of the week, that power hours hold.
+        takes_check_ins: whether members check in there, so that those who bought nothing are known too.
+    """
+
+    threshold: Decimal = Decimal("0.90")
+    power_share: Decimal = POWER_SHARE
+    takes_check_ins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,33 +89,40 @@ class DayInputs:
     Attributes:
         as_of: facts up to here (UTC), exclusive; the rows given must not lie beyond it.
         lag: how long a minute must be over to be due; zero for a moment in the past.
-        threshold: share of the due camera time from which a quarter hour counts as observed.
-        weights: of door cameras, see `door_weights`; a camera left out weighs `EVEN_WEIGHT`.
+        weights: of door cameras, see `watching.door_weights`.
+        visits: of members; read where the store takes check-ins only.
+        past: history of door cameras; read where camera time is missing only.
     """
 
     store_id: str
     day: date
     calendar: StoreCalendar
     as_of: datetime
-    threshold: Decimal
     traffic: Sequence[TrafficRow]
     coverage: Sequence[CoverageRow]
     cameras: Sequence[CameraRow]
     receipts: Sequence[ReceiptRow]
     weights: Mapping[str, int]
+    settings: DaySettings = DaySettings()
+    corrections: InForce = NOTHING
+    roster: Roster = UNKNOWN
+    visits: Sequence[VisitRow] = ()
+    past: Past = field(default_factory=Past)
     lag: timedelta = UPLOAD_LAG
 
 
 @dataclass(slots=True)
-class _Watched:
-    """Camera time of one quarter hour."""
+class _Quarter:
+    """One quarter hour on its way to being facts; people inside at both its ends."""
 
-    cameras: int = 0
-    due: int = 0
-    observed: int = 0
-
-    def reaches(self, threshold: Decimal) -> bool:
-        return self.due > 0 and self.observed >= int(threshold * self.due)
+    start: datetime
+    seconds: int
+    crossed: Crossed
+    sums: dict[str, int | Decimal]
+    before: Occupancy
+    after: Occupancy
+    staff_before: int
+    staff_after: int
 
 
 def build(inputs: DayInputs) -> DayFacts:
@@ -143,7 +131,8 @@ def build(inputs: DayInputs) -> DayFacts:
     until = max(start, min(end, inputs.as_of))
     all_open = inputs.calendar.open_quarters(inputs.day)
     opened = [quarter for quarter in all_open if quarter < until]
-    quarters = _quarters(inputs, start, until, opened)
+    is_over = inputs.as_of >= end
+    quarters = _quarters(inputs, start, until, opened, is_over=is_over)
     by_start = {quarter.start: quarter for quarter in quarters}
     ever_open = set(all_open)
     hours = []
@@ -161,7 +150,6 @@ def build(inputs: DayInputs) -> DayFacts:
                 occupancy=last if own else Occupancy(),
             )
         )
-    is_over = inputs.as_of >= end
     return DayFacts(
         store_id=inputs.store_id,
         day=inputs.day,
@@ -170,130 +158,165 @@ def build(inputs: DayInputs) -> DayFacts:
         as_of=until,
         is_over=is_over,
         facts=Facts.total(quarter.facts for quarter in quarters),
-        occupancy=_of_day(quarters, is_over=is_over),
+        occupancy=_of_day([quarter.occupancy for quarter in quarters], is_over=is_over),
         hours=tuple(hours),
         quarters=tuple(quarters),
     )
 
 
-def door_weights(history: Iterable[DoorHistory]) -> dict[str, int]:
-    """How much each door of one store counts in its coverage: its traffic per second watched, 100 on average.
-
-    Per second watched, not in all: a camera that was blind for a month would otherwise weigh nothing, and its
-    failure would vanish from the very number that is there to show it. A door watched too little to tell weighs
-    as much as the average of the others.
-    """
-    doors = list(history)
-    rates = {door.camera_id: door.entries / door.seconds for door in doors if door.seconds >= TRUSTED_AFTER}
-    average = sum(rates.values()) / len(rates) if rates else 0.0
-    if average <= 0:
-        return {door.camera_id: EVEN_WEIGHT for door in doors}
-    return {
-        door.camera_id: max(LEAST_WEIGHT, round(EVEN_WEIGHT * rates.get(door.camera_id, average) / average))
-        for door in doors
-    }
+def unwatched_quarters(inputs: DayInputs) -> list[datetime]:
+    """The open quarter hours in which a minute or more of a door camera's time is missing."""
+    start, end = inputs.calendar.bounds(inputs.day)
+    until = max(start, min(end, inputs.as_of))
+    opened = [quarter for quarter in inputs.calendar.open_quarters(inputs.day) if quarter < until]
+    doors = watched(_watching(inputs, [each for each in inputs.cameras if each.at_door], inputs.weights), opened)
+    return [quarter for quarter, door in doors.items() if is_worth_imputing(door.missing)]
 
 
-def _quarters(inputs: DayInputs, start: datetime, until: datetime, opened: Sequence[datetime]) -> list[QuarterFacts]:
-    traffic: dict[datetime, list[TrafficRow]] = defaultdict(list)
-    for row in inputs.traffic:
-        traffic[row.quarter].append(row)
-    rung_up = {receipt.quarter: receipt for receipt in inputs.receipts}
-    sold: dict[datetime, list[ReceiptRow]] = defaultdict(list)
-    for receipt in inputs.receipts:
-        if (match := _counted_with(receipt.quarter, opened)) is not None:
-            sold[match].append(receipt)
-    tills_spoke = any(receipt.received for receipt in inputs.receipts)
-    doors, street = _watched(inputs, opened, at_door=True), _watched(inputs, opened, at_door=False)
+def _quarters(
+    inputs: DayInputs, start: datetime, until: datetime, opened: Sequence[datetime], *, is_over: bool
+) -> list[QuarterFacts]:
+    built = _walked(crossed(inputs.traffic, inputs.corrections, opened), start, until)
     is_open = set(opened)
-
-    built: list[QuarterFacts] = []
-    net, lowest = 0, 0
-    quarter = start
-    while quarter < until:
-        sums: dict[str, int | Decimal] = defaultdict(int)
-        crossed = _crossings(traffic[quarter])
-        sums["all_in"], sums["all_out"] = crossed["entries"], crossed["exits"]
-        if own := rung_up.get(quarter):
-            _add_receipts(sums, own)
-        if quarter in is_open:
-            _add_open(sums, crossed, doors[quarter], street[quarter], inputs.threshold)
-            if tills_spoke:
-                sums["till_quarters"] = 1
-                if doors[quarter].reaches(inputs.threshold):
-                    _add_matched(sums, crossed, sold[quarter])
-        net += crossed["entries"] - crossed["exits"]
-        lowest = min(lowest, net)
-        inside = net - lowest
-        built.append(
-            QuarterFacts(
-                quarter,
-                quarter in is_open,
-                Facts(**sums) if any(sums.values()) else EMPTY,  # type: ignore[arg-type]
-                Occupancy(inside, inside, -lowest),
-            )
+    shown = [each for each in built if each.start in is_open]
+    _add_all_day(inputs, built)
+    _add_open(inputs, shown, opened, until)
+    _add_sales(inputs, shown, opened)
+    if _inside_is_believed(built, is_over=is_over):
+        _add_stays(inputs, shown)
+    return [
+        QuarterFacts(
+            each.start,
+            each.start in is_open,
+            Facts(**each.sums) if any(each.sums.values()) else EMPTY,  # type: ignore[arg-type]  # one type a field
+            each.after,
         )
+        for each in built
+    ]
+
+
+def _walked(crossings: Mapping[datetime, Crossed], start: datetime, until: datetime) -> list[_Quarter]:
+    """Every quarter hour of the day with the people inside at both its ends."""
+    built: list[_Quarter] = []
+    net = lowest = staff_net = staff_lowest = 0
+    quarter, before, staff_before = start, Occupancy(), 0
+    while quarter < until:
+        found = crossings.get(quarter) or Crossed()
+        net += found.all_in - found.all_out
+        lowest = min(lowest, net)
+        staff_net += found.staff_in - found.staff_out
+        staff_lowest = min(staff_lowest, staff_net)
+        after, staff_after = Occupancy(net - lowest, net - lowest, -lowest), staff_net - staff_lowest
+        seconds = int((min(until, quarter + QUARTER) - quarter).total_seconds())
+        built.append(_Quarter(quarter, seconds, found, {}, before, after, staff_before, staff_after))
+        before, staff_before = after, staff_after
         quarter += QUARTER
     return built
 
 
-def _crossings(rows: Iterable[TrafficRow]) -> dict[str, int]:
-    sums = dict.fromkeys(("entries", "exits", "staff_entries", "child_entries", "groups", "passers_by"), 0)
-    for row in rows:
-        if row.kind == "street":
-            sums["passers_by"] += row.crossings
-        elif row.kind == "door" and row.direction == "out":
-            sums["exits"] += row.crossings
-        elif row.kind == "door":
-            sums["entries"] += row.crossings
-            if row.crossing_class == "staff":
-                sums["staff_entries"] += row.crossings
-            else:
-                sums["groups"] += row.groups
-            if row.crossing_class == "child":
-                sums["child_entries"] += row.crossings
-    return sums
+def _add_all_day(inputs: DayInputs, built: Sequence[_Quarter]) -> None:
+    """What counts at any time of the day, open or not."""
+    rung_up = {receipt.quarter: receipt for receipt in inputs.receipts}
+    visits = {row.quarter: row for row in inputs.visits} if inputs.settings.takes_check_ins else {}
+    for each in built:
+        each.sums = defaultdict(int)
+        each.sums["all_in"], each.sums["all_out"] = each.crossed.all_in, each.crossed.all_out
+        if own := rung_up.get(each.start):
+            for name in _RECEIPT_SUMS:
+                each.sums[name] = getattr(own, name)
+        if seen := visits.get(each.start):
+            each.sums["member_visits"], each.sums["member_buyers"] = seen.visits, seen.buyers
 
 
-def _add_receipts(sums: dict[str, int | Decimal], row: ReceiptRow) -> None:
-    for name in (
-        "transactions",
-        "gross_sales",
-        "sales_squares",
-        "units",
-        "units_squares",
-        "refund_count",
-        "refunds",
-        "member_transactions",
-        "member_sales",
-        "member_squares",
-    ):
-        sums[name] = getattr(row, name)
+_RECEIPT_SUMS: Final = (
+    "transactions",
+    "gross_sales",
+    "sales_squares",
+    "units",
+    "units_squares",
+    "refund_count",
+    "refunds",
+    "member_transactions",
+    "member_sales",
+    "member_squares",
+)
 
 
-def _add_open(
-    sums: dict[str, int | Decimal], crossed: Mapping[str, int], doors: _Watched, street: _Watched, threshold: Decimal
-) -> None:
-    sums["open_quarters"] = 1
-    sums.update(crossed)
-    sums["camera_quarters"] = doors.cameras
-    sums["due_ms"], sums["observed_ms"] = doors.due, doors.observed
-    sums["required_ms"] = int(threshold * doors.due)
-    sums["street_quarters"] = 1 if street.cameras else 0
-    if doors.reaches(threshold) and street.reaches(threshold):
-        sums["capture_quarters"] = 1
-        sums["capture_entries"] = crossed["entries"]
-        sums["capture_passers_by"] = crossed["passers_by"]
+def _add_open(inputs: DayInputs, shown: Sequence[_Quarter], opened: Sequence[datetime], until: datetime) -> None:
+    """What counts within opening hours: at the doors, on the street, and of staff."""
+    settings = inputs.settings
+    doors = watched(_watching(inputs, [each for each in inputs.cameras if each.at_door], inputs.weights), opened)
+    street = watched(_watching(inputs, [each for each in inputs.cameras if each.at_street], {}), opened)
+    staff = Staff(inputs.roster, inputs.corrections.staff_rate, until)
+    groups = Carried()
+    imputed_entries, imputed_visitors, imputed_seconds = Carried(), Carried(), Carried()
+    for each in shown:
+        sums, found, door = each.sums, each.crossed, doors[each.start]
+        sums["open_quarters"] = 1
+        sums["power_milli"] = int(settings.power_share * 1000)
+        sums["checkin_quarters"] = int(settings.takes_check_ins)
+        sums["counted_entries"], sums["counted_exits"] = found.all_in, found.all_out
+        sums["excluded_quarters"], sums["excluded_entries"] = int(found.is_excluded), found.excluded
+        sums["entries"], sums["exits"], sums["passers_by"] = found.entries, found.exits, found.passers_by
+        sums["child_entries"], sums["entries_error"] = found.child_entries, found.error
+        seen = Fraction(door.observed, door.due) if door.due else Fraction(int(not found.is_excluded))
+        extra = staff.untagged(each.start, seen, found.entries, found.staff_entries)
+        sums["staff_estimated"], sums["staff_entries"] = extra, found.staff_entries + extra
+        visitors = found.entries - found.staff_entries - extra
+        factor = inputs.corrections.group_factor
+        # Staff who are not tagged come in alone, and each was taken for a group.
+        alone = max(0, min(found.groups - extra, visitors))
+        sums["groups"] = groups.add(visitors / Fraction(factor)) if factor else alone
+        sums["camera_quarters"] = door.cameras
+        sums["due_ms"], sums["observed_ms"] = door.due, door.observed
+        sums["required_ms"] = int(settings.threshold * door.due)
+        is_watched = door.reaches(settings.threshold)
+        sums["street_quarters"] = int(street[each.start].cameras > 0)
+        if is_watched and street[each.start].reaches(settings.threshold):
+            sums["capture_quarters"] = 1
+            sums["capture_entries"], sums["capture_passers_by"] = found.entries, found.passers_by
+        if inputs.roster.is_known:
+            sums["rostered_quarters"] = 1
+            sums["staff_seconds"] = staff.seconds(each.start)
+            if is_watched:
+                sums["star_visitors"], sums["star_seconds"] = visitors, sums["staff_seconds"]
+        if is_worth_imputing(door.missing):
+            guess = expected(inputs.past, inputs.corrections, each.start, door.missing, inputs.weights)
+            sums["imputed_quarters"] = int(guess.seconds > 0)
+            sums["imputed_seconds"] = imputed_seconds.add(guess.seconds)
+            sums["imputed_entries"] = imputed_entries.add(guess.entries)
+            if guess.seconds:
+                unwatched = 1 - seen
+                sums["imputed_visitors"] = imputed_visitors.add(
+                    guess.visitors - staff.expected(each.start, unwatched), most=int(sums["imputed_entries"])
+                )
 
 
-def _add_matched(sums: dict[str, int | Decimal], crossed: Mapping[str, int], sold: Iterable[ReceiptRow]) -> None:
-    sums["matched_quarters"] = 1
-    sums["matched_visitors"] = crossed["entries"] - crossed["staff_entries"]
-    sums["matched_groups"] = crossed["groups"]
-    for row in sold:
-        sums["matched_transactions"] += row.transactions
-        sums["matched_sales"] += row.gross_sales
-        sums["matched_squares"] += row.sales_squares
+def _watching(inputs: DayInputs, cameras: Sequence[CameraRow], weights: Mapping[str, int]) -> Watching:
+    return Watching(cameras, inputs.coverage, inputs.as_of - inputs.lag, weights, inputs.corrections)
+
+
+def _add_sales(inputs: DayInputs, shown: Sequence[_Quarter], opened: Sequence[datetime]) -> None:
+    """What joins the tills with the doors: sums over the quarter hours in which both were observed."""
+    if not any(receipt.received for receipt in inputs.receipts):
+        return
+    sold: dict[datetime, list[ReceiptRow]] = defaultdict(list)
+    for receipt in inputs.receipts:
+        if (match := _counted_with(receipt.quarter, opened)) is not None:
+            sold[match].append(receipt)
+    for each in shown:
+        sums = each.sums
+        sums["till_quarters"] = 1
+        # As in `Watched.reaches`, of which these are the sums.
+        if not sums["due_ms"] or sums["observed_ms"] < sums["required_ms"]:
+            continue
+        sums["matched_quarters"] = 1
+        sums["matched_visitors"] = sums["entries"] - sums["staff_entries"]
+        sums["matched_groups"] = sums["groups"]
+        for row in sold[each.start]:
+            sums["matched_transactions"] += row.transactions
+            sums["matched_sales"] += row.gross_sales
+            sums["matched_squares"] += row.sales_squares
 
 
 def _counted_with(quarter: datetime, opened: Sequence[datetime]) -> datetime | None:
@@ -304,34 +327,47 @@ def _counted_with(quarter: datetime, opened: Sequence[datetime]) -> datetime | N
     return last if quarter - last <= AFTER_CLOSING else None
 
 
-def _watched(inputs: DayInputs, opened: Sequence[datetime], *, at_door: bool) -> dict[datetime, _Watched]:
-    cameras = [each for each in inputs.cameras if (each.at_door if at_door else each.at_street)]
-    seen = {(row.camera_id, row.quarter): row.minute_seconds for row in inputs.coverage}
-    over_by = inputs.as_of - inputs.lag
-    watched = {quarter: _Watched() for quarter in opened}
-    for camera in cameras:
-        weight = inputs.weights.get(camera.camera_id, EVEN_WEIGHT) if at_door else EVEN_WEIGHT
-        for quarter, sums in watched.items():
-            if camera.installed_at >= quarter + QUARTER or (camera.removed_at and camera.removed_at <= quarter):
-                continue
-            sums.cameras += 1
-            ends = min(over_by, camera.removed_at) if camera.removed_at else over_by
-            first = max(0, -((quarter - camera.installed_at) // _MINUTE))
-            last = min(15, (ends - quarter) // _MINUTE)
-            if last <= first:
-                continue
-            # Milliseconds times weight over a hundred: tenths of a second times hundredths, in whole numbers.
-            sums.due += (last - first) * 600 * weight
-            minutes = seen.get((camera.camera_id, quarter))
-            if minutes:
-                sums.observed += sum(round(min(60.0, seconds) * 10) for seconds in minutes[first:last]) * weight
-    return watched
+def _inside_is_believed(built: Sequence[_Quarter], *, is_over: bool) -> bool:
+    """Whether the day's number of people inside can be: it drifted little, and the doors were watched."""
+    drift = _of_day([each.after for each in built], is_over=is_over).drift
+    due, observed, required = (
+        sum(each.sums[name] for each in built) for name in ("due_ms", "observed_ms", "required_ms")
+    )
+    is_drifting = drift_is_large(drift, sum(each.crossed.all_in for each in built))
+    return not is_drifting and due > 0 and observed >= required
 
 
-def _of_day(quarters: Sequence[QuarterFacts], *, is_over: bool) -> Occupancy:
+def drift_is_large(drift: int, came: int) -> bool:
+    """Whether too many people were missed for the number inside to be believed, of so many who came in that day."""
+    return drift > max(DRIFT_ALLOWED, came // 10)
+
+
+def _add_stays(inputs: DayInputs, shown: Sequence[_Quarter]) -> None:
+    """The area under the number of visitors inside, in seconds, and who brought it about.
+
+    Between the ends of a quarter hour the number is taken to change evenly. Staff who are taken off the entries by rate
+    are taken off those inside by roster; tagged ones by their own crossings.
+    """
+    is_rated = inputs.corrections.staff_rate is not None and inputs.roster.is_known
+    for each in shown:
+        if each.crossed.is_excluded:
+            continue
+        area = (each.before.now + each.after.now) * each.seconds // 2
+        if is_rated:
+            staff = int(each.sums["staff_seconds"])
+        else:
+            staff = (each.staff_before + each.staff_after) * each.seconds // 2
+        each.sums["dwell_quarters"] = 1
+        each.sums["dwell_visitors"] = max(
+            0, each.crossed.believed - each.crossed.believed_staff - int(each.sums["staff_estimated"])
+        )
+        each.sums["dwell_seconds"] = max(0, area - staff)
+
+
+def _of_day(quarters: Sequence[Occupancy], *, is_over: bool) -> Occupancy:
     if not quarters:
         return Occupancy()
-    last = quarters[-1].occupancy
-    peak = max(quarter.occupancy.peak for quarter in quarters)
+    last = quarters[-1]
+    peak = max(quarter.peak for quarter in quarters)
     # Whoever is still inside when the business day ends was missed going out; the next day begins at zero.
     return Occupancy(last.now, peak, last.drift + (last.now if is_over else 0))

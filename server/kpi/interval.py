@@ -31,7 +31,7 @@ def share(part: int, whole: int) -> Interval:
     return _rounded(max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale))
 
 
-def rate(count: int, exposure: int) -> Interval:
+def rate(count: int, exposure: float) -> Interval:
     """Score interval for a rate `count / exposure`, where the count may exceed the exposure.
 
     The count is taken as Poisson with mean λ · exposure; the interval is the λ with (count - λn)² <= z² λn, whose

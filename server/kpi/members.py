@@ -1,9 +1,13 @@
-"""KPIs of members: how much of the business is theirs."""
+"""KPIs of members: how much of the business is theirs, and who of them came without buying.
+
+The trap is the store that knows of a member only when one pays: every visit it knows of bought something. There visits
+and their conversion are withheld; they take check-ins, by which also those are known who bought nothing.
+"""
 
 from decimal import Decimal
 
 from server.kpi import models
-from server.kpi.definition import Ratio, unsold
+from server.kpi.definition import Count, Ratio, unsold
 from server.kpi.interval import Interval, part_of_sum, share
 from server.kpi.models import Facts
 
@@ -60,3 +64,52 @@ class MemberSalesShare(Ratio):
     def interval(self, facts: Facts) -> Interval:
         """From how the receipts' totals lie among members and others."""
         return part_of_sum(facts.member_sales, facts.member_squares, facts.gross_sales, facts.sales_squares)
+
+
+class MemberVisits(Count):
+    """Members who were there, each once a day and store."""
+
+    slug = "member_visits"
+    formula = "distinct (member, store, business day) with a check-in or a receipt"
+    needs = ("member_visits", "checkin_quarters", "open_quarters")
+    coverage_bound = False
+
+    def amount(self, facts: Facts) -> int:
+        """Visits."""
+        return facts.member_visits
+
+    def withheld(self, facts: Facts) -> str | None:
+        """The store takes no check-ins."""
+        return _unchecked(facts)
+
+
+class MemberConversion(Ratio):
+    """Of the members' visits, how many bought."""
+
+    slug = "member_conversion"
+    formula = "member visits with a receipt / member visits"
+    needs = ("member_visits", "member_buyers", "checkin_quarters", "open_quarters")
+    coverage_bound = False
+    needs_coverage = False
+
+    def numerator(self, facts: Facts) -> int:
+        """Visits on which the member bought."""
+        return facts.member_buyers
+
+    def denominator(self, facts: Facts) -> int:
+        """Visits."""
+        return facts.member_visits
+
+    def withheld(self, facts: Facts) -> str | None:
+        """The store takes no check-ins, or no member came."""
+        return _unchecked(facts) or (None if facts.member_visits else models.NO_MEMBERS)
+
+    def interval(self, facts: Facts) -> Interval:
+        """A true share."""
+        return share(facts.member_buyers, facts.member_visits)
+
+
+def _unchecked(facts: Facts) -> str | None:
+    if facts.checkin_quarters or facts.member_visits:
+        return None
+    return models.NO_CHECK_INS if facts.open_quarters else models.CLOSED

@@ -22,6 +22,10 @@ NO_RECEIPTS: Final = "no_receipts"
 NO_TRANSACTIONS: Final = "no_transactions"
 NO_PASSERS_BY: Final = "no_passers_by"
 NO_GROUPS: Final = "no_groups"
+NO_ROSTER: Final = "no_roster"
+NO_STAFF_HOURS: Final = "no_staff_hours"
+NO_CHECK_INS: Final = "no_check_ins"
+NO_MEMBERS: Final = "no_members"
 CLOSED: Final = "closed"
 NO_CAMERAS: Final = "no_cameras"
 TOO_EARLY: Final = "too_early"
@@ -29,6 +33,9 @@ DRIFT_TOO_LARGE: Final = "drift_too_large"
 NOT_ADDITIVE: Final = "not_additive"
 MIXED_CURRENCIES: Final = "mixed_currencies"
 NO_DATA: Final = "no_data"
+#: Stable codes for what a reader should know of a value that is given.
+TRANSACTIONS_EXCEED_VISITORS: Final = "transactions_exceed_visitors"
+TRANSACTIONS_EXCEED_GROUPS: Final = "transactions_exceed_groups"
 
 ZERO: Final = Decimal(0)
 
@@ -257,7 +264,7 @@ class KpiValue:
 
     Attributes:
         value: None when withheld. Counts are int, ratios (0.25 is 25%) have six decimals, money two.
-        unit: ``count``, ``ratio``, ``people``, ``hours``, ``units``, or a currency such as ``CNY``.
+        unit: ``count``, ``ratio``, ``people``, ``hours``, ``minutes``, ``per_hour``, ``units`` or a currency (``CNY``).
         withheld: a stable code when there is no value.
         coverage: share of due camera time watched; None where no camera has a part in it, or none was due.
         low: lower end of the 95% interval, for ratios; `high` the upper.

@@ -15,7 +15,10 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from server.access.models import Scope
-from server.kpi.facts import CameraRow, CoverageRow, DoorHistory, ReceiptRow, TrafficRow
+from server.kpi.crossings import TrafficRow
+from server.kpi.facts import ReceiptRow, VisitRow
+from server.kpi.imputation import PastRow
+from server.kpi.watching import CameraRow, CoverageRow, DoorHistory
 from server.storage.pool import Connection
 
 _WINDOWS: Final = sql.SQL("""
@@ -40,11 +43,12 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class ThresholdRow:
-    """The coverage threshold in force in a store on a day."""
+class SettingRow:
+    """A setting in force in a store on a day."""
 
     store_id: str
     day: date
+    key: str
     value: Decimal
 
 
@@ -64,12 +68,11 @@ def traffic(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[T
         return cursor.execute(
             sql.SQL("""
             SELECT w.store_id, w.day, t.quarter, l.kind, t.direction, t.class AS crossing_class,
-                   sum(t.count)::int AS crossings, sum(t.groups)::int AS groups
+                   t.count AS crossings, t.groups, t.line_id
             FROM {windows}
             JOIN traffic_15m t ON t.store_id = w.store_id AND t.quarter >= w.start_at AND t.quarter < w.end_at
             JOIN line l ON l.line_id = t.line_id AND l.kind <> 'interior'
             WHERE {in_scope}
-            GROUP BY w.store_id, w.day, t.quarter, l.kind, t.direction, t.class
             """).format(windows=_WINDOWS, in_scope=_IN_SCOPE),
             _over(scope, windows),
         ).fetchall()
@@ -82,12 +85,12 @@ def raw_traffic(conn: Connection, scope: Scope, windows: Sequence[Window]) -> li
         return cursor.execute(
             sql.SQL("""
             SELECT w.store_id, w.day, {quarter} AS quarter, l.kind, c.direction, c.class AS crossing_class,
-                   count(*)::int AS crossings, (count(*) FILTER (WHERE c.opens_group))::int AS groups
+                   count(*)::int AS crossings, (count(*) FILTER (WHERE c.opens_group))::int AS groups, c.line_id
             FROM {windows}
             JOIN crossing c ON c.store_id = w.store_id AND c.at >= w.start_at AND c.at < w.end_at
             JOIN line l ON l.line_id = c.line_id AND l.kind <> 'interior'
             WHERE {in_scope}
-            GROUP BY w.store_id, w.day, {quarter}, l.kind, c.direction, c.class
+            GROUP BY w.store_id, w.day, {quarter}, l.kind, c.direction, c.class, c.line_id
             """).format(windows=_WINDOWS, in_scope=_IN_SCOPE, quarter=quarter),
             _over(scope, windows),
         ).fetchall()
@@ -192,18 +195,73 @@ def door_history(conn: Connection, scope: Scope, windows: Sequence[Window]) -> l
         ).fetchall()
 
 
-def thresholds(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[ThresholdRow]:
-    """Coverage thresholds in force on the windows' days, where any is set: the store's own before the chain's."""
-    with conn.cursor(row_factory=class_row(ThresholdRow)) as cursor:
+def settings(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[SettingRow]:
+    """Settings in force on the windows' days, where any is set: the store's own before the chain's."""
+    with conn.cursor(row_factory=class_row(SettingRow)) as cursor:
         return cursor.execute(
             sql.SQL("""
-            SELECT DISTINCT ON (w.store_id, w.day) w.store_id, w.day, k.value
+            SELECT DISTINCT ON (w.store_id, w.day, k.key) w.store_id, w.day, k.key, k.value
             FROM {windows}
             JOIN kpi_setting k ON k.store_id IN (w.store_id, '') AND k.valid_from <= w.day
-            WHERE k.key = 'coverage_threshold' AND {in_scope}
-            ORDER BY w.store_id, w.day, k.store_id = '', k.valid_from DESC
+            WHERE {in_scope}
+            ORDER BY w.store_id, w.day, k.key, k.store_id = '', k.valid_from DESC
             """).format(windows=_WINDOWS, in_scope=_IN_SCOPE),
             _over(scope, windows),
+        ).fetchall()
+
+
+def visits(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[VisitRow]:
+    """Members by the quarter hour of their first receipt of the day; a receipt of any kind of sale they came for.
+
+    Who buys at the till is a buyer; who fetches an online order was there all the same.
+    """
+    with conn.cursor(row_factory=class_row(VisitRow)) as cursor:
+        return cursor.execute(
+            sql.SQL("""
+            SELECT store_id, day, {quarter} AS quarter, count(*)::int AS visits,
+                   (count(*) FILTER (WHERE bought))::int AS buyers
+            FROM (
+                SELECT w.store_id, w.day, min(r.at) AS at, bool_or(r.channel = 'till') AS bought
+                FROM {windows}
+                JOIN receipt r ON r.store_id = w.store_id AND r.at >= w.start_at AND r.at < w.end_at
+                WHERE r.kind = 'sale' AND r.channel IN ('till', 'pickup') AND r.voided_at IS NULL
+                  AND r.member_id IS NOT NULL AND {in_scope}
+                GROUP BY w.store_id, w.day, r.member_id
+            ) v
+            GROUP BY store_id, day, {quarter}
+            """).format(windows=_WINDOWS, in_scope=_IN_SCOPE, quarter=_QUARTER.format(at=sql.Identifier("v", "at"))),
+            _over(scope, windows),
+        ).fetchall()
+
+
+def past(conn: Connection, scope: Scope, quarters: Sequence[tuple[str, date, datetime]]) -> list[PastRow]:
+    """What door lines counted in quarter hours of other weeks, where their cameras watched; see `imputation`.
+
+    Args:
+        quarters: store, the day it is history for, and the quarter hour.
+    """
+    with conn.cursor(row_factory=class_row(PastRow)) as cursor:
+        return cursor.execute(
+            """
+            SELECT w.store_id, w.day, v.camera_id, l.line_id, w.quarter,
+                   coalesce(sum(t.count), 0)::int AS entries,
+                   coalesce(sum(t.count) FILTER (WHERE t.class <> 'staff'), 0)::int AS visitors,
+                   (10 * v.seconds)::int AS tenths
+            FROM unnest(%(stores)s::text[], %(days)s::date[], %(quarters)s::timestamptz[])
+                AS w (store_id, day, quarter)
+            JOIN coverage_15m v ON v.store_id = w.store_id AND v.quarter = w.quarter
+            JOIN line l ON l.camera_id = v.camera_id AND l.kind = 'door'
+            LEFT JOIN traffic_15m t ON t.store_id = w.store_id AND t.quarter = w.quarter AND t.line_id = l.line_id
+                                   AND t.direction = 'in'
+            WHERE %(scope)s::text[] IS NULL OR w.store_id = ANY(%(scope)s)
+            GROUP BY w.store_id, w.day, v.camera_id, l.line_id, w.quarter, v.seconds
+            """,
+            {
+                "stores": [store_id for store_id, _, _ in quarters],
+                "days": [day for _, day, _ in quarters],
+                "quarters": [quarter for _, _, quarter in quarters],
+                "scope": scope.store_ids,
+            },
         ).fetchall()
 
 

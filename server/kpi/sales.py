@@ -11,15 +11,19 @@ just what the unmatched hours' receipts differ from the others; multiplying conv
 make the identity look exact by crediting seen visitors with the spending of unseen ones.
 """
 
+from dataclasses import replace
 from decimal import Decimal
 
 from server.kpi import models
 from server.kpi.definition import Count, Ratio, half_seen, unsold
 from server.kpi.interval import Interval, mean, ratio_of_counts, sum_over_count
-from server.kpi.models import Facts
+from server.kpi.models import Facts, KpiValue, Period
+from server.kpi.widening import audited
 
 _COVERAGE = ("open_quarters", "camera_quarters", "due_ms", "observed_ms", "required_ms")
 _TILLS = ("open_quarters", "till_quarters", "transactions", "refund_count")
+#: What an audit leaves open.
+_AUDITED = ("entries", "entries_error")
 
 
 class _Till(Count):
@@ -132,13 +136,24 @@ class Upt(_OverTransactions):
 class _OverVisitors(Ratio):
     """Something of the tills over something of the doors, over the quarter hours in which both were observed."""
 
+    #: The code where nobody came, and the flag where more bought than came.
+    nobody = models.NO_VISITORS
+    exceeded = models.TRANSACTIONS_EXCEED_VISITORS
+
     def denominator(self, facts: Facts) -> int:
         return facts.matched_visitors
 
     def withheld(self, facts: Facts) -> str | None:
         if code := half_seen(facts) or unsold(facts):
             return code
-        return None if self.denominator(facts) else models.NO_VISITORS
+        return None if self.denominator(facts) else self.nobody
+
+    def of(self, period: Period) -> KpiValue:
+        """The ratio; flagged in the detail where more bought than came: people paid apart, or entries were missed."""
+        value = super().of(period)
+        if period.facts.matched_transactions <= self.denominator(period.facts):
+            return value
+        return replace(value, detail={"flag": self.exceeded})
 
 
 class Conversion(_OverVisitors):
@@ -146,7 +161,7 @@ class Conversion(_OverVisitors):
 
     slug = "conversion"
     formula = "transactions / visitors, over the quarter hours in which both were observed"
-    needs = ("matched_transactions", "matched_visitors", *_TILLS, *_COVERAGE)
+    needs = ("matched_transactions", "matched_visitors", *_AUDITED, *_TILLS, *_COVERAGE)
 
     def numerator(self, facts: Facts) -> int:
         """Transactions of the matched quarter hours."""
@@ -154,15 +169,18 @@ class Conversion(_OverVisitors):
 
     def interval(self, facts: Facts) -> Interval:
         """Right also above 100%."""
-        return ratio_of_counts(facts.matched_transactions, facts.matched_visitors)
+        count, base = facts.matched_transactions, facts.matched_visitors
+        return audited(facts, count / base, ratio_of_counts(count, base))
 
 
 class GroupConversion(_OverVisitors):
     """Of the groups that came in together, how many bought: a family of four buys once."""
 
     slug = "group_conversion"
+    nobody = models.NO_GROUPS
+    exceeded = models.TRANSACTIONS_EXCEED_GROUPS
     formula = "transactions / buying groups, over the quarter hours in which both were observed"
-    needs = ("matched_transactions", "matched_groups", *_TILLS, *_COVERAGE)
+    needs = ("matched_transactions", "matched_groups", *_AUDITED, *_TILLS, *_COVERAGE)
 
     def numerator(self, facts: Facts) -> int:
         """Transactions of the matched quarter hours."""
@@ -174,7 +192,8 @@ class GroupConversion(_OverVisitors):
 
     def interval(self, facts: Facts) -> Interval:
         """Right also above 100%."""
-        return ratio_of_counts(facts.matched_transactions, facts.matched_groups)
+        count, base = facts.matched_transactions, facts.matched_groups
+        return audited(facts, count / base, ratio_of_counts(count, base))
 
 
 class SalesPerVisitor(_OverVisitors):
@@ -183,7 +202,15 @@ class SalesPerVisitor(_OverVisitors):
     slug = "sales_per_visitor"
     unit = "money"
     formula = "gross sales / visitors, over the quarter hours in which both were observed"
-    needs = ("matched_sales", "matched_squares", "matched_visitors", *_TILLS, *_COVERAGE)
+    needs = (
+        "matched_sales",
+        "matched_squares",
+        "matched_visitors",
+        "matched_transactions",
+        *_AUDITED,
+        *_TILLS,
+        *_COVERAGE,
+    )
 
     def numerator(self, facts: Facts) -> Decimal:
         """Gross sales of the matched quarter hours."""
@@ -191,4 +218,5 @@ class SalesPerVisitor(_OverVisitors):
 
     def interval(self, facts: Facts) -> Interval:
         """From the number and the spread of the receipts."""
-        return sum_over_count(facts.matched_sales, facts.matched_squares, facts.matched_visitors)
+        total, base = facts.matched_sales, facts.matched_visitors
+        return audited(facts, float(total) / base, sum_over_count(total, facts.matched_squares, base))

@@ -8,19 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.kpi.facts import (
-    UPLOAD_LAG,
-    CameraRow,
-    CoverageRow,
-    DayInputs,
-    DoorHistory,
-    ReceiptRow,
-    TrafficRow,
-    build,
-    door_weights,
-)
+from server.ingest.gaps import UPLOAD_LAG
+from server.kpi.crossings import TrafficRow
+from server.kpi.facts import DayInputs, DaySettings, ReceiptRow, build
 from server.kpi.models import DayFacts, Facts, Period
 from server.kpi.registry import KPIS
+from server.kpi.watching import CameraRow, CoverageRow, DoorHistory, door_weights
 from server.stores.calendar import QUARTER, DayRule, OpeningSpan, StoreCalendar, WeeklyHours
 
 DAY = date(2026, 11, 16)
@@ -93,7 +86,7 @@ def day(
             day=DAY,
             calendar=calendar,
             as_of=as_of,
-            threshold=Decimal(threshold),
+            settings=DaySettings(threshold=Decimal(threshold)),
             traffic=traffic_rows,
             coverage=all_watched() if coverage is None else coverage,
             cameras=cameras,
@@ -207,7 +200,7 @@ def test_a_night_of_25_hours_is_due_25_hours() -> None:
             day=autumn,
             calendar=around,
             as_of=NEXT_WEEK,
-            threshold=Decimal("0.9"),
+            settings=DaySettings(threshold=Decimal("0.9")),
             traffic=[TrafficRow("S", autumn, quarter, "door", "in", "adult", 1, 1) for quarter in twice],
             coverage=[],
             cameras=[DOOR],
