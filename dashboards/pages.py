@@ -21,7 +21,7 @@ from dashboards.i18n import N_
 from dashboards.render import Renderer
 from dashboards.security import put_headers
 from dashboards.viewer import SignInNeeded, Viewer, maybe_viewer
-from server.errors import DoorlineError, Forbidden
+from server.errors import DoorlineError, Forbidden, TooManyRequests, Unavailable
 from server.stores.models import Store
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -51,12 +51,8 @@ def renderer_of(request: Request) -> Renderer:
 
 
 def error_page(request: Request, status: int) -> Response:
-    """An error in the shape of a page. It never needs the database to be up."""
-    viewer: Viewer | None
-    try:
-        viewer = maybe_viewer(request)
-    except DoorlineError:
-        viewer = None
+    """An error in the shape of a page. It never needs the database to be up, and does not ask one that is not."""
+    viewer = None if status == http.HTTPStatus.SERVICE_UNAVAILABLE else _viewer_of(request)
     title, text = _WORDS.get(status, _BROKEN)
     return renderer_of(request).page(
         request,
@@ -69,6 +65,14 @@ def error_page(request: Request, status: int) -> Response:
         text=text,
         home=viewer.home if viewer else "/sign-in",
     )
+
+
+def _viewer_of(request: Request) -> Viewer | None:
+    """Who is looking; no one when that can't be told."""
+    try:
+        return maybe_viewer(request)
+    except DoorlineError:
+        return None
 
 
 def _stores_of(request: Request, viewer: Viewer | None) -> list[Store]:
@@ -108,7 +112,10 @@ class PageRoute(APIRoute):
                 return RedirectResponse(needed.address, status_code=303)
             except DoorlineError as error:
                 _log.info("page refused", path=request.url.path, status=error.status, code=error.code)
-                return await run_in_threadpool(error_page, request, error.status)
+                page = await run_in_threadpool(error_page, request, error.status)
+                if isinstance(error, TooManyRequests | Unavailable):
+                    page.headers["Retry-After"] = str(error.retry_after)
+                return page
             except RequestValidationError:
                 return await run_in_threadpool(error_page, request, http.HTTPStatus.UNPROCESSABLE_ENTITY)
             return answer

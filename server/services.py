@@ -18,17 +18,22 @@ from server.membership.crypto import MemberKeys
 from server.membership.service import MembershipService
 from server.sales.service import SalesService
 from server.settings import Settings
-from server.storage.pool import Database
+from server.storage.pool import Database, Readable, Replica
 from server.stores.service import StoresService
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services of one process. Close it, or use it as a context manager, to give the connections back."""
+    """The services of one process. Close it, or use it as a context manager, to give the connections back.
+
+    Attributes:
+        reading: where reports are read: the read replica where there is one, `db` otherwise.
+    """
 
     settings: Settings
     clock: Clock
     db: Database
+    reading: Readable
     access: AccessService
     stores: StoresService
     configs: ConfigService
@@ -40,6 +45,8 @@ class Services:
 
     def close(self) -> None:
         """Give the database connections back."""
+        if isinstance(self.reading, Replica):
+            self.reading.close()
         self.db.close()
 
     def __enter__(self) -> Self:
@@ -59,12 +66,15 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
     """
     keys = MemberKeys.from_base64(settings.secret_key.get_secret_value())
     db = Database(settings.dsn.get_secret_value(), settings.pool_size)
+    read_dsn = settings.read_dsn.get_secret_value()
+    reading = Replica(Database(read_dsn, settings.pool_size), db) if read_dsn else db
     stores = StoresService(db, clock)
     membership = MembershipService(db, keys, clock)
     return Services(
         settings=settings,
         clock=clock,
         db=db,
+        reading=reading,
         access=AccessService(db, settings, clock),
         stores=stores,
         configs=ConfigService(db, clock),
@@ -72,5 +82,5 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         gaps=GapLedger(db, stores, clock),
         sales=SalesService(db, stores, membership, clock),
         membership=membership,
-        kpi=KpiService(db, stores, clock),
+        kpi=KpiService(db, stores, clock, reading=reading),
     )

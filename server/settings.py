@@ -20,6 +20,17 @@ class Settings(BaseSettings):
         default=SecretStr("postgresql://doorline@127.0.0.1:5432/doorline"),
         description="PostgreSQL connection string (plain PostgreSQL >= 15, or with TimescaleDB).",
     )
+    read_dsn: SecretStr = Field(
+        default=SecretStr(""),
+        description="Connection string of a read replica that reports are read from; empty asks the database itself."
+        " While the replica is away the database itself is asked.",
+    )
+    raw_days: int | None = Field(
+        default=None,
+        ge=14,
+        description="For how many days raw crossings and minutes watched are kept; left out, for ever. Roll-ups, facts"
+        " and receipts stay. Fourteen at the least: last week up to this minute is counted from raw rows.",
+    )
     pool_size: int = Field(default=8, ge=1, le=200, description="Most database connections of one process.")
     broker_host: str = Field(default="127.0.0.1", description="Address of the MQTT broker.")
     broker_port: int = Field(default=1883, ge=1, le=65535, description="Port of the MQTT broker.")

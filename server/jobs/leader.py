@@ -10,7 +10,7 @@ import psycopg
 import structlog
 
 from server.storage.locks import AdvisoryLock
-from server.storage.pool import Connection, connection_options
+from server.storage.pool import Connection, connect
 
 _log = structlog.get_logger(__name__)
 
@@ -26,9 +26,7 @@ class Leadership:
         """Try to lead; False when another process does, or the database can't be reached."""
         try:
             if self._connection is None or self._connection.closed:
-                self._connection = psycopg.connect(
-                    self._dsn, autocommit=True, **connection_options(statement_seconds=5)
-                )
+                self._connection = connect(self._dsn, statement_seconds=5)
             row = self._connection.execute(
                 "SELECT pg_try_advisory_lock(%s)", (int(AdvisoryLock.JOBS_LEADER),)
             ).fetchone()

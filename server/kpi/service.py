@@ -23,11 +23,12 @@ from server.kpi.day_repository import StoredDay
 from server.kpi.definition import Kpi
 from server.kpi.models import DayFacts, HourFacts, KpiValue, LiveHour, LiveView, Period, Report
 from server.kpi.registry import KPIS
-from server.kpi.reports import Compare, ReportMaker
+from server.kpi.report_repository import StoreFilter
+from server.kpi.reports import Compare, Comparison, ReportMaker
 from server.kpi.repository import Window
 from server.kpi.values import values_of
 from server.storage import dirty
-from server.storage.pool import Connection, Database
+from server.storage.pool import Connection, Database, Readable
 from server.stores.calendar import StoreCalendar
 from server.stores.service import StoresService
 
@@ -39,17 +40,25 @@ LIVE_HOUR_KPIS: Final = ("visitors", "entries", "exits", "transactions", "net_sa
 LIVE_KPIS: Final = tuple(slug for slug in KPIS if slug != "power_hours")
 _WEEK: Final = 7
 
-Setting = Literal["coverage_threshold"]
+Setting = Literal["coverage_threshold", "power_share", "takes_check_ins"]
 
 
 class KpiService:
-    """Facts and KPIs of stores."""
+    """Facts and KPIs of stores.
 
-    def __init__(self, db: Database, stores: StoresService, clock: Clock = utc_now) -> None:
+    Args:
+        clock: what time it is (aware, UTC).
+        reading: where reports are read; None: in `db` as well.
+    """
+
+    def __init__(
+        self, db: Database, stores: StoresService, clock: Clock = utc_now, *, reading: Readable | None = None
+    ) -> None:
         self._db = db
         self._stores = stores
         self._clock = clock
-        self._reports = ReportMaker(db, stores, clock)
+        self._reading: Readable = reading or db
+        self._reports = ReportMaker(self._reading, stores, clock)
 
     # -- asking
 
@@ -77,8 +86,11 @@ class KpiService:
         day_from: date,
         day_to: date,
         store_ids: Sequence[str] | None = None,
+        regions: Sequence[str] | None = None,
+        formats: Sequence[str] | None = None,
+        tags: Sequence[str] = (),
         group_by: str | Sequence[str] = "chain",
-        compare: Compare | None = None,
+        compare: Comparison | None = None,
     ) -> Report:
         """KPIs of stores over business days.
 
@@ -86,10 +98,12 @@ class KpiService:
             kpis: slugs.
             day_from: first business day, each store's own; `day_to` the last, included.
             store_ids: None means all of the scope.
-            group_by: ``chain``, or any of ``store region day week month weekday hour hour_of_day``, several joined
-                by commas.
-            compare: ``last_week`` (7 days before), ``last_year`` (364 days: the same weekdays) or ``previous_period``
-                (just before, as long). A store's today is compared up to the same minute of its clock.
+            regions: stores of these alone; `formats` likewise, and of `tags` a store must have all.
+            group_by: ``chain``, or any of ``store region day week month weekday hour hour_of_day quarter``, several
+                joined by commas. By quarter hour, of few store-days only.
+            compare: ``last_week`` (7 days before), ``last_year`` (364 days: the same weekdays), ``previous_period``
+                (just before, as long) or a range of days. A store's today is compared up to the same minute of its
+                clock.
 
         Raises:
             Forbidden: a store that isn't the caller's.
@@ -101,7 +115,7 @@ class KpiService:
             kpis=kpis,
             day_from=day_from,
             day_to=day_to,
-            store_ids=store_ids,
+            where=StoreFilter(store_ids, regions, formats, tags),
             group_by=group_by,
             compare=compare,
         )

@@ -21,10 +21,12 @@ from psycopg.rows import class_row
 from server.errors import DoorlineError, Unavailable
 from server.storage import timescale
 from server.storage.locks import AdvisoryLock
-from server.storage.pool import Connection, Database, connection_options
+from server.storage.pool import Connection, Database, connect
 
 _log = structlog.get_logger(__name__)
 _NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+#: The oldest PostgreSQL whose SQL the migrations and the server speak.
+OLDEST: Final = 15
 
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS schema_migration (
@@ -119,6 +121,7 @@ def migrate(target: Database | str, migrations: Sequence[Migration] | None = Non
     wanted = packaged() if migrations is None else in_order(migrations)
     done: list[str] = []
     with _locked(target) as connection:
+        check_server(connection.info.server_version)
         with connection.transaction():
             connection.execute(_TABLE)
         applied = _applied(connection)
@@ -130,6 +133,22 @@ def migrate(target: Database | str, migrations: Sequence[Migration] | None = Non
         with connection.transaction():
             timescale.set_up(connection)
     return done
+
+
+def check_server(version: int) -> None:
+    """Refuse a server that is too old, before anything is changed in it.
+
+    Args:
+        version: as PostgreSQL numbers itself: 150004 is 15.4.
+
+    Raises:
+        MigrationError: older than `OLDEST`.
+    """
+    if version < OLDEST * 10_000:
+        raise MigrationError(
+            f"this database is PostgreSQL {version // 10_000}; Doorline needs {OLDEST} or newer",
+            remedy=f"move the database to PostgreSQL {OLDEST} or newer, then run `doorline db migrate` again",
+        )
 
 
 def status(target: Database | str) -> list[MigrationStatus]:
@@ -157,7 +176,7 @@ def status(target: Database | str) -> list[MigrationStatus]:
 def _connected(target: Database | str) -> Iterator[Connection]:
     dsn = target.dsn if isinstance(target, Database) else target
     try:
-        connection = psycopg.connect(dsn, autocommit=True, **connection_options(statement_seconds=0))
+        connection = connect(dsn, statement_seconds=0)
     except psycopg.OperationalError as error:
         raise Unavailable(f"the database can't be reached: {error}") from error
     try:
