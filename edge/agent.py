@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from edge.answering.answerer import Answerer
 from edge.cameras.sources import FALLBACK_FPS
 from edge.clock import Clock, SystemClock
 from edge.fairness import FairGate
@@ -79,6 +80,7 @@ class Agent:
             report=self._report,
             on_config=self._steering.offer,
             config_known=lambda: self._steering.standing.known,
+            on_request=lambda payload: self._answerer.offer(payload),
             backoff=backoff,
         )
         gate = FairGate()
@@ -95,6 +97,9 @@ class Agent:
             for camera in self._steering.cameras
         )
         self._steering.on_change = self.uplink.wake
+        self._answerer = Answerer(
+            config.device.name, {worker.settings.id: worker for worker in self.workers}, self.uplink.reply
+        )
 
     def run(self, stop: threading.Event, *, until_drained: bool = False) -> None:
         """Count and send until `stop` is set.
@@ -106,6 +111,7 @@ class Agent:
         """
         self.outbox.start()
         self.uplink.start()
+        self._answerer.start()
         for worker in self.workers:
             worker.start()
         self._steering.bind({worker.settings.id: worker for worker in self.workers})
@@ -120,6 +126,7 @@ class Agent:
             self._end()
 
     def _end(self) -> None:
+        self._answerer.stop()
         for worker in self.workers:
             worker.stop()
         until = time.monotonic() + _CAMERAS_S

@@ -184,9 +184,7 @@ def _once(seen: dict[str, str], name: str, key: str) -> None:
 def _check_drawing(camera: CameraSettings, key: str) -> None:
     """Refuse lines, zones and rules that could not count. The picture's shape is not known yet; this one is usual."""
     for place, line in enumerate(camera.line):
-        _check_ends(line, f"{key}.line[{place}]")
-        with _at(f"{key}.line[{place}]"):
-            check_line(line.line(), _USUAL_ASPECT)
+        check_drawn_line(line, f"{key}.line[{place}]")
     for place, zone in enumerate(camera.zone):
         with _at(f"{key}.zone[{place}]"):
             check_zone(zone.zone(), _USUAL_ASPECT)
@@ -197,6 +195,17 @@ def _check_drawing(camera: CameraSettings, key: str) -> None:
     if camera.size is not None:
         with _at(f"{key}.size"):
             check_size(camera.size.size())
+
+
+def check_drawn_line(line: LineSettings, key: str) -> None:
+    """Refuse a line that could not count, whatever else is drawn.
+
+    Raises:
+        ConfigError: naming the key, the reason and the remedy.
+    """
+    _check_ends(line, key)
+    with _at(key):
+        check_line(line.line(), _USUAL_ASPECT)
 
 
 def _check_ends(line: LineSettings, key: str) -> None:

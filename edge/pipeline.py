@@ -19,11 +19,13 @@ class Step:
     """What one frame gave.
 
     Attributes:
-        detections: what the detector found.
+        found: what the detector found, wherever it is.
+        detections: what of it is looked at: nothing in zones that are left out.
         tracks: everyone followed, as of this frame.
         crossings: crossings that became certain with this frame, dated when they happened.
     """
 
+    found: Detections
     detections: Detections
     tracks: list[Track]
     crossings: list[Crossing]
@@ -69,13 +71,13 @@ class Follower:
             index: the frame's number.
             time_s: its time in seconds on the stream's clock.
         """
-        detections = self._ignored.without(detections)
+        found, detections = detections, self._ignored.without(detections)
         carts: list[tuple[float, float, float, float]] = []
         people = detections.only(PERSON)
         if people is not detections:
             carts = [(x1, y1, x2, y2) for x1, y1, x2, y2 in detections.only(CART).boxes.tolist()]
         tracks = self.tracker.update(people, time_s)
-        return Step(detections, tracks, self._counter.update(tracks, index, time_s, carts))
+        return Step(found, detections, tracks, self._counter.update(tracks, index, time_s, carts))
 
     @property
     def undecided_since(self) -> float | None:

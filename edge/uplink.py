@@ -19,6 +19,7 @@ from edge.backoff import Backoff as Backoff
 from edge.clock import Clock, moment
 from edge.link.lanes import Flight, LaneState, Refused
 from edge.link.nonces import Nonces
+from edge.link.replies import Replies
 from edge.link.transport import Closed, Event, Opened, Received, Settled, Transport
 from edge.link.word import Report as Report
 from edge.link.word import Word
@@ -72,6 +73,7 @@ class Uplink:
         report: Callable[[], Report] = Report,
         on_config: Callable[[bytes], None] | None = None,
         config_known: Callable[[], int] = lambda: 0,
+        on_request: Callable[[bytes], None] | None = None,
         backoff: Backoff | None = None,
         refusal_backoff: Backoff | None = None,
     ) -> None:
@@ -87,6 +89,7 @@ class Uplink:
             report: asked for cameras and problems, from the uplink's thread.
             on_config: given what the server wants us to be, as it came, from the uplink's thread.
             config_known: the newest revision of it that we know of, said in each batch.
+            on_request: given what the server asks, as it came, from the uplink's thread; `reply` takes the answer.
             backoff: between attempts to connect.
             refusal_backoff: after the server refused a batch.
         """
@@ -100,6 +103,8 @@ class Uplink:
         self._word = Word(device, version, outbox, clock, report)
         self._on_config = on_config
         self._config_known = config_known
+        self._on_request = on_request
+        self._replies = Replies()
         self._backoff = backoff or Backoff()
         self._refusal_backoff = refusal_backoff or Backoff(10.0, 300.0)
         self._old_refused = Refused(self._refusal_backoff)
@@ -128,6 +133,11 @@ class Uplink:
     def wake(self) -> None:
         """Look again now: something was committed, or changed in the status. From any thread."""
         self._events.put(None)
+
+    def reply(self, payload: bytes, until: float) -> None:
+        """Send an answer, once, unless that can't be done before `until` (monotonic). From any thread."""
+        self._replies.put(payload, until)
+        self.wake()
 
     def hurry(self) -> None:
         """Send what there is without waiting for more, from now on. From any thread."""
@@ -171,6 +181,8 @@ class Uplink:
             self._lose("nobody answers")
             return 0.0
         self._say_status(now)
+        for payload, left in self._replies.take(now) if link.state == "open" else ():
+            self._say(Channel.REPLY, payload, expires_s=left)
         due = []
         for lane in self._lanes.values():
             if link.state != "open":
@@ -248,6 +260,8 @@ class Uplink:
                     self._server_refused(messages.decode(payload, Refusal))
                 case Channel.CONFIG if self._on_config is not None:
                     self._on_config(payload)
+                case Channel.REQUEST if self._on_request is not None:
+                    self._on_request(payload)
                 case _:
                     log.debug("uplink: nothing to do for a message on %s", channel.value)
         except WireError as error:

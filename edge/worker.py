@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from edge.answering.memory import Memory
 from edge.backoff import Backoff
 from edge.camera import CameraError, VideoSource, open_source, redact
 from edge.cameras.sources import FALLBACK_FPS
@@ -105,6 +106,8 @@ class CameraWorker:
         self._refused = False
         self._said: set[str] = set()
         self._rate = _Rate()
+        #: Where people were in the last minute, for whoever asks.
+        self.memory = Memory()
         # Settings and their proof change hands together, or another's proof would speak for them.
         self._handing = threading.Lock()
         self._proof = Proof()
@@ -277,6 +280,7 @@ class CameraWorker:
             assert self._detector is not None  # noqa: S101 - for the type checker
             self._shape = frame.aspect
             self._pipeline = camera_pipeline(self._detector, self._settings, frame.aspect)
+            self.memory.begin(self._settings, frame.aspect)
             log.info("%s: watching", self._settings.id)
         again = self._resumed is not None and frame.time_s < self._resumed.upto_s
         if self._timeline is not None and not again:
@@ -284,6 +288,7 @@ class CameraWorker:
         step = self._pipeline.step(frame)
         self._busy = any(track.confirmed for track in step.tracks)
         self._keep(step.crossings)
+        self.memory.saw(frame, step, None if self._timeline is None else self._timeline.at(frame.time_s).at)
         self._proof.pictures += 1
         self._proof.trouble = ""
         if self._coverage is not None and not again:

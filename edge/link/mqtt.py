@@ -25,7 +25,7 @@ from wire.topics import Channel
 
 log = logging.getLogger(__name__)
 
-_SUBSCRIBED: Final = (Channel.ACK, Channel.REWIND, Channel.REFUSAL, Channel.CONFIG)
+_SUBSCRIBED: Final = (Channel.ACK, Channel.REWIND, Channel.REFUSAL, Channel.CONFIG, Channel.REQUEST)
 _UNSUPPORTED_VERSION: Final = 132
 #: Seconds for the TCP and TLS handshake.
 _CONNECT_TIMEOUT_S: Final = 5.0

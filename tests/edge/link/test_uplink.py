@@ -120,7 +120,9 @@ def test_silence_is_answered_by_sending_the_same_again(make_box: MakeBox, peer: 
     box = make_box()
     box.count(3)
     wait_until(lambda: len(peer.batches) >= 2, what="a second sending")
-    assert peer.batches[0].records == peer.batches[1].records
+    first, again = peer.batches[:2]
+    # On a busy machine the first may have left before all three were counted.
+    assert again.records[: len(first.records)] == first.records
     assert box.outbox.pending == 3
     peer.mood = "answer"
     complete(peer, box)
