@@ -50,7 +50,13 @@ def list_(
 
     with central.database() as db:
         found = DeadLetters(db).list(
-            central.operator(), store_id=store, code=code, settled=settled, after=after, limit=limit
+            central.operator(),
+            store_id=store,
+            code=code,
+            settled=settled,
+            after=after,
+            limit=limit,
+            payloads=payload,
         )
     if not found:
         typer.echo("No dead letters.")
@@ -124,7 +130,7 @@ def drop(
 def _all_open(letters: "DeadLetters", scope: "Scope", store: str | None, code: str | None) -> Iterator[int]:
     """Ids page by page. What a retry leaves of a tally is a new letter at the end, tried once more and then left."""
     after = 0
-    while page := letters.list(scope, store_id=store, code=code, after=after, limit=_PAGE):
+    while page := letters.list(scope, store_id=store, code=code, after=after, limit=_PAGE, payloads=False):
         yield from (letter.dead_letter_id for letter in page)
         after = page[-1].dead_letter_id
 

@@ -249,13 +249,14 @@ def _remark(device: "EnrolledDevice", now: datetime) -> str:
             f"TWO BOXES sign in as this one (heard {device.twin_at:%Y-%m-%d %H:%M}): a copied memory card? "
             "Find the copy; then: doorline device rotate --overlap-days 0"
         )
+    remarks = [_clock(device.skew_ms)] if device.skew_ms is not None else []
     if not device.certificates:
-        return "signs in with a password" if device.has_password else "has no certificate: doorline device rotate"
+        sign_in = "signs in with a password" if device.has_password else "has no certificate: doorline device rotate"
+        return "; ".join([*remarks, sign_in])
     newest, *older = device.certificates
     left = newest.not_after - now
     if left.total_seconds() <= 0:
-        return "EXPIRED: doorline device rotate"
-    remarks = []
+        return "; ".join([*remarks, "EXPIRED: doorline device rotate"])
     if newest.first_seen_at is None:
         remarks.append("new certificate not seen yet" if older else "not enrolled yet")
     if older:
@@ -266,3 +267,9 @@ def _remark(device: "EnrolledDevice", now: datetime) -> str:
     if left.days < _SOON:
         remarks.append(f"expires in {left.days} days: doorline device rotate")
     return "; ".join(remarks)
+
+
+def _clock(skew_ms: int) -> str:
+    """What a box's clock that is off bears on: when its crossings are booked."""
+    off = timedelta(seconds=round(abs(skew_ms) / 1000))
+    return f"its clock is {off} {'ahead' if skew_ms > 0 else 'behind'}: turn network time on (timedatectl set-ntp true)"

@@ -38,6 +38,9 @@ PAST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 LATE_AFTER: Final = timedelta(minutes=15)
 _MINUTE: Final = timedelta(minutes=1)
 _QUARTER: Final = 900
+#: More than so many people a second over one line one way are none: a roll-up that overflowed with them would refuse
+#: what every other box of the store sends for that quarter hour.
+_MOST_A_SECOND: Final = 100
 #: Tenths of a second in a quarter hour.
 _MOST_LATE: Final = 9000
 #: Beyond it a time is kept as it was sent, and nowhere else: what the database holds must be readable again.
@@ -223,6 +226,8 @@ class Booking:
         self._check_camera(sums.camera, origin.store_id)
         if sums.groups > sums.count:
             raise BadRecord("bad_record", f"{sums.groups} groups among {sums.count} crossings")
+        if sums.count > _MOST_A_SECOND * sums.span:
+            raise BadRecord("bad_record", f"{sums.count} crossings of one line within {sums.span} s")
         return _started(sums, origin)
 
     def _check_coverage(self, sums: CoverageSum, origin: Origin) -> datetime:

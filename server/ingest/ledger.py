@@ -116,7 +116,7 @@ class GapLedger:
             ),
             quarters=tuple(rows),
             lost=tuple(inputs.lost),
-            dead_letters=len(letters),
+            dead_letters=letters,
         )
 
     @staticmethod
@@ -129,7 +129,7 @@ class GapLedger:
         start: datetime,
         end: datetime,
         as_of: datetime,
-    ) -> tuple[Inputs, list[DeadLetter]]:
+    ) -> tuple[Inputs, int]:
         same_times = {at: [calendar.same_time(at, -7 * week) for week in WEEKS] for at in quarters if at < as_of}
         events = gap_repository.events(connection, scope, store_id, start, end)
         silent = {
@@ -137,7 +137,10 @@ class GapLedger:
             for device_id, heard in gap_repository.last_heard(connection, scope, store_id)
             if as_of - heard > SILENT_AFTER
         }
-        letters = letter_repository.open_letters_between(connection, scope, store_id, start, end)
+        letters, spoken_of = 0, Counter[tuple[str, datetime]]()
+        for letter in letter_repository.open_letters_between(connection, scope, store_id, start, end):
+            letters += 1
+            spoken_of.update(_places(letter))
         inputs = Inputs(
             quarters=quarters,
             as_of=as_of,
@@ -145,7 +148,7 @@ class GapLedger:
             watched=gap_repository.watched(connection, scope, store_id, start, end),
             outages=outages_of(((event.device_id, event.at, event.online) for event in events), silent, as_of),
             lost=[*gap_repository.lost(connection, scope, store_id, start, end), *_lost_at_boxes(events, start)],
-            letters=Counter(place for letter in letters for place in _places(letter)),
+            letters=spoken_of,
             same_times=same_times,
             past=_past(connection, scope, store_id, same_times),
         )

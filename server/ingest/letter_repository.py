@@ -1,5 +1,6 @@
 """The SQL of dead letters as people work them off; ingest itself only adds them (`repository.insert_dead_letters`)."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
@@ -9,6 +10,8 @@ from server.access.models import Scope
 from server.ingest.models import DeadLetter
 from server.storage.pool import Connection
 
+#: Put aside for the time they tell.
+MISDATED: Final = ("future_dated", "past_dated")
 _COLUMNS: Final = """
     dead_letter_id, device_id, epoch, seq, store_id, code, reason, payload, received_at, starts_at, ends_at, tries,
     retried_at, dropped_at, settled_by, drop_reason
@@ -24,12 +27,13 @@ def letters(
     settled: bool,
     after: int,
     limit: int,
+    payloads: bool,
 ) -> list[DeadLetter]:
-    """Letters by id, beyond `after`; with `settled` also those booked or dropped."""
+    """Letters by id, beyond `after`; with `settled` also those booked or dropped, without `payloads` what was sent."""
     with connection.cursor(row_factory=class_row(DeadLetter)) as cursor:
         return cursor.execute(
             f"""
-            SELECT {_COLUMNS}
+            SELECT {_COLUMNS.replace("payload", "CASE WHEN %(payloads)s THEN payload ELSE '' END AS payload")}
             FROM dead_letter
             WHERE (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
               AND (%(store_id)s::text IS NULL OR store_id = %(store_id)s)
@@ -46,26 +50,41 @@ def letters(
                 "settled": settled,
                 "after": after,
                 "limit": limit,
+                "payloads": payloads,
             },
         ).fetchall()
 
 
 def open_letters_between(
     connection: Connection, scope: Scope, store_id: str, start: datetime, end: datetime
-) -> list[DeadLetter]:
-    """Open letters of a store that speak of a time between `start` and `end`; one that tells no time, by its coming."""
-    with connection.cursor(row_factory=class_row(DeadLetter)) as cursor:
-        return cursor.execute(
+) -> Iterator[DeadLetter]:
+    """Open letters of a store that speak of a time between `start` and `end`; one that tells no time, by its coming.
+
+    One that was put aside for its time is looked for there and where it came: nobody asks for a day years ahead.
+
+    A few at a time: each may hold as much as a batch may, and a box gone mad makes thousands.
+    """
+    with connection.cursor("open_letters", row_factory=class_row(DeadLetter)) as cursor:
+        cursor.itersize = 10
+        cursor.execute(
             f"""
             SELECT {_COLUMNS}
             FROM dead_letter
             WHERE store_id = %(store_id)s AND retried_at IS NULL AND dropped_at IS NULL
               AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-              AND coalesce(starts_at, received_at) < %(end)s AND coalesce(ends_at, received_at) >= %(start)s
+              AND (coalesce(starts_at, received_at) < %(end)s AND coalesce(ends_at, received_at) >= %(start)s
+                   OR code = ANY(%(misdated)s) AND received_at >= %(start)s AND received_at < %(end)s)
             ORDER BY dead_letter_id
             """.encode(),  # noqa: S608 - column names of ours
-            {"scope": scope.store_ids, "store_id": store_id, "start": start, "end": end},
-        ).fetchall()
+            {
+                "scope": scope.store_ids,
+                "store_id": store_id,
+                "start": start,
+                "end": end,
+                "misdated": list(MISDATED),
+            },
+        )
+        yield from cursor
 
 
 def lock_letter(connection: Connection, scope: Scope, dead_letter_id: int) -> DeadLetter | None:

@@ -46,6 +46,7 @@ class DeadLetters:
         settled: bool = False,
         after: int = 0,
         limit: int = 100,
+        payloads: bool = True,
     ) -> list[DeadLetter]:
         """Letters by id.
 
@@ -53,6 +54,7 @@ class DeadLetters:
             store_id, code: only of this store, only for this reason.
             settled: also those that were booked or dropped.
             after: only ids beyond this one, for the next page.
+            payloads: whether to read what was sent, too: megabytes each, at worst.
 
         Raises:
             Forbidden: a store that isn't the caller's.
@@ -61,7 +63,14 @@ class DeadLetters:
             scope.require(store_id)
         with self._db.read() as connection:
             return letter_repository.letters(
-                connection, scope, store_id=store_id, code=code, settled=settled, after=after, limit=limit
+                connection,
+                scope,
+                store_id=store_id,
+                code=code,
+                settled=settled,
+                after=after,
+                limit=limit,
+                payloads=payloads,
             )
 
     def retry(self, scope: Scope, ids: Iterable[int]) -> Iterator[Retried]:

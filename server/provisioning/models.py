@@ -51,6 +51,7 @@ class EnrolledDevice:
         has_password: whether it may sign in with a password (at a broker that takes those).
         twin_at: when two boxes were last heard under this name (UTC).
         certificates: those that are taken now, newest first; more than one while one overlaps another.
+        skew_ms: its clock less ours when it last sent, where it is more than tolerable; None otherwise.
     """
 
     device_id: str
@@ -61,6 +62,7 @@ class EnrolledDevice:
     has_password: bool
     twin_at: datetime | None = None
     certificates: tuple[DeviceCertificate, ...] = ()
+    skew_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ class DeviceRow:
     status_at: datetime | None
     has_password: bool
     twin_at: datetime | None
+    skew_ms: int | None
 
 
 def lock_live_device(conn: Connection, scope: Scope, device_id: str) -> str | None:
@@ -176,7 +177,7 @@ def devices(conn: Connection, scope: Scope, store_id: str | None) -> list[Device
         return cursor.execute(
             """
             SELECT device_id, store_id, revoked_at, coalesce((status ->> 'online')::boolean, false) AS online,
-                   status_at, secret_hash <> '' AS has_password, twin_at
+                   status_at, secret_hash <> '' AS has_password, twin_at, skew_ms
             FROM device
             WHERE (%(store_id)s::text IS NULL OR store_id = %(store_id)s)
               AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))

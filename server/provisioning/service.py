@@ -20,6 +20,7 @@ from server.provisioning.models import DeviceCertificate, Endpoint, EnrolledDevi
 from server.storage.pool import Connection, Database
 from server.stores import checks
 from server.stores import repository as stores
+from server.stores.health import CLOCK_OFF_MS
 from wire.enrolment import Enrolment, encode
 
 #: How long an old certificate goes on beside a new one that was not seen yet.
@@ -220,6 +221,7 @@ class ProvisioningService:
                 row.has_password,
                 row.twin_at,
                 tuple(certificates.get(row.device_id, ())),
+                row.skew_ms if abs(row.skew_ms or 0) > CLOCK_OFF_MS else None,
             )
             for row in rows
         ]

@@ -13,6 +13,8 @@ from server.stores.models import Camera, CameraHealth, CameraState, Device
 
 #: A box repeats its status well within this; after it, its word is old.
 SILENT_AFTER: Final = timedelta(minutes=10)
+#: A box's clock that is off by more than this is said to be wrong (milliseconds).
+CLOCK_OFF_MS: Final = 5000
 
 _STATES: Final = frozenset(get_args(CameraState))
 _REMEDY: Final[dict[Locale, dict[CameraState, str]]] = {

@@ -1,6 +1,7 @@
 """The gap ledger over a real database: batches, statuses, losses and dead letters as they come."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from server.ingest.letters import DeadLetters
 from server.ingest.models import Incoming
 from server.services import Services
 from tests.server.conftest import SYSTEM, TurnedClock
-from tests.server.ingest.devices import Sender, coverage, crossing, rows
+from tests.server.ingest.devices import Sender, coverage, crossing, rows, tell
 from wire.messages import Ack, CoverageSum, Record, Status, Tally, encode
 
 DAY = date(2026, 11, 20)
@@ -203,6 +204,32 @@ def test_dead_letters_stand_in_the_ledger_until_they_are_settled(shop: Services,
     letters.drop(SYSTEM, [each.dead_letter_id for each in letters.list(SYSTEM)], "not ours")
     assert ledger(shop, clock, 46.5).dead_letters == 0
     assert ledger(shop, clock, 46.5).quarters[1].reasons == ("not_reported",)
+
+
+def test_a_record_of_another_year_stands_in_the_ledger_of_the_day_it_came(shop: Services, clock: TurnedClock) -> None:
+    """Nobody would look for it in the year it says."""
+    wrong = [crossing(16, at=at(0) + timedelta(days=4000)), crossing(17, at=datetime(1999, 1, 1, tzinfo=UTC))]
+    send(shop, Sender(), [*minutes(1, 0, 15), *wrong], now=at(16))
+    found = ledger(shop, clock, 16.5)
+    assert found.dead_letters == 2
+    assert [(row.measured, row.dead_letters) for row in found.quarters] == [(900, 0)]
+
+
+def test_letters_are_read_a_few_at_a_time(shop: Services, clock: TurnedClock) -> None:
+    """Each may hold megabytes; a ledger wants to know of each only what it speaks of."""
+    big = json.dumps({"type": "crossing", "seq": 1, "junk": "x" * 900_000}).encode()
+    for _ in range(60):
+        payload = json.loads(Sender().batch([crossing(1, at=at(0))], sent_at=at(1)).payload)
+        raw = json.dumps(payload).encode().replace(json.dumps(payload["records"][0]).encode(), big)
+        assert isinstance(tell(shop.ingest, Incoming("door-1", raw, at(1)))[0], Ack)
+    tracemalloc.start()
+    try:
+        found = ledger(shop, clock, 46.5)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.dead_letters == 60
+    assert peak < 30 * 900_000
 
 
 def test_other_weeks_tell_what_to_expect(shop: Services, clock: TurnedClock) -> None:

@@ -29,7 +29,7 @@ from tests.server.ingest.devices import (
     scalar,
     tell,
 )
-from wire.messages import Ack, Refusal
+from wire.messages import Ack, CrossingSum, Refusal, Tally
 
 #: A crossing of this track is what the database chokes on.
 POISON = 13
@@ -198,6 +198,19 @@ def use_up_transaction_numbers(server: EmbeddedPostgres, cluster: Path, oldest: 
     tool = embedded_place.choose(server.data_dir).binaries / "pg_resetwal"
     subprocess.run([tool, "-x", str(nearly), cluster], check=True, capture_output=True, cwd="/", **who)
     server.start()
+
+
+def test_sums_that_nobody_can_have_counted_are_put_aside(db: Database) -> None:
+    """Added up they would overflow the roll-up, and what every other box sends for that quarter hour with it."""
+    add_stores(db)
+    service = IngestService(db, lambda: NOW)
+    mad, well = Sender("door-1"), Sender("door-2")
+    sums = CrossingSum(line="S01-L1", camera="S01-C1", direction="in", start=NOW, span=60, count=2**31 - 1)
+    most = CrossingSum(line="S01-L1", camera="S01-C1", direction="in", start=NOW, span=60, count=6000)
+    assert tell(service, mad.batch([Tally(from_seq=1, seq=9, crossings=(sums, most))])) == [Ack(epoch=mad.epoch, seq=9)]
+    assert scalar(db, "SELECT code FROM dead_letter") == "bad_record"
+    assert tell(service, well.batch([crossing(1)])) == [Ack(epoch=well.epoch, seq=1)]
+    assert scalar(db, "SELECT sum(count) FROM traffic_15m") == 6001
 
 
 # -- who is tried when -------------------------------------------------------------------------------------------------

@@ -7,8 +7,10 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from cli.device import _remark
 from server.access.models import Scope
 from server.errors import Conflict, Forbidden, InvalidInput, NotFound
+from server.ingest.models import Incoming
 from server.provisioning import repository
 from server.provisioning.authority import Authority
 from server.provisioning.models import Endpoint, Revoked
@@ -305,6 +307,19 @@ def test_being_seen_is_written_once_an_hour(desk: Desk, chain: Services, clock: 
     (device,) = desk.service.devices(SYSTEM)
     assert device.certificates[0].first_seen_at == first
     assert device.certificates[0].last_seen_at == clock.now
+
+
+@pytest.mark.parametrize(("off", "said"), [(4, ""), (90, "0:01:30 ahead"), (-7200, "2:00:00 behind")])
+def test_a_clock_that_is_off_is_said(desk: Desk, chain: Services, clock: TurnedClock, off: int, said: str) -> None:
+    desk.add()
+    chain.stores.add_camera(SYSTEM, "S01", "S01-C1", lines=["S01-L1"])
+    sent = Sender().batch([crossing(1, clock.now)], sent_at=clock.now + timedelta(seconds=off))
+    tell(chain.ingest, Incoming("door-1", sent.payload, clock.now))
+    (device,) = desk.service.devices(SYSTEM)
+    assert device.skew_ms == (off * 1000 if said else None)
+    remark = _remark(device, clock.now)
+    assert ("its clock is" in remark) == bool(said)
+    assert said in remark
 
 
 def test_a_box_that_moves_leaves_its_backlog_where_it_counted_it(
