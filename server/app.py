@@ -24,6 +24,7 @@ from server.ingest import api as ingest_api
 from server.kpi import api as kpi_api
 from server.membership import api as membership_api
 from server.middleware import ApiHeaders, BodyLimit, RequestLog
+from server.requests import api as requests_api
 from server.sales import api as sales_api
 from server.services import Services
 from server.stores import api as stores_api
@@ -36,6 +37,7 @@ _TAGS: Final = [
     {"name": "receipts", "description": "What the tills sold: by batch or by file, each receipt once."},
     {"name": "members", "description": "VIPs: enrolled once per phone number, encrypted at rest."},
     {"name": "ingest", "description": "What the boxes send, and what was measured, late or missing of it."},
+    {"name": "requests", "description": "What is asked of a box: a snapshot, recent paths, a line tried on them."},
     {"name": "kpi", "description": "Traffic, conversion and sales, each with its coverage."},
     {"name": "health", "description": "Is this process well?"},
 ]
@@ -92,7 +94,7 @@ def create_app(services: Services) -> FastAPI:
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
     )
     app.state.services = services
-    for package in (access_api, stores_api, sales_api, membership_api, ingest_api, kpi_api):
+    for package in (access_api, stores_api, sales_api, membership_api, ingest_api, requests_api, kpi_api):
         app.include_router(package.router)
     _add_health(app, services)
     app.add_exception_handler(DoorlineError, _on_domain_error)

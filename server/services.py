@@ -16,6 +16,8 @@ from server.ingest.service import IngestService
 from server.kpi.service import KpiService
 from server.membership.crypto import MemberKeys
 from server.membership.service import MembershipService
+from server.requests.exchange import Exchange, broker_address
+from server.requests.service import RequestService
 from server.sales.service import SalesService
 from server.settings import Settings
 from server.storage.pool import Database, Readable, Replica
@@ -42,9 +44,11 @@ class Services:
     sales: SalesService
     membership: MembershipService
     kpi: KpiService
+    requests: RequestService
 
     def close(self) -> None:
-        """Give the database connections back."""
+        """Wait for no box any more and give the database connections back."""
+        self.requests.close()
         if isinstance(self.reading, Replica):
             self.reading.close()
         self.db.close()
@@ -83,4 +87,5 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         sales=SalesService(db, stores, membership, clock),
         membership=membership,
         kpi=KpiService(db, stores, clock, reading=reading),
+        requests=RequestService(db, Exchange(broker_address(settings)), clock),
     )

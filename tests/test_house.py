@@ -29,6 +29,7 @@ SERVER_ORDER = (
     "membership",
     "sales",
     "ingest",
+    "requests",
     "kpi",
     "jobs",
 )

@@ -24,6 +24,7 @@ from server.jobs.housekeeping import Housekeeping
 from server.jobs.leader import Leadership
 from server.jobs.models import Job, JobRun
 from server.kpi.service import KpiService
+from server.requests.forgetting import Forgetting
 from server.settings import Settings
 from server.storage.pool import Database
 from server.stores.service import StoresService
@@ -47,6 +48,7 @@ def standard_jobs(
         Job("settle_days", 600, days.settle),
         Job("silent_boxes", 60, house.watch),
         Job("clean_up", 3600, house.clean),
+        Job("box_answers", 60, Forgetting(db).run),
     ]
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 STORE_DATA = (
-    "camera|correction|coverage|coverage_15m|crossing|dead_letter|device|device_certificate|device_config|dirty_mark|fact|"
-    "ingest_cursor|"
+    "camera|correction|coverage|coverage_15m|crossing|dead_letter|device|device_certificate|device_config|"
+    "device_request|dirty_mark|fact|ingest_cursor|"
     "kpi_setting|line|lost_range|member|member_consent|member_token|opening_exception|opening_hours|receipt|"
     "receipt_conflict|receipt_line|roster_day|roster_shift|silence|store|store_calendar|store_day|store_hour|tally|traffic_15m"
 )
