@@ -1,4 +1,4 @@
-"""`doorline ingest`, `doorline broker` and `doorline db`: what stands between the boxes and the database.
+"""`doorline ingest` and `doorline broker`: what stands between the boxes and the database.
 
 Each runs until it is told to stop (Ctrl-C or SIGTERM) and then ends in good order: a commit under way is finished and
 answered. Everything of the server is imported inside the commands, so that `--help` costs nothing.
@@ -15,11 +15,8 @@ import typer
 
 from cli import dead
 
-db = typer.Typer(no_args_is_help=True, help="Bring the database's schema up to date.")
 ingest = typer.Typer()
 ingest.add_typer(dead.app, name="dead")
-
-_URL_HELP = "Connection string; DOORLINE_DSN when left out."
 
 
 @ingest.callback(invoke_without_command=True)
@@ -97,44 +94,6 @@ def broker(
         while not stop.wait(0.5):
             if not started.running:
                 raise typer.BadParameter(f"the broker ended by itself; see {directory / 'broker.log'}")
-
-
-@db.command()
-def migrate(dsn: Annotated[str, typer.Option(help=_URL_HELP)] = "") -> None:
-    """Apply the migrations that are missing; any number may call it at once, one works and the others wait.
-
-    Example: doorline db migrate --dsn postgresql://doorline@db.example.com/doorline
-    """
-    from server.storage.migrate import migrate as apply
-
-    done = apply(_dsn(dsn))
-    for name in done:
-        typer.echo(f"applied {name}")
-    typer.echo(f"{len(done)} applied" if done else "nothing to do: the schema is up to date")
-
-
-@db.command()
-def status(dsn: Annotated[str, typer.Option(help=_URL_HELP)] = "") -> None:
-    """List the migrations and when each was applied; leaves with status 1 when one is missing or edited.
-
-    Example: doorline db status
-    """
-    from server.storage.migrate import status as look
-
-    wanting = False
-    for one in look(_dsn(dsn)):
-        when = f"applied {one.applied_at:%Y-%m-%d %H:%M} UTC" if one.applied_at else "not applied"
-        note = ", edited since" if one.edited else ", unknown to this version" if one.missing else ""
-        wanting = wanting or one.applied_at is None or one.edited
-        typer.echo(f"{one.name:32} {when}{note}")
-    raise typer.Exit(1 if wanting else 0)
-
-
-def _dsn(given: str) -> str:
-    from cli import central
-
-    set_to = central.settings()
-    return given or set_to.dsn.get_secret_value()
 
 
 def _told_to_stop() -> threading.Event:

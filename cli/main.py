@@ -64,9 +64,12 @@ COMMANDS: Final[dict[str, Entry]] = {
     "ingest": Entry("cli.ingest:ingest", _SERVER, _CENTRE, "Take the boxes' batches from the broker.", True),
     "jobs": Entry("cli.jobs:jobs", _SERVER, _CENTRE, "Keep the joined facts up to date, by the clock."),
     "kpi": Entry("cli.jobs:kpi", _SERVER, _CENTRE, "Print KPIs of stores in the terminal."),
+    "correct": Entry(
+        "cli.correct:app", _SERVER, _CENTRE, "Correct what is counted: staff, groups, audits, intervals.", True
+    ),
     "gaps": Entry("cli.gaps:gaps", _SERVER, _CENTRE, "Print what was not measured, and why."),
     "broker": Entry("cli.ingest:broker", _SERVER, _CENTRE, "Run a small MQTT broker, for trying things out."),
-    "db": Entry("cli.ingest:db", _SERVER, _SETUP, "Bring the database's schema up to date.", True),
+    "db": Entry("cli.db:app", _SERVER, _SETUP, "Bring the database's schema up to date, and check its sums.", True),
     "store": Entry("cli.store:app", _SERVER, _SETUP, "Add stores, opening hours, cameras and lines.", True),
     "pki": Entry("cli.pki:app", _SERVER, _SETUP, "Keep the certificate authority of broker and boxes.", True),
     "device": Entry("cli.device:app", _SERVER, _SETUP, "Make boxes and what they sign in with, and end them.", True),

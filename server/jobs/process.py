@@ -27,6 +27,7 @@ from server.kpi.service import KpiService
 from server.requests.forgetting import Forgetting
 from server.settings import Settings
 from server.storage.pool import Database
+from server.storage.retention import Retention
 from server.stores.service import StoresService
 
 _log = structlog.get_logger(__name__)
@@ -49,6 +50,7 @@ def standard_jobs(
         Job("silent_boxes", 60, house.watch),
         Job("clean_up", 3600, house.clean),
         Job("box_answers", 60, Forgetting(db).run),
+        Job("retention", 3600, Retention(db, settings.raw_days, utc_now).run),
     ]
 
 

@@ -19,7 +19,7 @@ import structlog
 from psycopg.rows import class_row
 
 from server.errors import DoorlineError, Unavailable
-from server.storage import timescale
+from server.storage import bi, timescale
 from server.storage.locks import AdvisoryLock
 from server.storage.pool import Connection, Database, connect
 
@@ -105,7 +105,7 @@ def in_order(migrations: Sequence[Migration]) -> list[Migration]:
 
 
 def migrate(target: Database | str, migrations: Sequence[Migration] | None = None) -> list[str]:
-    """Bring the schema up to date, then make hypertables where TimescaleDB is there.
+    """Bring the schema up to date, then make hypertables where TimescaleDB is there, and readers of the schema `bi`.
 
     Args:
         target: the database, or its connection string.
@@ -132,6 +132,8 @@ def migrate(target: Database | str, migrations: Sequence[Migration] | None = Non
                 done.append(migration.name)
         with connection.transaction():
             timescale.set_up(connection)
+        with connection.transaction():
+            bi.set_up(connection)
     return done
 
 

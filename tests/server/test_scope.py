@@ -32,6 +32,10 @@ EXEMPT = {
         f"configs.{name}": "a device is no user: it hears and speaks of its own configuration only"
         for name in ("newest_of", "note_report")
     },
+    **{
+        f"storage.{name}": "raw rows of the whole chain go when they are old, on nobody's asking"
+        for name in ("cameras", "delete_crossings", "delete_coverage")
+    },
     "jobs.delete_marks": "deletes marks by the ids that were read under a scope",
     **{
         f"ingest.{name}": "a device is no user: what it may write follows from its registration"

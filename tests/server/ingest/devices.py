@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from server.access.models import Scope
+from server.ingest import recount_repository
 from server.ingest.models import Incoming
 from server.ingest.service import IngestService
 from server.storage.pool import Database
@@ -81,7 +83,7 @@ def rows(db: Database, query: str, *values: object) -> list[tuple[Any, ...]]:
 
 
 def assert_roll_ups_equal_raw(db: Database) -> None:
-    """Recompute both roll-ups from crossings, minutes and tallies, and compare."""
+    """Recompute both roll-ups from crossings, minutes and tallies, and compare; `doorline db check` must agree."""
     traffic: dict[tuple[Any, ...], list[int]] = {}
     for store, at, line, direction, kind, opens in rows(
         db, "SELECT store_id, at, line_id, direction, class, opens_group FROM crossing"
@@ -120,6 +122,10 @@ def assert_roll_ups_equal_raw(db: Database) -> None:
     }
     capped = {key: [min(600, tenths) for tenths in sums] for key, sums in minutes.items()}
     assert watched == {key: (sums, sum(sums)) for key, sums in capped.items()}
+    ever = (Scope.system("tests"), STORES, datetime(2019, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC))
+    with db.read() as connection:
+        assert recount_repository.traffic_differences(connection, *ever) == []
+        assert recount_repository.coverage_differences(connection, *ever) == []
 
 
 def _quarter(at: datetime) -> datetime:
