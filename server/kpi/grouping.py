@@ -13,19 +13,19 @@ from typing import Final, Literal, LiteralString, cast, get_args
 from server.errors import InvalidInput
 from server.kpi.models import Facts, Occupancy
 
-Dimension = Literal["store", "region", "day", "week", "month", "weekday", "hour", "hour_of_day"]
+Dimension = Literal["store", "region", "day", "week", "month", "weekday", "hour", "hour_of_day", "quarter"]
 DIMENSIONS: Final[tuple[Dimension, ...]] = get_args(Dimension)
 _HOURLY: Final = frozenset({"hour", "hour_of_day"})
 
-#: `d` is a row of store_day or store_hour, `s` its store; `shift` is in days.
+#: `d` is a row of store_day or store_hour, `s` its store; `p.shift` is in days. No rows are kept by quarter hour.
 EXPRESSIONS: Final[dict[Dimension, LiteralString]] = {
     "store": "d.store_id",
     "region": "s.region",
-    "day": "(d.day + %(shift)s)::text",
-    "week": "to_char(d.day + %(shift)s, 'IYYY-\"W\"IW')",
-    "month": "to_char(d.day + %(shift)s, 'YYYY-MM')",
-    "weekday": "(extract(isodow FROM d.day + %(shift)s) - 1)::int::text",
-    "hour": 'to_char(d.hour + make_interval(days => %(shift)s), \'YYYY-MM-DD"T"HH24:MI"Z"\')',
+    "day": "(d.day + p.shift)::text",
+    "week": "to_char(d.day + p.shift, 'IYYY-\"W\"IW')",
+    "month": "to_char(d.day + p.shift, 'YYYY-MM')",
+    "weekday": "(extract(isodow FROM d.day + p.shift) - 1)::int::text",
+    "hour": 'to_char(d.hour + make_interval(days => p.shift), \'YYYY-MM-DD"T"HH24:MI"Z"\')',
     "hour_of_day": "lpad(d.local_hour::text, 2, '0')",
 }
 
@@ -36,6 +36,7 @@ class Labelled:
 
     Attributes:
         hour: start of the hour (UTC), None for a whole day; `local_hour` on the store's clock.
+        quarter: start of the quarter hour (UTC), None for anything longer.
     """
 
     store_id: str
@@ -43,6 +44,7 @@ class Labelled:
     day: date
     hour: datetime | None = None
     local_hour: int = 0
+    quarter: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,11 @@ def is_hourly(by: Sequence[Dimension]) -> bool:
     return not _HOURLY.isdisjoint(by)
 
 
+def is_by_quarter(by: Sequence[Dimension]) -> bool:
+    """Whether it takes facts by quarter hour, of which no rows are kept."""
+    return "quarter" in by
+
+
 def labels(by: Sequence[Dimension], what: Labelled, shift: int) -> tuple[str, ...]:
     """The labels of one store-day or store-hour, as `EXPRESSIONS` give them."""
     return tuple(_label(dimension, what, what.day + timedelta(days=shift), shift) for dimension in by)
@@ -106,11 +113,17 @@ def _label(dimension: Dimension, what: Labelled, day: date, shift: int) -> str:
         case "weekday":
             return str(day.weekday())
         case "hour":
-            if what.hour is None:
-                raise ValueError("a whole day has no hour")
-            return f"{what.hour.astimezone(UTC) + timedelta(days=shift):%Y-%m-%dT%H:%MZ}"
+            return _instant(what.hour, shift)
+        case "quarter":
+            return _instant(what.quarter, shift)
         case "hour_of_day":
             return f"{what.local_hour:02d}"
+
+
+def _instant(at: datetime | None, shift: int) -> str:
+    if at is None:
+        raise ValueError("a whole day has no hour, and an hour no quarter")
+    return f"{at.astimezone(UTC) + timedelta(days=shift):%Y-%m-%dT%H:%MZ}"
 
 
 def merged(groups: Sequence[Group]) -> dict[tuple[str, ...], Group]:

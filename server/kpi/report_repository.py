@@ -1,13 +1,14 @@
 """SQL of the reports: sums of the rows that stand, by whatever a report is grouped by.
 
-One pass over the current rows of the stores and days asked for, adding up only the facts that the KPIs asked for need;
-the plan relied on is the partial index of the current rows and one hash aggregate.
+One statement for the period asked for and the one it is compared with: one pass over the current rows of each, adding
+up only the facts that the KPIs asked for need. The plan relied on is the partial index of the current rows and a hash
+aggregate for each. What every row would have alike (the currency, a filter that leaves nothing out) is not asked.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 from psycopg import sql
 from psycopg.rows import class_row
@@ -39,22 +40,55 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Which rows a report adds up.
+class StoreFilter:
+    """Which stores of the scope are meant; what is None or empty leaves nothing out.
 
     Attributes:
-        needs: facts to add up; others stay zero.
+        tags: a store must have all of them.
+    """
+
+    store_ids: Sequence[str] | None = None
+    regions: Sequence[str] | None = None
+    formats: Sequence[str] | None = None
+    tags: Sequence[str] = ()
+
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing is left out."""
+        return self == StoreFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One of the periods that a report adds up.
+
+    Attributes:
         shift: days to add before a day is labelled.
         without: store-days to leave out, because they are computed on the spot.
     """
 
-    store_ids: Sequence[str]
     day_from: date
     day_to: date
-    by: tuple[Dimension, ...]
-    needs: frozenset[str]
     shift: int = 0
     without: Sequence[tuple[str, date]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which rows a report adds up.
+
+    Attributes:
+        store_ids: None means all of the scope.
+        needs: facts to add up; others stay zero.
+        occupancy: whether a group that is a single row needs its occupancy.
+        currency: of all these stores, None where they have several.
+    """
+
+    store_ids: Sequence[str] | None
+    by: tuple[Dimension, ...]
+    needs: frozenset[str]
+    occupancy: bool
+    currency: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +101,8 @@ class SlotRow:
     visitors: int
 
 
-_WHERE: Final = sql.SQL(
-    """
-    d.store_id = ANY(%(wanted)s) AND d.day BETWEEN %(day_from)s AND %(day_to)s
-    AND (%(scope)s::text[] IS NULL OR d.store_id = ANY(%(scope)s))
-    AND (d.store_id, d.day) NOT IN (SELECT * FROM unnest(%(without_stores)s::text[], %(without_days)s::date[]))
-    """
-)
-
-
-def store_rows(conn: Connection, scope: Scope, store_ids: Sequence[str] | None) -> list[StoreRow]:
-    """Some stores of the scope, or all of them, by id."""
+def store_rows(conn: Connection, scope: Scope, wanted: StoreFilter) -> list[StoreRow]:
+    """Stores of the scope, by id."""
     with conn.cursor(row_factory=class_row(StoreRow)) as cursor:
         return cursor.execute(
             """
@@ -85,23 +110,33 @@ def store_rows(conn: Connection, scope: Scope, store_ids: Sequence[str] | None) 
             FROM store
             WHERE (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
               AND (%(wanted)s::text[] IS NULL OR store_id = ANY(%(wanted)s))
+              AND (%(regions)s::text[] IS NULL OR region = ANY(%(regions)s))
+              AND (%(formats)s::text[] IS NULL OR format = ANY(%(formats)s))
+              AND tags @> %(tags)s::text[]
             ORDER BY store_id
             """,
-            {"scope": scope.store_ids, "wanted": None if store_ids is None else list(store_ids)},
+            {
+                "scope": scope.store_ids,
+                "wanted": _listed(wanted.store_ids),
+                "regions": _listed(wanted.regions),
+                "formats": _listed(wanted.formats),
+                "tags": list(wanted.tags),
+            },
         ).fetchall()
 
 
-def marks(conn: Connection, scope: Scope, store_ids: Sequence[str], day_from: date, day_to: date) -> list[Mark]:
+def marks(conn: Connection, scope: Scope, store_ids: Sequence[str] | None, day_from: date, day_to: date) -> list[Mark]:
     """Hours whose facts have changed since they were last joined; a day more at both ends, for timezones."""
     with conn.cursor(row_factory=class_row(Mark)) as cursor:
         return cursor.execute(
             """
             SELECT DISTINCT store_id, hour
             FROM dirty_mark
-            WHERE store_id = ANY(%(wanted)s) AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            WHERE (%(wanted)s::text[] IS NULL OR store_id = ANY(%(wanted)s))
+              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
               AND hour >= %(day_from)s::date - 2 AND hour < %(day_to)s::date + 3
             """,
-            {"wanted": list(store_ids), "scope": scope.store_ids, "day_from": day_from, "day_to": day_to},
+            {"wanted": _listed(store_ids), "scope": scope.store_ids, "day_from": day_from, "day_to": day_to},
         ).fetchall()
 
 
@@ -123,70 +158,138 @@ def fresh_days(
     }
 
 
-def groups(conn: Connection, scope: Scope, asked: Asked) -> list[Group]:
-    """The sums, in no order."""
+def groups(conn: Connection, scope: Scope, asked: Asked, stretches: Sequence[Stretch]) -> list[list[Group]]:
+    """The sums of each stretch, in no order; one statement for all of them."""
     names = [name for name in FACT_NAMES if name in asked.needs]
-    by = [sql.SQL(EXPRESSIONS[dimension]) for dimension in asked.by]
-    statement = sql.SQL(
-        """
-        SELECT {columns}
-        FROM {source} d
-        JOIN store s ON s.store_id = d.store_id
-        WHERE {current} AND {where}
-        {grouped}
-        """
-    ).format(
-        columns=sql.SQL(", ").join(
-            [
-                *by,
-                sql.SQL("count(*), min(s.currency), max(s.currency)"),
-                sql.SQL("max(d.occupancy), max(d.occupancy_peak), max(d.drift)"),
-                *map(_sum, names),
-            ]
-        ),
-        source=sql.Identifier("store_hour" if is_hourly(asked.by) else "store_day"),
-        current=sql.SQL("TRUE" if is_hourly(asked.by) else "d.superseded_at IS NULL"),
-        where=_WHERE,
-        grouped=sql.SQL("GROUP BY {}").format(_commas(by)) if by else sql.SQL(""),
-    )
+    hourly = is_hourly(asked.by)
+    columns = [
+        *_labels(asked.by),
+        sql.SQL("count(*)"),
+        *([] if asked.currency else [sql.SQL("min(s.currency)"), sql.SQL("max(s.currency)")]),
+        *(map(sql.SQL, _OCCUPANCY) if asked.occupancy else []),
+        *map(_sum, names),
+    ]
+    statement, given = _over(scope, asked, stretches, columns, hourly=hourly, kept=not hourly)
     width = len(asked.by)
-    found = []
-    for row in conn.execute(statement, _parameters(scope, asked)):
-        periods, currency, other_currency, now, peak, drift = row[width : width + 6]
-        if not periods:
-            continue  # grouped by nothing, no rows still give one
-        found.append(
-            Group(
-                labels=tuple(row[:width]),
-                facts=Facts(**dict(zip(names, row[width + 6 :], strict=True))),
-                occupancy=Occupancy(now, peak, drift) if periods == 1 else None,
-                periods=periods,
-                currencies=frozenset((currency, other_currency)),
-            )
-        )
+    made = _Maker(asked, names)
+    found: list[list[Group]] = [[] for _ in stretches]
+    for row in conn.execute(statement, given):
+        if row[width + 1]:  # grouped by nothing, no rows still give one
+            found[row[0]].append(made.group(row[1:]))
     return found
 
 
-def week_profile(conn: Connection, scope: Scope, asked: Asked) -> list[SlotRow]:
+class _Maker:
+    """Makes groups of rows as `groups` asks for them."""
+
+    def __init__(self, asked: Asked, names: Sequence[str]) -> None:
+        self._width = len(asked.by)
+        self._money = self._width + 1
+        self._state = self._money + (0 if asked.currency else 2)
+        self._facts = self._state + (len(_OCCUPANCY) if asked.occupancy else 0)
+        self._names = names
+        self._occupancy = asked.occupancy
+        self._currencies = frozenset({asked.currency}) if asked.currency else None
+
+    def group(self, row: Sequence[Any]) -> Group:
+        """One of them."""
+        periods = row[self._width]
+        single = self._occupancy and periods == 1
+        return Group(
+            labels=tuple(row[: self._width]),
+            facts=Facts(**dict(zip(self._names, row[self._facts :], strict=True))),
+            occupancy=Occupancy(*row[self._state : self._facts]) if single else None,
+            periods=periods,
+            currencies=self._currencies or frozenset(row[self._money : self._state]),
+        )
+
+
+def week_profile(conn: Connection, scope: Scope, asked: Asked, stretches: Sequence[Stretch]) -> list[list[SlotRow]]:
     """Visitors by group and hour of the week: weekday of the business day, hour of the store's clock."""
     slot = [sql.SQL("(extract(isodow FROM d.day) - 1)::int"), sql.SQL("d.local_hour")]
-    by = [*(sql.SQL(EXPRESSIONS[dimension]) for dimension in asked.by), *slot]
-    statement = sql.SQL(
-        """
-        SELECT {columns}, sum(d.entries - d.staff_entries)
-        FROM store_hour d
-        JOIN store s ON s.store_id = d.store_id
-        WHERE {where}
-        GROUP BY {columns}
-        HAVING sum(d.entries - d.staff_entries) > 0
-        """
-    ).format(columns=_commas(by), where=_WHERE)
+    columns = [*_labels(asked.by), *slot, sql.SQL("sum(d.entries - d.staff_entries)")]
+    statement, given = _over(scope, asked, stretches, columns, hourly=True, kept=False, grouped=len(asked.by) + 2)
     width = len(asked.by)
-    return [SlotRow(tuple(row[:width]), *row[width:]) for row in conn.execute(statement, _parameters(scope, asked))]
+    found: list[list[SlotRow]] = [[] for _ in stretches]
+    for place, *row in conn.execute(statement, given):
+        if row[-1] > 0:
+            found[place].append(SlotRow(tuple(row[:width]), *row[width:]))
+    return found
 
 
-def _commas(parts: Sequence[sql.Composable]) -> sql.Composed:
-    return sql.SQL(", ").join(parts)
+#: What can't be added up; read where a group is a single row.
+_OCCUPANCY: Final[tuple[LiteralString, ...]] = ("max(d.occupancy)", "max(d.occupancy_peak)", "max(d.drift)")
+
+
+def _over(
+    scope: Scope,
+    asked: Asked,
+    stretches: Sequence[Stretch],
+    columns: Sequence[sql.Composable],
+    *,
+    hourly: bool,
+    kept: bool,
+    grouped: int | None = None,
+) -> tuple[sql.Composed, dict[str, Any]]:
+    """One aggregate for each stretch, each with its number in front.
+
+    Each is planned for its own days: the rows of some days of all stores, or of some stores, by index.
+
+    Args:
+        kept: whether superseded rows must be passed over.
+        grouped: by how many of the columns; by the labels, when left out.
+    """
+    given: dict[str, Any] = {"scope": scope.store_ids, "wanted": _listed(asked.store_ids)}
+    where = [sql.SQL("d.superseded_at IS NULL")] if kept else []
+    if scope.store_ids is not None:
+        where.append(sql.SQL("d.store_id = ANY(%(scope)s)"))
+    if asked.store_ids is not None:
+        where.append(sql.SQL("d.store_id = ANY(%(wanted)s)"))
+    joined = "region" in asked.by or asked.currency is None
+    number = len(asked.by) if grouped is None else grouped
+    parts = []
+    for place, stretch in enumerate(stretches):
+        names = {name: f"{name}{place}" for name in ("from", "to", "shift", "stores", "days")}
+        given |= {names["from"]: stretch.day_from, names["to"]: stretch.day_to, names["shift"]: stretch.shift}
+        own = [*where, sql.SQL("d.day BETWEEN {} AND {}").format(*map(sql.Placeholder, (names["from"], names["to"])))]
+        if stretch.without:
+            left = _pairs(stretch.without)
+            given |= {names["stores"]: left["stores"], names["days"]: left["days"]}
+            own.append(
+                sql.SQL("(d.store_id, d.day) NOT IN (SELECT * FROM unnest({}::text[], {}::date[]))").format(
+                    *map(sql.Placeholder, (names["stores"], names["days"]))
+                )
+            )
+        parts.append(
+            sql.SQL(
+                """
+                SELECT {place} AS place, {columns}
+                FROM {source} d
+                CROSS JOIN (SELECT {shift}::int AS shift) p
+                {store}
+                WHERE {where}
+                {grouped}
+                """
+            ).format(
+                place=sql.Literal(place),
+                columns=sql.SQL(", ").join(columns),
+                source=sql.Identifier("store_hour" if hourly else "store_day"),
+                shift=sql.Placeholder(names["shift"]),
+                store=sql.SQL("JOIN store s ON s.store_id = d.store_id" if joined else ""),
+                where=sql.SQL(" AND ").join(own),
+                grouped=sql.SQL("GROUP BY {}").format(_numbers(number)) if number else sql.SQL(""),
+            )
+        )
+    return sql.SQL(" UNION ALL ").join(parts), given
+
+
+def _labels(by: Sequence[Dimension]) -> list[sql.Composable]:
+    return [sql.SQL(EXPRESSIONS[dimension]) for dimension in by]
+
+
+def _numbers(count: int) -> sql.Composable:
+    """The first so many columns behind the stretch's number, by their places."""
+    return sql.SQL(", ").join(sql.Literal(place) for place in range(2, count + 2))
 
 
 def _sum(name: str) -> sql.Composable:
@@ -194,19 +297,10 @@ def _sum(name: str) -> sql.Composable:
     return total + sql.SQL("::bigint") if name in _BIG else total
 
 
+def _listed(names: Sequence[str] | None) -> list[str] | None:
+    return None if names is None else list(names)
+
+
 def _pairs(pairs: Iterable[tuple[str, date]]) -> dict[str, Any]:
     listed = list(pairs)
     return {"stores": [store_id for store_id, _ in listed], "days": [day for _, day in listed]}
-
-
-def _parameters(scope: Scope, asked: Asked) -> dict[str, Any]:
-    without = _pairs(asked.without)
-    return {
-        "scope": scope.store_ids,
-        "wanted": list(asked.store_ids),
-        "day_from": asked.day_from,
-        "day_to": asked.day_to,
-        "shift": asked.shift,
-        "without_stores": without["stores"],
-        "without_days": without["days"],
-    }

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from itertools import chain
 from typing import Final, Literal
 
@@ -15,12 +16,13 @@ from server.access.models import Scope
 from server.clock import Clock
 from server.errors import InvalidInput, NotFound
 from server.kpi import grouping, report_repository
+from server.kpi.decomposition import NEEDS, Decomposition, Pair, decompose
 from server.kpi.definition import Kpi
 from server.kpi.grouping import Dimension, Group
 from server.kpi.models import EMPTY, KpiValue, Period, Report, ReportRow
 from server.kpi.registry import chosen
 from server.kpi.report_repository import Mark, StoreFilter, StoreRow
-from server.kpi.telling import Days, Profiles, Teller, Told, slots_of
+from server.kpi.telling import Days, Profiles, Teller, Told, Wish, slots_of
 from server.kpi.values import no_data, values_of
 from server.storage.pool import Connection, Readable
 from server.stores.calendar import StoreCalendar
@@ -51,7 +53,7 @@ class _Asking:
     """What is asked of all stores alike."""
 
     scope: Scope
-    kpis: Sequence[Kpi]
+    wish: Wish
     by: tuple[Dimension, ...]
     compare: Comparison | None
     now: datetime
@@ -104,10 +106,54 @@ class ReportMaker:
         compare: Comparison | None,
     ) -> Report:
         """See `KpiService.report`."""
-        asking = _Asking(scope, chosen(kpis), grouping.dimensions(group_by), compare, self._clock())
-        days = Days(day_from, day_to)
+        found = chosen(kpis)
+        asking = _Asking(scope, Wish.of(found), grouping.dimensions(group_by), compare, self._clock())
+        stores, part = self._part(asking, day_from, day_to, where)
+        return _report(found, asking, stores, self._tell(asking, [part]))
+
+    def changes(
+        self, scope: Scope, *, day_from: date, day_to: date, where: StoreFilter, compare: Comparison
+    ) -> Decomposition:
+        """See `KpiService.decomposition`."""
+        asking = _Asking(scope, Wish(NEEDS), ("store",), compare, self._clock())
+        stores, part = self._part(asking, day_from, day_to, where)
+        (periods,) = self._tell(asking, [part])
+        assert part.other is not None  # noqa: S101 - it is asked for
+        assert periods.other is not None  # noqa: S101
+        now, before = periods.told.groups, periods.other.groups
+        share_now, share_before = (Decimal(1) / days.count for days in (part.days, part.other))
+        pairs = [
+            Pair(
+                store_id,
+                store.currency,
+                before.get((store_id,)),
+                now.get((store_id,)),
+                share_before * _known(before.get((store_id,))),
+                share_now * _known(now.get((store_id,))),
+            )
+            for store_id, store in stores.items()
+        ]
+        changes, left_out, whole = decompose(pairs)
+        return Decomposition(
+            *(part.days.first, part.days.last, part.other.first, part.other.last),
+            as_of=asking.now,
+            pending=periods.pending,
+            chain=tuple(whole),
+            stores=tuple(changes),
+            left_out=tuple(left_out),
+        )
+
+    def _part(
+        self, asking: _Asking, day_from: date, day_to: date, where: StoreFilter
+    ) -> tuple[Mapping[str, StoreRow], _Part]:
+        """The stores meant, with their days.
+
+        Raises:
+            Forbidden, NotFound, InvalidInput: as `KpiService.report`.
+        """
+        scope, now = asking.scope, asking.now
         check_days(day_from, day_to)
-        other = None if compare is None else compared(compare, day_from, day_to)
+        other = None if asking.compare is None else compared(asking.compare, day_from, day_to)
         for store_id in where.store_ids or ():
             scope.require(store_id)
         wanted = None
@@ -118,16 +164,17 @@ class ReportMaker:
             marks = report_repository.marks(conn, scope, wanted, day_from, day_to)
         _check_found(where.store_ids, stores)
         todays: Mapping[str, date] = {}
-        if max(day_to, other.last if other else day_to) >= asking.now.date() - _TODAYS_WITHIN:
-            todays = _of(stores, self._stores.todays(scope, asking.now))
-        part = _Part(stores, wanted, days, other, todays, [mark for mark in marks if mark.store_id in stores])
-        return self._told(asking, stores, [part])
+        if max(day_to, other.last if other else day_to) >= now.date() - _TODAYS_WITHIN:
+            todays = _of(stores, self._stores.todays(scope, now))
+        own = [mark for mark in marks if mark.store_id in stores]
+        return stores, _Part(stores, wanted, Days(day_from, day_to), other, todays, own)
 
     def make_recent(
         self, scope: Scope, *, kpis: Sequence[str], days: int, back: int, group_by: str, compare: Compare | None
     ) -> Report:
         """See `KpiService.recent`."""
-        asking = _Asking(scope, chosen(kpis), grouping.dimensions(group_by), compare, self._clock())
+        found = chosen(kpis)
+        asking = _Asking(scope, Wish.of(found), grouping.dimensions(group_by), compare, self._clock())
         todays = self._stores.todays(scope, asking.now)
         parts = []
         with self._db.read() as conn:
@@ -145,15 +192,19 @@ class ReportMaker:
                 wanted = None if len(some) == len(stores) else list(some)
                 marks = report_repository.marks(conn, scope, wanted, first, last)
                 parts.append(_Part(some, wanted, Days(first, last), other, _of(some, todays), marks))
-        return self._told(asking, stores, parts)
+        return _report(found, asking, stores, self._tell(asking, parts))
 
-    def _told(self, asking: _Asking, stores: Mapping[str, StoreRow], parts: Sequence[_Part]) -> Report:
+    def _tell(self, asking: _Asking, parts: Sequence[_Part]) -> list[_Periods]:
         needed = {store_id for part in parts for store_id in _needing_calendars(asking, part)}
         calendars: Mapping[str, StoreCalendar] = {}
         if needed:
             calendars = self._stores.calendars(asking.scope, sorted(needed))
         with self._db.read() as conn:
-            return _report(asking, stores, [_tell(conn, asking, part, calendars) for part in parts])
+            return [_tell(conn, asking, part, calendars) for part in parts]
+
+
+def _known(group: Group | None) -> int:
+    return group.periods if group else 0
 
 
 def _of(stores: Mapping[str, StoreRow], todays: Mapping[str, date]) -> dict[str, date]:
@@ -180,15 +231,15 @@ def _tell(conn: Connection, asking: _Asking, part: _Part, calendars: Mapping[str
         calendars,
         asking.now,
         asking.by,
-        asking.kpis,
+        asking.wish,
     )
     told, other, pending = teller.tell(part.days, part.other, part.marks)
     return _Periods(part, told, other, pending)
 
 
-def _report(asking: _Asking, stores: Mapping[str, StoreRow], parts: Sequence[_Periods]) -> Report:
+def _report(kpis: Sequence[Kpi], asking: _Asking, stores: Mapping[str, StoreRow], parts: Sequence[_Periods]) -> Report:
     """One report of stores that each have days of their own."""
-    kpis, by = asking.kpis, asking.by
+    by = asking.by
     told = _together([part.told for part in parts])
     others = [part.other for part in parts if part.other is not None]
     other = _together(others) if others else None

@@ -20,6 +20,7 @@ from server.errors import InvalidInput, NotFound
 from server.kpi import day_repository, repository
 from server.kpi.compute import Want, compute
 from server.kpi.day_repository import StoredDay
+from server.kpi.decomposition import Decomposition
 from server.kpi.definition import Kpi
 from server.kpi.models import DayFacts, HourFacts, KpiValue, LiveHour, LiveView, Period, Report
 from server.kpi.registry import KPIS
@@ -119,6 +120,25 @@ class KpiService:
             group_by=group_by,
             compare=compare,
         )
+
+    def decomposition(
+        self,
+        scope: Scope,
+        *,
+        day_from: date,
+        day_to: date,
+        compare: Comparison,
+        store_ids: Sequence[str] | None = None,
+        regions: Sequence[str] | None = None,
+        formats: Sequence[str] | None = None,
+        tags: Sequence[str] = (),
+    ) -> Decomposition:
+        """Why net sales moved: traffic, conversion, ATV and refunds, per store and as their sum, to the cent.
+
+        Args, Raises: as `report`.
+        """
+        where = StoreFilter(store_ids, regions, formats, tags)
+        return self._reports.changes(scope, day_from=day_from, day_to=day_to, where=where, compare=compare)
 
     def recent(
         self,

@@ -2,13 +2,17 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
+from dashboards.hq_page import COLUMNS
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
+from server.kpi.decomposition import NEEDS
 from server.kpi.models import Report
 from server.kpi.registry import KPIS
+from server.kpi.reports import DayRange
 from tests.server.kpi.chain import SYSTEM, Chain
 
 MONDAY = date(2026, 11, 16)
@@ -335,3 +339,78 @@ def test_a_store_without_a_row_has_a_line_that_says_so(shops: Chain) -> None:
     assert {value.withheld for value in empty.values.values()} == {"no_data"}
     assert (empty.coverage, empty.periods) == (None, 0)
     assert report.total.values["visitors"].value == 170
+
+
+def test_quarter_hours_add_up_to_the_day(shops: Chain) -> None:
+    two_stores(shops)
+    kpis = ("visitors", "net_sales", "coverage")
+    by_quarter = both_days(shops, "quarter", *kpis)
+    # 10:00 to 12:00 in Shanghai.
+    assert [row.key for row in by_quarter.rows][:3] == ["2026-11-16T02:00Z", "2026-11-16T02:15Z", "2026-11-16T02:30Z"]
+    assert len(by_quarter.rows) == 16
+    assert told(by_quarter, "visitors")["2026-11-16T02:30Z"] == 140
+    assert by_quarter.total.values == both_days(shops, "chain", *kpis).total.values
+    both = told(both_days(shops, "hour_of_day,quarter", "visitors"), "visitors")
+    assert both["10/2026-11-16T02:45Z"] == 0
+    assert both["11/2026-11-16T03:00Z"] == 0
+    beside = shops.kpi.report(
+        SYSTEM, kpis=["visitors"], day_from=TUESDAY, day_to=TUESDAY, group_by="quarter", compare=DayRange(MONDAY)
+    )
+    visitors = {row.key: (row.values["visitors"].value, (row.compare or {})["visitors"].value) for row in beside.rows}
+    assert visitors["2026-11-17T02:30Z"] == (30, 140)
+
+
+def test_too_many_days_by_quarter_hour_are_refused(shops: Chain) -> None:
+    shops.store("S01")
+    with pytest.raises(InvalidInput, match="by quarter hour"):
+        shops.kpi.report(
+            SYSTEM, kpis=["visitors"], day_from=MONDAY, day_to=MONDAY + timedelta(days=100), group_by="quarter"
+        )
+
+
+def test_any_days_can_be_compared_with(shops: Chain) -> None:
+    two_stores(shops)
+    days: dict[str, Any] = {"day_from": TUESDAY, "day_to": TUESDAY}
+    report = shops.kpi.report(SYSTEM, kpis=["visitors"], **days, group_by="day", compare=DayRange(MONDAY))
+    assert (report.compared_from, report.compared_to) == (MONDAY, MONDAY)
+    # Under the day it stands beside.
+    assert [(row.key, (row.compare or {})["visitors"].value) for row in report.rows] == [("2026-11-17", 140)]
+    longer = shops.kpi.report(SYSTEM, kpis=["visitors"], **days, compare=DayRange(MONDAY, TUESDAY))
+    assert (longer.total.compare or {})["visitors"].value == 170
+    # Days that have not been: today is theirs, up to now.
+    shops.now = datetime(2026, 11, 17, 2, 40, tzinfo=UTC)
+    ahead = shops.kpi.report(
+        SYSTEM, kpis=["visitors"], day_from=MONDAY, day_to=MONDAY, compare=DayRange(TUESDAY, TUESDAY)
+    )
+    assert (ahead.total.compare or {})["visitors"].value == 30
+
+
+def test_stores_are_chosen_by_region_format_and_tags(shops: Chain) -> None:
+    two_stores(shops)
+    with shops.db.transaction() as conn:
+        conn.execute("UPDATE store SET format = 'outlet', tags = '{mall, metro}' WHERE store_id = 'S01'")
+        conn.execute("UPDATE store SET tags = '{metro}' WHERE store_id = 'S02'")
+
+    def chosen(**where: Any) -> list[str]:
+        where |= {"day_from": MONDAY, "day_to": TUESDAY}
+        found = shops.kpi.report(SYSTEM, kpis=["visitors"], group_by="store", **where)
+        visitors = {"S01": 50, "S02": 120}
+        assert (found.total.values["visitors"].value or 0) == sum(visitors[key] for key in found.store_ids)
+        return [row.key for row in found.rows]
+
+    assert chosen() == chosen(tags=["metro"]) == ["S01", "S02"]
+    assert chosen(regions=["west"]) == ["S02"]
+    assert chosen(formats=["outlet"]) == chosen(tags=["metro", "mall"]) == ["S01"]
+    assert chosen(regions=["west"], formats=["outlet"]) == []
+
+
+def test_what_hq_asks_for_is_read_from_the_index_alone(shops: Chain) -> None:
+    needs = {need for slug, _, _ in COLUMNS for need in KPIS[slug].needs} | NEEDS
+    with shops.db.read() as conn:
+        held = {
+            name
+            for (name,) in conn.execute(
+                "SELECT attname FROM pg_attribute WHERE attrelid = 'store_day_report'::regclass AND attnum > 0"
+            )
+        }
+    assert needs <= held
