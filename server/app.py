@@ -22,6 +22,7 @@ from server.access import api as access_api
 from server.errors import DoorlineError, TooManyRequests, Unavailable
 from server.ingest import api as ingest_api
 from server.kpi import api as kpi_api
+from server.kpi import correction_api
 from server.membership import api as membership_api
 from server.middleware import ApiHeaders, BodyLimit, RequestLog
 from server.requests import api as requests_api
@@ -94,7 +95,16 @@ def create_app(services: Services) -> FastAPI:
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
     )
     app.state.services = services
-    for package in (access_api, stores_api, sales_api, membership_api, ingest_api, requests_api, kpi_api):
+    for package in (
+        access_api,
+        stores_api,
+        sales_api,
+        membership_api,
+        ingest_api,
+        requests_api,
+        kpi_api,
+        correction_api,
+    ):
         app.include_router(package.router)
     _add_health(app, services)
     app.add_exception_handler(DoorlineError, _on_domain_error)

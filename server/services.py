@@ -13,6 +13,7 @@ from server.clock import Clock, utc_now
 from server.configs.service import ConfigService
 from server.ingest.ledger import GapLedger
 from server.ingest.service import IngestService
+from server.kpi.correction_service import CorrectionsService
 from server.kpi.service import KpiService
 from server.membership.crypto import MemberKeys
 from server.membership.service import MembershipService
@@ -44,6 +45,7 @@ class Services:
     sales: SalesService
     membership: MembershipService
     kpi: KpiService
+    corrections: CorrectionsService
     requests: RequestService
 
     def close(self) -> None:
@@ -87,5 +89,6 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         sales=SalesService(db, stores, membership, clock),
         membership=membership,
         kpi=KpiService(db, stores, clock, reading=reading),
+        corrections=CorrectionsService(db, stores, clock),
         requests=RequestService(db, Exchange(broker_address(settings)), clock),
     )

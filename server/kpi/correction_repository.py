@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Final
 
 from psycopg import sql
@@ -131,3 +132,37 @@ def shifts(conn: Connection, scope: Scope, pairs: Sequence[tuple[str, date]]) ->
                 "scope": scope.store_ids,
             },
         ).fetchall()
+
+
+def put_roster_day(conn: Connection, scope: Scope, store_id: str, day: date, actor: str, at: datetime) -> None:
+    """Make a business day's roster known, and empty."""
+    conn.execute(
+        """
+        INSERT INTO roster_day (store_id, day, entered_by, entered_at)
+        VALUES (%s, %s, %s, %s)
+        ON CONFLICT (store_id, day) DO UPDATE SET entered_by = excluded.entered_by, entered_at = excluded.entered_at
+        """,
+        (store_id, day, actor, at),
+    )
+    conn.execute(
+        """
+        DELETE FROM roster_shift
+        WHERE store_id = %(store_id)s AND day = %(day)s
+          AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+        """,
+        {"store_id": store_id, "day": day, "scope": scope.store_ids},
+    )
+
+
+def insert_shifts(
+    conn: Connection, store_id: str, day: date, shifts: Sequence[tuple[datetime, datetime, Decimal, str]]
+) -> None:
+    """Add shifts to a day's roster: when they begin and end, how many people, and a note."""
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            """
+            INSERT INTO roster_shift (store_id, day, starts_at, ends_at, people, note)
+            VALUES (%s, %s, %s, %s, %s, %s)
+            """,
+            [(store_id, day, *shift) for shift in shifts],
+        )

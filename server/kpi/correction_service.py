@@ -1,0 +1,297 @@
+"""Corrections made and withdrawn, and the rosters and settings that days are computed with.
+
+Each changes numbers already answered. So the days concerned are marked in the transaction that keeps it, the audit
+trail names who did it and why, and nothing is ever changed in place: the versions of `store_day` say what was answered
+before, and the corrections that stood at a moment say why.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from server.access import audit
+from server.access.models import Scope
+from server.clock import Clock, utc_now
+from server.errors import Conflict, InvalidInput, NotFound
+from server.ingest.gaps import WEEKS
+from server.kpi import correction_checks, correction_repository, repository
+from server.kpi.corrections import Correction, NewCorrection, quarters_around
+from server.storage import dirty
+from server.storage.pool import Connection, Database
+from server.stores import checks
+from server.stores.calendar import ONE_DAY, StoreCalendar
+from server.stores.service import StoresService
+
+_MOST_LISTED: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """People on the floor from one instant to another (aware); a fraction of one is somebody shared."""
+
+    starts_at: datetime
+    ends_at: datetime
+    people: Decimal
+    note: str = ""
+
+
+class CorrectionsService:
+    """What people say of a day beyond what its sensors said."""
+
+    def __init__(self, db: Database, stores: StoresService, clock: Clock = utc_now) -> None:
+        self._db = db
+        self._stores = stores
+        self._clock = clock
+
+    # -- corrections
+
+    def make(self, scope: Scope, new: NewCorrection) -> Correction:
+        """Make a correction; days of its validity that were computed are computed anew.
+
+        An excluded interval is widened to the quarter hours it lies in, as the answer shows.
+
+        Raises:
+            Forbidden: unless admin or HQ asks; an interval of their own store region and manager may exclude, too.
+            NotFound: no such store, or no such line in it.
+            InvalidInput: naming the field.
+        """
+        _require_maker(scope, new.kind)
+        correction_checks.check(new)
+        if new.store_id is None:
+            scope.require_whole_chain()
+        else:
+            self._stores.store(scope, new.store_id)
+            self._check_line(scope, new)
+        if new.starts_at is not None and new.ends_at is not None:
+            starts_at, ends_at = quarters_around(new.starts_at, new.ends_at)
+            new = replace(new, starts_at=starts_at, ends_at=ends_at)
+        now = self._clock()
+        with self._db.transaction() as conn:
+            correction_id = correction_repository.insert(conn, new, scope.actor, now)
+            made = _found(correction_repository.correction(conn, scope, correction_id), correction_id)
+            self._mark(conn, scope, made)
+            _record(conn, scope, now, "correction.make", made, made.reason)
+        return made
+
+    def withdraw(self, scope: Scope, correction_id: int, reason: str) -> Correction:
+        """End a correction: it no longer holds for any day, and days it held for are computed anew.
+
+        Raises:
+            Forbidden: as `make`.
+            NotFound: there is none of that number.
+            Conflict: it was withdrawn before.
+            InvalidInput: no reason is given.
+        """
+        correction_checks.check_reason(reason)
+        now = self._clock()
+        with self._db.transaction() as conn:
+            stands = _found(correction_repository.correction(conn, scope, correction_id, lock=True), correction_id)
+            _require_maker(scope, stands.kind)
+            if stands.store_id is None:
+                scope.require_whole_chain()
+            if stands.withdrawn_at is not None:
+                raise Conflict(
+                    f"correction {correction_id} was withdrawn by {stands.withdrawn_by} already",
+                    field="correction_id",
+                    remedy="make a new one instead",
+                )
+            correction_repository.withdraw(conn, scope, correction_id, scope.actor, now, reason.strip())
+            self._mark(conn, scope, stands)
+            _record(conn, scope, now, "correction.withdraw", stands, reason.strip())
+            return _found(correction_repository.correction(conn, scope, correction_id), correction_id)
+
+    def corrections(
+        self, scope: Scope, store_id: str | None = None, *, at: datetime | None = None, withdrawn: bool = False
+    ) -> list[Correction]:
+        """Corrections of a store with the chain's own, or of all stores of the scope; the latest made first.
+
+        Args:
+            at: those that stood at a moment (aware), in place of those that stand now.
+            withdrawn: also those that were withdrawn; not with `at`.
+        """
+        scope.require_role("admin", "hq", "region", "manager")
+        if store_id is not None:
+            scope.require(store_id)
+        if at is not None:
+            checks.check_instant(at, "at")
+        with self._db.read() as conn:
+            found = correction_repository.history(conn, scope, store_id, _MOST_LISTED)
+        if at is not None:
+            return [each for each in found if each.stood_at(at)]
+        return [each for each in found if withdrawn or each.withdrawn_at is None]
+
+    # -- rosters
+
+    def set_roster(self, scope: Scope, store_id: str, day: date, shifts: Sequence[Shift]) -> None:
+        """Put a business day's whole roster in place of the one it had; no shift means that nobody works.
+
+        Raises:
+            Forbidden: unless admin, HQ, or region or manager of the store asks.
+            NotFound: no such store.
+            InvalidInput: a shift without people, without timezone, outside the business day, or longer than it.
+        """
+        calendar = self._roster_calendar(scope, store_id)
+        self.set_rosters(scope, store_id, {day: shifts}, calendar)
+
+    def set_rosters(
+        self,
+        scope: Scope,
+        store_id: str,
+        rosters: Mapping[date, Sequence[Shift]],
+        calendar: StoreCalendar | None = None,
+    ) -> None:
+        """The same for several days, all of them or none."""
+        calendar = calendar or self._roster_calendar(scope, store_id)
+        for day, shifts in rosters.items():
+            checks.check_day(day, "day")
+            for shift in shifts:
+                correction_checks.check_shift(shift.starts_at, shift.ends_at, shift.people, calendar.bounds(day))
+        now = self._clock()
+        with self._db.transaction() as conn:
+            for day, shifts in sorted(rosters.items()):
+                correction_repository.put_roster_day(conn, scope, store_id, day, scope.actor, now)
+                correction_repository.insert_shifts(
+                    conn,
+                    store_id,
+                    day,
+                    [(each.starts_at, each.ends_at, each.people, each.note.strip()) for each in shifts],
+                )
+            self._mark_days(conn, scope, store_id, rosters, "roster", calendar)
+            audit.record(
+                conn,
+                now,
+                scope.actor,
+                "roster.set",
+                subject=store_id,
+                store_id=store_id,
+                detail={"from": min(rosters).isoformat(), "to": max(rosters).isoformat(), "days": len(rosters)}
+                if rosters
+                else {},
+            )
+
+    def spread(self, scope: Scope, store_id: str, day: date, hours: Decimal) -> list[Shift]:
+        """A day's staff hours without times as shifts: evenly over its opening hours.
+
+        Raises:
+            InvalidInput: hours below zero, or the store is closed that day.
+        """
+        calendar = self._roster_calendar(scope, store_id)
+        spans = calendar.open_spans(day)
+        if hours < 0 or (hours and not spans):
+            raise InvalidInput(
+                f"{hours} staff hours on {day} can't be spread over its opening hours",
+                field="hours",
+                remedy="give hours from 0 on, of a day on which the store is open",
+            )
+        open_seconds = sum(int((closes - opens).total_seconds()) for opens, closes in spans)
+        if not hours:
+            return []
+        people = (hours * 3600 / open_seconds).quantize(Decimal("0.000001"))
+        return [Shift(opens, closes, people) for opens, closes in spans]
+
+    def roster(self, scope: Scope, store_id: str, day: date) -> list[Shift] | None:
+        """A business day's roster; None where nobody entered one."""
+        scope.require(store_id)
+        with self._db.read() as conn:
+            rows = correction_repository.shifts(conn, scope, [(store_id, day)])
+        if not rows:
+            return None
+        return [
+            Shift(row.starts_at, row.ends_at, row.people)
+            for row in rows
+            if row.starts_at is not None and row.ends_at is not None and row.people is not None
+        ]
+
+    # -- inside
+
+    def _roster_calendar(self, scope: Scope, store_id: str) -> StoreCalendar:
+        scope.require_role("admin", "hq", "region", "manager")
+        return self._stores.calendar(scope, store_id)
+
+    def _check_line(self, scope: Scope, new: NewCorrection) -> None:
+        if new.line_id is None or new.store_id is None:
+            return
+        kinds = {line.line_id: line.kind for line in self._stores.lines(scope, new.store_id)}
+        if new.line_id not in kinds:
+            raise NotFound(
+                f"store {new.store_id!r} has no line {new.line_id!r}", field="line_id", remedy="see its counting lines"
+            )
+        if new.kind == "accuracy" and kinds[new.line_id] != "door":
+            raise InvalidInput(
+                f"line {new.line_id!r} is of kind {kinds[new.line_id]!r}; an audit corrects doors",
+                field="line_id",
+                remedy="name a line of kind 'door'",
+            )
+
+    def _mark(self, conn: Connection, scope: Scope, correction: Correction) -> None:
+        wanted = None if correction.store_id is None else [correction.store_id]
+        if correction.starts_at is not None and correction.ends_at is not None and correction.store_id is not None:
+            calendar = self._stores.calendar(scope, correction.store_id)
+            day, last = calendar.day_of(correction.starts_at), calendar.day_of(correction.ends_at)
+            days = {day + number * ONE_DAY for number in range((last - day).days + 1)}
+            # What was expected of the same weekday in the weeks after rests on these days, too.
+            days |= {each + timedelta(weeks=week) for each in days for week in WEEKS}
+            self._mark_days(conn, scope, correction.store_id, days, "correction", calendar)
+            return
+        first, until = correction.day_from, correction.day_to
+        if first is None:
+            return
+        calendars = (
+            self._stores.calendars(scope)
+            if correction.store_id is None
+            else {correction.store_id: self._stores.calendar(scope, correction.store_id)}
+        )
+        dirty.mark_all(
+            conn,
+            (
+                (store_id, calendars[store_id].bounds(day)[0])
+                for store_id, day in repository.computed_days(conn, scope, wanted, first)
+                if until is None or day <= until
+            ),
+            "correction",
+        )
+
+    @staticmethod
+    def _mark_days(
+        conn: Connection, scope: Scope, store_id: str, days: Iterable[date], reason: str, calendar: StoreCalendar
+    ) -> None:
+        wanted = set(days)
+        if not wanted:
+            return
+        computed = {day for _, day in repository.computed_days(conn, scope, [store_id], min(wanted))}
+        dirty.mark(conn, store_id, (calendar.bounds(day)[0] for day in sorted(wanted & computed)), reason)
+
+
+def _require_maker(scope: Scope, kind: str) -> None:
+    if kind == "excluded":
+        scope.require_role("admin", "hq", "region", "manager")
+    else:
+        scope.require_role("admin", "hq")
+
+
+def _found(correction: Correction | None, correction_id: int) -> Correction:
+    if correction is None:
+        raise NotFound(f"there is no correction {correction_id}", field="correction_id", remedy="see the list")
+    return correction
+
+
+def _record(conn: Connection, scope: Scope, at: datetime, action: str, correction: Correction, reason: str) -> None:
+    said = {
+        "kind": correction.kind,
+        "reason": reason,
+        "value": correction.value,
+        "line": correction.line_id,
+        "from": correction.day_from or correction.starts_at,
+        "to": correction.day_to or correction.ends_at,
+    }
+    audit.record(
+        conn,
+        at,
+        scope.actor,
+        action,
+        subject=str(correction.correction_id),
+        store_id=correction.store_id,
+        detail={key: str(value) for key, value in said.items() if value is not None},
+    )
