@@ -1,13 +1,13 @@
 """The SQL of the gap ledger: what was watched, when boxes were not heard, and what is lost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from psycopg.rows import class_row
 
 from server.access.models import Scope
-from server.ingest.gaps import LostRecords, RegisteredCamera, WatchedQuarter
+from server.ingest.gaps import LostRecords, RegisteredCamera, Reporter, WatchedQuarter
 from server.storage.pool import Connection
 
 
@@ -24,6 +24,16 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ReporterRow:
+    """A box that reported a camera, and the first and the last minute."""
+
+    camera_id: str
+    device_id: str
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PastRow:
     """What one camera saw in one quarter hour."""
 
@@ -34,32 +44,58 @@ class PastRow:
     seconds: float
 
 
-def cameras(connection: Connection, scope: Scope, store_id: str, before: datetime) -> list[RegisteredCamera]:
-    """A store's cameras, gone ones too, each with the box that last reported it before a time."""
-    with connection.cursor(row_factory=class_row(RegisteredCamera)) as cursor:
-        return cursor.execute(
+def cameras(
+    connection: Connection, scope: Scope, store_id: str, start: datetime, end: datetime
+) -> list[RegisteredCamera]:
+    """A store's cameras, gone ones too, each with the boxes that reported it from `start` to `end` and last before."""
+    with connection.cursor(row_factory=class_row(ReporterRow)) as cursor:
+        found = cursor.execute(
+            # By the index on camera and minute: the span of the days asked for, and one row before it.
             """
-            SELECT camera.camera_id, camera.installed_at, camera.removed_at, last.device_id,
-                   last.device_id IS NOT NULL OR EXISTS (
+            WITH ours AS (
+                SELECT camera_id
+                FROM camera
+                WHERE store_id = %(store_id)s AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            )
+            SELECT camera_id, device_id, min(minute) AS first, max(minute) AS last
+            FROM ours
+            JOIN coverage USING (camera_id)
+            WHERE minute >= %(start)s AND minute < %(end)s
+            GROUP BY camera_id, device_id
+            UNION ALL
+            SELECT ours.camera_id, before.device_id, before.minute, before.minute
+            FROM ours
+            CROSS JOIN LATERAL (
+                SELECT device_id, minute
+                FROM coverage
+                WHERE coverage.camera_id = ours.camera_id AND minute < %(start)s
+                ORDER BY minute DESC
+                LIMIT 1
+            ) AS before
+            """,
+            {"store_id": store_id, "start": start, "end": end, "scope": scope.store_ids},
+        ).fetchall()
+    reporters: dict[str, list[Reporter]] = {}
+    for row in found:
+        reporters.setdefault(row.camera_id, []).append(Reporter(row.device_id, row.first, row.last))
+    with connection.cursor(row_factory=class_row(RegisteredCamera)) as cursor:
+        registered = cursor.execute(
+            """
+            SELECT camera_id, installed_at, removed_at,
+                   EXISTS (
                        SELECT
                        FROM coverage_15m AS sums
                        WHERE sums.store_id = camera.store_id AND sums.camera_id = camera.camera_id
-                         AND sums.quarter < %(before)s
+                         AND sums.quarter < %(end)s
                    ) AS has_reported
             FROM camera
-            LEFT JOIN LATERAL (
-                SELECT device_id
-                FROM coverage
-                WHERE coverage.camera_id = camera.camera_id AND minute < %(before)s
-                ORDER BY minute DESC
-                LIMIT 1
-            ) AS last ON true
             WHERE store_id = %(store_id)s
               AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-            ORDER BY camera.camera_id
+            ORDER BY camera_id
             """,
-            {"store_id": store_id, "before": before, "scope": scope.store_ids},
+            {"store_id": store_id, "end": end, "scope": scope.store_ids},
         ).fetchall()
+    return [replace(camera, reporters=tuple(reporters.get(camera.camera_id, ()))) for camera in registered]
 
 
 def watched(

@@ -52,19 +52,39 @@ REASONS: Final[dict[Reason, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Reporter:
+    """A box that reported a camera minute by minute, and the first and the last minute (UTC) that are looked at."""
+
+    device_id: str
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RegisteredCamera:
     """A camera in the register.
 
     Attributes:
-        device_id: the box that last reported it minute by minute; None where none did, or nobody knows any more.
+        reporters: boxes that reported it, for boxes are replaced, too; empty where none did, or nobody knows any more.
         has_reported: whether any box ever said anything of it; in sums alone, too.
     """
 
     camera_id: str
     installed_at: datetime
     removed_at: datetime | None
-    device_id: str | None
     has_reported: bool
+    reporters: Sequence[Reporter] = ()
+
+    def boxes_at(self, quarter: datetime) -> frozenset[str] | None:
+        """Whose it was to report it then: who did, else who last had; None where any box may have been."""
+        if not self.reporters:
+            return None
+        end = quarter + QUARTER
+        there = [each for each in self.reporters if each.first < end and each.last >= quarter]
+        if not any(each.first <= quarter for each in there):
+            before = [each for each in self.reporters if each.last < quarter]
+            there += [max(before, key=lambda each: each.last)] if before else []
+        return frozenset(each.device_id for each in there or [min(self.reporters, key=lambda each: each.first)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +209,16 @@ def ledger(inputs: Inputs) -> list[LedgerRow]:
     watched = {(row.camera_id, row.quarter): row for row in inputs.watched}
     rows: list[LedgerRow] = []
     for camera in inputs.cameras:
-        outages = [each for each in inputs.outages if camera.device_id in (None, each.device_id)]
-        lost = [each for each in inputs.lost if each.records > 0 and camera.device_id in (None, each.device_id)]
+        of_boxes: dict[frozenset[str] | None, tuple[list[Outage], list[LostRecords]]] = {}
         for quarter in inputs.quarters:
             minutes = _due_minutes(camera, quarter, inputs.as_of)
             letters = inputs.letters.get((camera.camera_id, quarter), 0)
             if minutes or letters:
                 seen = watched.get((camera.camera_id, quarter))
+                boxes = camera.boxes_at(quarter)
+                if boxes not in of_boxes:
+                    of_boxes[boxes] = _of(boxes, inputs)
+                outages, lost = of_boxes[boxes]
                 rows.append(_row(inputs, camera, quarter, minutes, seen, letters, outages, lost))
     return rows
 
@@ -245,6 +268,14 @@ def outages_of(
     for device_id, since in silent_since.items():
         gone.setdefault(device_id, since)
     return found + [Outage(device_id, since, as_of) for device_id, since in gone.items() if since < as_of]
+
+
+def _of(boxes: frozenset[str] | None, inputs: Inputs) -> tuple[list[Outage], list[LostRecords]]:
+    """What is known of these boxes, or of all."""
+    return (
+        [each for each in inputs.outages if boxes is None or each.device_id in boxes],
+        [each for each in inputs.lost if each.records > 0 and (boxes is None or each.device_id in boxes)],
+    )
 
 
 def _due_minutes(camera: RegisteredCamera, quarter: datetime, as_of: datetime) -> range:
@@ -322,8 +353,11 @@ def _reasons(
         found |= _said_by_the_box(seen)
         if any((each.starts_at is None or each.starts_at < end) and each.ends_at > quarter for each in lost):
             found.add("lost")
-        if not found - {"backlog"}:
-            found.add("not_reported" if camera.has_reported else "never_reported")
+        if not camera.has_reported:
+            # Said beside whatever befell the store's boxes, which may explain nothing of it.
+            found.add("never_reported")
+        elif not found - {"backlog"}:
+            found.add("not_reported")
     return tuple(reason for reason in REASONS if reason in found)
 
 

@@ -144,7 +144,7 @@ class GapLedger:
         inputs = Inputs(
             quarters=quarters,
             as_of=as_of,
-            cameras=gap_repository.cameras(connection, scope, store_id, end),
+            cameras=gap_repository.cameras(connection, scope, store_id, start, end),
             watched=gap_repository.watched(connection, scope, store_id, start, end),
             outages=outages_of(((event.device_id, event.at, event.online) for event in events), silent, as_of),
             lost=[*gap_repository.lost(connection, scope, store_id, start, end), *_lost_at_boxes(events, start)],

@@ -53,6 +53,9 @@ def events(heard: Heard, status: Status, at: datetime) -> list[DeviceEvent]:
         found.append(DeviceEvent(heard.device_id, heard.store_id, heard.status_at, online=False, lost=lost))
         online = False
     said = lost if status.at is None else status.lost
+    if online and said != lost and heard.status_at is not None:
+        # Up to that word nothing more was lost. (A box that is gone was last heard by its will, which can't know.)
+        found.append(DeviceEvent(heard.device_id, heard.store_id, heard.status_at, online=True, lost=lost))
     if online != status.online or said != lost:
         found.append(DeviceEvent(heard.device_id, heard.store_id, at, online=status.online, lost=said))
     return found

@@ -18,6 +18,7 @@ from server.ingest.gaps import (
     Outage,
     PastQuarter,
     RegisteredCamera,
+    Reporter,
     WatchedQuarter,
     gaps,
     ledger,
@@ -29,8 +30,8 @@ QUARTER = timedelta(minutes=15)
 OPEN = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 NOTHING, NO_WORD = (0, 0, 0), ("not_reported",)
 LONG_AFTER = OPEN + timedelta(days=1)
-CAMERA = RegisteredCamera("C1", OPEN - timedelta(days=90), None, "door-1", True)
-NEVER = replace(CAMERA, device_id=None, has_reported=False)
+CAMERA = RegisteredCamera("C1", OPEN - timedelta(days=90), None, True, (Reporter("door-1", OPEN, OPEN),))
+NEVER = replace(CAMERA, reporters=(), has_reported=False)
 
 
 def watched(seconds: float = 60, late: float = 0, state: str = "ok", quarter: datetime = OPEN) -> WatchedQuarter:
@@ -64,7 +65,14 @@ def test_a_quarter_hour_that_was_watched_needs_no_reason() -> None:
     [
         ([], {}, (900, 0, 0, 0, 900), ("not_reported",)),
         ([], {"camera": NEVER}, (900, 0, 0, 0, 900), ("never_reported",)),
-        ([], {"camera": replace(CAMERA, device_id=None)}, (900, 0, 0, 0, 900), ("not_reported",)),
+        # Whatever befell the store's boxes.
+        (
+            [],
+            {"camera": NEVER, "outages": [Outage("door-1", OPEN, LONG_AFTER)], "lost": [lost(None, LONG_AFTER)]},
+            (900, 0, 0, 0, 900),
+            ("lost", "box_offline", "never_reported"),
+        ),
+        ([], {"camera": replace(CAMERA, reporters=())}, (900, 0, 0, 0, 900), ("not_reported",)),
         ([watched(20, state="dark")], {}, (900, 300, 0, 0, 600), ("camera_dark",)),
         ([watched(40, late=400)], {}, (900, 200, 400, 0, 300), ("not_reported", "backlog")),
         ([watched(60, late=900)], {}, (900, 0, 900, 0, 0), ("backlog",)),
@@ -101,6 +109,38 @@ def test_what_is_due_stands_in_one_column_with_its_reason(
 ) -> None:
     row = one(*seen, **more)
     assert (columns(row), row.reasons) == (expected, reasons)
+
+
+def test_a_box_that_was_replaced_explains_what_was_missed_before_the_other_came() -> None:
+    """door-1 died at noon, door-2 took its camera over at two and was itself away from four on."""
+    noon = OPEN + timedelta(hours=2)
+
+    def at(hour: float) -> datetime:
+        return OPEN + timedelta(hours=hour - 10)
+
+    camera = replace(
+        CAMERA,
+        reporters=(
+            Reporter("door-1", at(10), noon - timedelta(minutes=1)),
+            Reporter("door-2", at(14) + timedelta(minutes=5), at(16)),
+        ),
+    )
+    expected: dict[float, frozenset[str] | None] = {
+        **dict.fromkeys((9, 11, 12, 13.75), frozenset({"door-1"})),
+        14: frozenset({"door-1", "door-2"}),
+        **dict.fromkeys((14.25, 16.25), frozenset({"door-2"})),
+    }
+    assert {hour: camera.boxes_at(at(hour)) for hour in expected} == expected
+    outages = [Outage("door-1", noon, LONG_AFTER), Outage("door-2", at(16), at(17))]
+    quarters = [at(hour) for hour in (12, 14, 15, 16.25, 17)]
+    inputs = Inputs(quarters=quarters, as_of=LONG_AFTER, cameras=[camera], watched=[], outages=outages)
+    assert [row.reasons for row in ledger(inputs)] == [
+        ("box_offline",),
+        ("box_offline",),
+        ("not_reported",),
+        ("box_offline",),
+        ("not_reported",),
+    ]
 
 
 def test_what_is_not_due_has_no_row() -> None:

@@ -165,7 +165,7 @@ def test_what_a_box_says_it_lost_stands_there_to_the_number(shop: Services, cloc
         (-5, None, at(21), at(22)),
     ]
     assert sum(each.records for each in found.lost) == 4
-    assert [row.reasons for row in found.quarters][1] == ("lost", "box_offline")
+    assert [row.reasons for row in found.quarters][1] == ("lost", "box_offline", "never_reported")
 
 
 def test_dead_letters_stand_in_the_ledger_until_they_are_settled(shop: Services, clock: TurnedClock) -> None:
