@@ -144,11 +144,11 @@ def _set_up_columnstore(connection: Connection, table: str, how: Hypertable) -> 
     try:
         with connection.transaction():
             row = connection.execute(
-                "SELECT EXISTS (SELECT FROM timescaledb_information.hypertable_columnstore_settings"
-                " WHERE hypertable = to_regclass(%s))",
+                "SELECT compression_enabled FROM timescaledb_information.hypertables"
+                " WHERE format('%%I.%%I', hypertable_schema, hypertable_name)::regclass = to_regclass(%s)",
                 (table,),
             ).fetchone()
-            if row is None or not row[0]:
+            if row == (False,):
                 connection.execute(
                     sql.SQL(
                         "ALTER TABLE {} SET (timescaledb.enable_columnstore, timescaledb.segmentby = {},"

@@ -6,8 +6,9 @@ import psycopg
 import pytest
 
 from server.errors import Unavailable
+from server.storage import migrate as migrating
 from server.storage.locks import AdvisoryLock
-from server.storage.migrate import Migration, MigrationError, migrate, packaged, status
+from server.storage.migrate import Migration, MigrationError, check_server, migrate, packaged, status
 from server.storage.pool import Database
 from tests.fixtures.wait import wait_until
 
@@ -103,6 +104,20 @@ def test_a_new_one_with_an_old_number_is_refused(empty_dsn: str) -> None:
 def test_names_must_be_numbered(empty_dsn: str, names: list[str], said: str) -> None:
     with pytest.raises(MigrationError, match=said):
         migrate(empty_dsn, [Migration(name, "SELECT 1") for name in names])
+
+
+def test_a_server_that_is_too_old_is_refused_before_anything_is_done_to_it(
+    empty_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_server(150000)
+    check_server(180004)
+    with pytest.raises(MigrationError, match=r"this database is PostgreSQL 14; Doorline needs 15 or newer"):
+        check_server(140012)
+    monkeypatch.setattr(migrating, "OLDEST", 99)
+    with pytest.raises(MigrationError, match="needs 99 or newer"):
+        migrate(empty_dsn, [ONE])
+    with psycopg.connect(empty_dsn) as connection:
+        assert connection.execute("SELECT to_regclass('schema_migration')").fetchone() == (None,)
 
 
 def test_a_database_that_is_away_is_said_to_be() -> None:
