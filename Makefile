@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-test demo clean-demo test screenshots chaos bench-edge bench-ingest check format lint types lock clean
+.PHONY: help venv venv-test demo clean-demo test screenshots chaos bench-edge bench-ingest bench-kpi check format lint types lock clean
 
 help: ## Show what can be made
 	@echo "Doorline: who comes through each door, and who becomes a customer."
@@ -99,6 +99,9 @@ bench-ingest: $(VENV)/.test ## Measure ingest: share of plain COPY, a backlog, c
 	$(BIN)/python -m bench.bench_latency
 	$(BIN)/python -m bench.bench_memory
 	$(if $(NODERED),$(BIN)/python -m bench.bench_nodered $(NODERED))
+
+bench-kpi: $(VENV)/.test ## Measure reading at chain size: 1,000 stores and a year, made up (half an hour, 30 GB on the disk)
+	$(BIN)/python -m bench.bench_kpi $(ARGS)
 
 check: $(VENV)/.test lint types test ## What CI runs: format, lint, types, then every test
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from typing import Final, Literal
 
@@ -153,7 +154,7 @@ class ReportMaker:
         """
         scope, now = asking.scope, asking.now
         check_days(day_from, day_to)
-        other = None if asking.compare is None else compared(asking.compare, day_from, day_to)
+        other = None if asking.compare is None else days_beside(asking.compare, day_from, day_to)
         for store_id in where.store_ids or ():
             scope.require(store_id)
         wanted = None
@@ -170,10 +171,19 @@ class ReportMaker:
         return stores, _Part(stores, wanted, Days(day_from, day_to), other, todays, own)
 
     def make_recent(
-        self, scope: Scope, *, kpis: Sequence[str], days: int, back: int, group_by: str, compare: Compare | None
+        self,
+        scope: Scope,
+        *,
+        kpis: Sequence[str],
+        days: int,
+        back: int,
+        group_by: str,
+        compare: Compare | None,
+        compared: Sequence[str] | None = None,
     ) -> Report:
         """See `KpiService.recent`."""
         found = chosen(kpis)
+        beside = found if compared is None else chosen(compared)
         asking = _Asking(scope, Wish.of(found), grouping.dimensions(group_by), compare, self._clock())
         todays = self._stores.todays(scope, asking.now)
         parts = []
@@ -188,11 +198,11 @@ class ReportMaker:
                 last = today - timedelta(days=back)
                 first = last - timedelta(days=days - 1)
                 check_days(first, last)
-                other = None if compare is None else compared(compare, first, last)
+                other = None if compare is None else days_beside(compare, first, last)
                 wanted = None if len(some) == len(stores) else list(some)
                 marks = report_repository.marks(conn, scope, wanted, first, last)
                 parts.append(_Part(some, wanted, Days(first, last), other, _of(some, todays), marks))
-        return _report(found, asking, stores, self._tell(asking, parts))
+        return _report(found, asking, stores, self._tell(asking, parts), beside)
 
     def _tell(self, asking: _Asking, parts: Sequence[_Part]) -> list[_Periods]:
         needed = {store_id for part in parts for store_id in _needing_calendars(asking, part)}
@@ -237,9 +247,20 @@ def _tell(conn: Connection, asking: _Asking, part: _Part, calendars: Mapping[str
     return _Periods(part, told, other, pending)
 
 
-def _report(kpis: Sequence[Kpi], asking: _Asking, stores: Mapping[str, StoreRow], parts: Sequence[_Periods]) -> Report:
-    """One report of stores that each have days of their own."""
+def _report(
+    kpis: Sequence[Kpi],
+    asking: _Asking,
+    stores: Mapping[str, StoreRow],
+    parts: Sequence[_Periods],
+    beside: Sequence[Kpi] | None = None,
+) -> Report:
+    """One report of stores that each have days of their own.
+
+    Args:
+        beside: which KPIs are compared; all, when left out.
+    """
     by = asking.by
+    row = partial(_row, kpis, kpis if beside is None else beside)
     told = _together([part.told for part in parts])
     others = [part.other for part in parts if part.other is not None]
     other = _together(others) if others else None
@@ -259,8 +280,8 @@ def _report(kpis: Sequence[Kpi], asking: _Asking, stores: Mapping[str, StoreRow]
         compared_to=max((days.last for days in back), default=None),
         as_of=asking.now,
         pending=sum(part.pending for part in parts),
-        rows=tuple(_row(kpis, by, group, told, other) for group in groups.values()),
-        total=_row(kpis, (), _total(told), _whole(told), None if other is None else _whole(other)),
+        rows=tuple(row(by, group, told, other) for group in groups.values()),
+        total=row((), _total(told), _whole(told), None if other is None else _whole(other)),
     )
 
 
@@ -278,11 +299,18 @@ def _together(parts: Sequence[Told]) -> Told:
     return Told(groups, {labels: slots_of(sums) for labels, sums in slots.items()})
 
 
-def _row(kpis: Sequence[Kpi], by: Sequence[Dimension], group: Group, told: Told, other: Told | None) -> ReportRow:
+def _row(
+    kpis: Sequence[Kpi],
+    compared: Sequence[Kpi],
+    by: Sequence[Dimension],
+    group: Group,
+    told: Told,
+    other: Told | None,
+) -> ReportRow:
     compare = None
     if other is not None:
         beside = other.groups.get(group.labels)
-        compare = no_data(kpis) if beside is None else _values(kpis, beside, other.profiles)
+        compare = no_data(compared) if beside is None else _values(compared, beside, other.profiles)
     return ReportRow(
         key="/".join(group.labels),
         labels=dict(zip(by, group.labels, strict=True)),
@@ -338,7 +366,7 @@ def _check_found(store_ids: Sequence[str] | None, found: Mapping[str, StoreRow])
             raise NotFound(f"there is no store {store_id!r}", field="store", remedy="check the id")
 
 
-def compared(compare: Comparison, day_from: date, day_to: date) -> Days:
+def days_beside(compare: Comparison, day_from: date, day_to: date) -> Days:
     """The days that some days are compared with.
 
     Raises:

@@ -149,6 +149,7 @@ class KpiService:
         back: int,
         group_by: Literal["store", "region", "chain"] = "store",
         compare: Compare | None = None,
+        compared: Sequence[str] | None = None,
     ) -> Report:
         """KPIs of all stores of the scope over their own last business days, whatever the date is where each stands.
 
@@ -161,11 +162,14 @@ class KpiService:
             back: how many days before each store's today the last of them lies.
             group_by: no grouping by days, in which a day would be a part of the chain's.
             compare: as in `report`, counted from each store's own days.
+            compared: slugs of the KPIs to compare; all of them, when left out.
 
         Raises:
             InvalidInput: as `report`.
         """
-        return self._reports.make_recent(scope, kpis=kpis, days=days, back=back, group_by=group_by, compare=compare)
+        return self._reports.make_recent(
+            scope, kpis=kpis, days=days, back=back, group_by=group_by, compare=compare, compared=compared
+        )
 
     def live(self, scope: Scope, store_id: str) -> LiveView:
         """A store today up to now, beside the same weekday last week up to the same minute of the clock.

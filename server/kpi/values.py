@@ -1,7 +1,6 @@
 """From a period to the values of KPIs, with what no single KPI can know: the currency, and whether there is data."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from server.kpi.definition import Kpi
 from server.kpi.models import MIXED_CURRENCIES, NO_DATA, KpiValue, Period
@@ -14,7 +13,12 @@ def values_of(kpis: Iterable[Kpi], period: Period, currencies: frozenset[str]) -
         period: what they are computed from.
         currencies: of the stores in it; an amount in two currencies is none, and is withheld.
     """
-    return {kpi.slug: _in_currency(kpi.of(period), currencies) for kpi in kpis}
+    currency = next(iter(currencies)) if len(currencies) == 1 else None
+    found = {}
+    for kpi in kpis:
+        value = kpi.of(period)
+        found[kpi.slug] = _in_currency(value, currency) if value.unit == "money" else value
+    return found
 
 
 def no_data(kpis: Iterable[Kpi]) -> dict[str, KpiValue]:
@@ -22,9 +26,19 @@ def no_data(kpis: Iterable[Kpi]) -> dict[str, KpiValue]:
     return {kpi.slug: KpiValue(None, kpi.unit, NO_DATA) for kpi in kpis}
 
 
-def _in_currency(value: KpiValue, currencies: frozenset[str]) -> KpiValue:
-    if value.unit != "money":
-        return value
-    if len(currencies) == 1:
-        return replace(value, unit=next(iter(currencies)))
-    return KpiValue(None, value.unit, MIXED_CURRENCIES, coverage=value.coverage, denominator=value.denominator)
+def _in_currency(value: KpiValue, currency: str | None) -> KpiValue:
+    if currency is None:
+        return KpiValue(None, value.unit, MIXED_CURRENCIES, coverage=value.coverage, denominator=value.denominator)
+    # By hand: `replace` asks for every field by name, and took a fifth of the time of a chain's report.
+    return KpiValue(
+        value.value,
+        currency,
+        value.withheld,
+        value.coverage,
+        value.low,
+        value.high,
+        value.numerator,
+        value.denominator,
+        value.threshold,
+        value.detail,
+    )
