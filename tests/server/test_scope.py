@@ -36,6 +36,7 @@ EXEMPT = {
         f"storage.{name}": "raw rows of the whole chain go when they are old, on nobody's asking"
         for name in ("cameras", "delete_crossings", "delete_coverage")
     },
+    "ingest.prove_writable": "touches no row: it finds out whether any can be written",
     "jobs.delete_marks": "deletes marks by the ids that were read under a scope",
     **{
         f"ingest.{name}": "a device is no user: what it may write follows from its registration"
