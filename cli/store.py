@@ -126,6 +126,38 @@ def add_line(
     typer.echo(f"Added {len(added)} line(s) to camera {camera_id} of {store_id}.")
 
 
+@app.command()
+def exception(
+    store_id: Annotated[str, typer.Argument(metavar="STORE")],
+    day: Annotated[datetime, typer.Argument(metavar="DATE", formats=["%Y-%m-%d"], help="On the wall calendar.")],
+    hours: Annotated[
+        str, typer.Argument(metavar="HOURS", help="Such as 10:00-16:00 or 10:00-13:00,14:00-16:00; closed; or usual.")
+    ],
+    why: Annotated[str, typer.Option("--why", help="The reason.")] = "",
+) -> None:
+    """Set when a store opens on one date, whatever its weekday says; `usual` leaves it to the weekday again.
+
+    Example: doorline store exception S01 2026-12-24 10:00-14:00 --why "Christmas Eve"
+    """
+    from server.stores.calendar import OpeningSpan
+    from server.stores.opening import OpeningService
+    from server.stores.service import StoresService
+
+    spans = []
+    for part in () if hours in ("closed", "usual") else hours.split(","):
+        opens, dash, closes = part.partition("-")
+        if not dash:
+            fail(f"{part!r} is not of the form 10:00-16:00")
+        spans.append(OpeningSpan(day.weekday(), _time(opens, "HOURS"), _time(closes, "HOURS")))
+    with central.database() as db:
+        opening = OpeningService(db, StoresService(db))
+        if hours == "usual":
+            opening.clear_exception(central.operator(), store_id, day.date())
+        else:
+            opening.set_exception(central.operator(), store_id, day.date(), spans, why)
+    typer.echo(f"{store_id} on {day:%Y-%m-%d}: {hours}.")
+
+
 def _kind(text: str) -> "LineKind":
     from server.stores.models import LineKind
 

@@ -29,6 +29,7 @@ from server.requests import api as requests_api
 from server.sales import api as sales_api
 from server.services import Services
 from server.stores import api as stores_api
+from server.stores import opening_api
 
 _log = structlog.get_logger(__name__)
 
@@ -98,6 +99,7 @@ def create_app(services: Services) -> FastAPI:
     for package in (
         access_api,
         stores_api,
+        opening_api,
         sales_api,
         membership_api,
         ingest_api,

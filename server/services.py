@@ -22,6 +22,7 @@ from server.requests.service import RequestService
 from server.sales.service import SalesService
 from server.settings import Settings
 from server.storage.pool import Database, Readable, Replica
+from server.stores.opening import OpeningService
 from server.stores.service import StoresService
 
 
@@ -39,6 +40,7 @@ class Services:
     reading: Readable
     access: AccessService
     stores: StoresService
+    opening: OpeningService
     configs: ConfigService
     ingest: IngestService
     gaps: GapLedger
@@ -83,6 +85,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         reading=reading,
         access=AccessService(db, settings, clock),
         stores=stores,
+        opening=OpeningService(db, stores, clock),
         configs=ConfigService(db, clock),
         ingest=IngestService(db, clock),
         gaps=GapLedger(db, stores, clock),

@@ -47,9 +47,9 @@ class _Input(BaseModel):
 
 
 class SpanInput(_Input):
-    """Opening hours on a weekday (0 = Monday); `closes` at or before `opens` is past midnight."""
+    """Opening hours on a weekday (0 = Monday, 7 = public holidays); `closes` at or before `opens` is past midnight."""
 
-    weekday: int = Field(ge=0, le=6)
+    weekday: int = Field(ge=0, le=7)
     opens: time
     closes: time
 
@@ -62,6 +62,7 @@ class StoreInput(_Input):
     timezone: str = Field("Asia/Shanghai", max_length=64, description="IANA name.")
     region: str = Field("", max_length=100)
     country: str = Field("CN", max_length=2, description="ISO 3166; of phone numbers without a country code.")
+    subdivision: str = Field("", max_length=3, description="ISO 3166-2 without the country, such as BY; for holidays.")
     currency: str = Field("CNY", max_length=3, description="ISO 4217.")
     day_starts: time = Field(DEFAULT_DAY_STARTS, description="When the business day begins, local time.")
     hours: list[SpanInput] = Field(default_factory=list, max_length=70)

@@ -6,12 +6,13 @@ is 5 h 45 min ahead) and its timezone is not a constant (a store can move). So a
 instants, and the days of a store follow one another without a gap or an overlap: a day ends where the next begins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.errors import InvalidInput
+from server.stores.public_holidays import HOLIDAY
 
 QUARTER = timedelta(minutes=15)
 ONE_DAY = timedelta(days=1)
@@ -29,7 +30,10 @@ class DayRule:
 
 @dataclass(frozen=True, slots=True)
 class OpeningSpan:
-    """Opening hours on a weekday of the wall calendar (0 = Monday). `closes` at or before `opens` is past midnight."""
+    """Opening hours on a weekday of the wall calendar: 0 is Monday, 7 a public holiday whatever its weekday.
+
+    `closes` at or before `opens` is past midnight.
+    """
 
     weekday: int
     opens: time
@@ -38,7 +42,10 @@ class OpeningSpan:
 
 @dataclass(frozen=True, slots=True)
 class WeeklyHours:
-    """A whole week's opening hours, in force from the wall date `valid_from`; a weekday without a span is closed."""
+    """A whole week's opening hours, in force from the wall date `valid_from`; a weekday without a span is closed.
+
+    A set without a span of weekday 7 leaves public holidays to their weekdays.
+    """
 
     valid_from: date
     spans: tuple[OpeningSpan, ...]
@@ -68,12 +75,20 @@ class StoreCalendar:
     Args:
         rules: at least one.
         hours: none means that the store never opens.
+        exceptions: opening hours of single wall dates, in place of the week's; no span means closed.
+        is_holiday: whether a wall date is a public holiday; asked only where a set of hours names holidays.
 
     Raises:
         InvalidInput: an unknown timezone, a time that is not on a quarter hour, or no rule at all.
     """
 
-    def __init__(self, rules: Sequence[DayRule], hours: Sequence[WeeklyHours] = ()) -> None:
+    def __init__(
+        self,
+        rules: Sequence[DayRule],
+        hours: Sequence[WeeklyHours] = (),
+        exceptions: Mapping[date, Sequence[OpeningSpan]] | None = None,
+        is_holiday: Callable[[date], bool] | None = None,
+    ) -> None:
         if not rules:
             raise InvalidInput("a store needs a timezone", field="timezone", remedy="give an IANA name")
         self._rules = sorted(rules, key=lambda rule: rule.valid_from)
@@ -81,11 +96,24 @@ class StoreCalendar:
         self._zones = {rule.timezone: _zone(rule.timezone) for rule in self._rules}
         for rule in self._rules:
             _on_quarter(rule.day_starts, "day_starts")
+        self._exceptions = exceptions or {}
+        self._is_holiday = is_holiday
         for week in self._hours:
-            for span in week.spans:
-                _on_quarter(span.opens, "opens")
-                _on_quarter(span.closes, "closes")
+            self.check_spans(week.spans)
+        for spans in self._exceptions.values():
+            self.check_spans(spans)
         self._starts: dict[date, datetime] = {}
+
+    @staticmethod
+    def check_spans(spans: Iterable[OpeningSpan]) -> None:
+        """Refuse opening hours that are not on quarter hours.
+
+        Raises:
+            InvalidInput: naming `opens` or `closes`.
+        """
+        for span in spans:
+            _on_quarter(span.opens, "opens")
+            _on_quarter(span.closes, "closes")
 
     @property
     def timezone(self) -> ZoneInfo:
@@ -144,9 +172,7 @@ class StoreCalendar:
         for offset in range(-2, 3):
             wall_date = day + offset * ONE_DAY
             zone = self.zone_on(wall_date)
-            for span in self._week(wall_date):
-                if span.weekday != wall_date.weekday():
-                    continue
+            for span in self._spans(wall_date):
                 closing_date = wall_date if span.closes > span.opens else wall_date + ONE_DAY
                 opens = max(start, _instant(wall_date, span.opens, zone))
                 closes = min(end, _instant(closing_date, span.closes, zone))
@@ -199,11 +225,18 @@ class StoreCalendar:
         in_force = [rule for rule in self._rules if rule.valid_from <= day]
         return in_force[-1] if in_force else self._rules[0]
 
-    def _week(self, wall_date: date) -> tuple[OpeningSpan, ...]:
+    def _spans(self, wall_date: date) -> Sequence[OpeningSpan]:
+        exception = self._exceptions.get(wall_date)
+        if exception is not None:
+            return exception
         if not self._hours:
             return ()
         in_force = [week for week in self._hours if week.valid_from <= wall_date]
-        return (in_force[-1] if in_force else self._hours[0]).spans
+        week = (in_force[-1] if in_force else self._hours[0]).spans
+        on_holidays = [span for span in week if span.weekday == HOLIDAY]
+        if on_holidays and self._is_holiday is not None and self._is_holiday(wall_date):
+            return on_holidays
+        return [span for span in week if span.weekday == wall_date.weekday()]
 
     def _start(self, day: date) -> datetime:
         known = self._starts.get(day)

@@ -12,10 +12,12 @@ from typing import Final
 from server.errors import InvalidInput
 from server.stores.calendar import OpeningSpan
 from server.stores.models import EVER, NewStore
+from server.stores.public_holidays import HOLIDAY
 from wire.topics import CENTRAL_PREFIX, TopicError, check_name
 
 _STORE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
+_SUBDIVISION: Final = re.compile(r"[A-Z0-9]{1,3}")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 #: Times and days lie in the years from 2000 up to this one, excluded.
 _LAST_YEAR: Final = 2100
@@ -24,10 +26,17 @@ _LAST_YEAR: Final = 2100
 def check_store(new: NewStore) -> None:
     """A new store's id, name, country and currency."""
     _check_form(_STORE_ID, new.store_id, "store_id", "1-32 letters, digits, '_' or '-', such as S01")
-    _check_form(_COUNTRY, new.country, "country", "two capital letters, such as CN")
+    check_place(new.country, new.subdivision)
     _check_form(_CURRENCY, new.currency, "currency", "three capital letters, such as CNY")
     if not new.name.strip():
         raise InvalidInput("the store has no name", field="name", remedy="give the name people know it by")
+
+
+def check_place(country: str, subdivision: str) -> None:
+    """A country and, or not, a part of it."""
+    _check_form(_COUNTRY, country, "country", "two capital letters, such as CN")
+    if subdivision:
+        _check_form(_SUBDIVISION, subdivision, "subdivision", "ISO 3166-2 without the country, such as BY")
 
 
 def _check_form(form: re.Pattern[str], value: str, field: str, remedy: str) -> None:
@@ -82,8 +91,10 @@ def checked_spans(spans: Sequence[OpeningSpan]) -> tuple[OpeningSpan, ...]:
     """A week's opening hours."""
     seen: set[tuple[int, object]] = set()
     for span in spans:
-        if not 0 <= span.weekday <= 6:
-            raise InvalidInput(f"weekday {span.weekday} is none", field="hours", remedy="use 0 (Monday) to 6 (Sunday)")
+        if not 0 <= span.weekday <= HOLIDAY:
+            raise InvalidInput(
+                f"weekday {span.weekday} is none", field="hours", remedy="use 0 (Monday) to 6 (Sunday), 7 for holidays"
+            )
         if span.opens.tzinfo is not None or span.closes.tzinfo is not None:
             raise InvalidInput(
                 "opening hours have an offset from UTC", field="hours", remedy="give them on the store's own clock"

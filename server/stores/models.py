@@ -34,6 +34,7 @@ class NewStore:
         country: ISO 3166, two letters; how a phone number without a country code is read.
         day_starts: local time at which the business day begins.
         hours: weekly opening hours; none means always closed until they are set.
+        subdivision: ISO 3166-2 without the country, such as BY; where holidays differ by it.
     """
 
     store_id: str
@@ -44,6 +45,7 @@ class NewStore:
     currency: str = "CNY"
     day_starts: time = DEFAULT_DAY_STARTS
     hours: Sequence[OpeningSpan] = ()
+    subdivision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,17 @@ class Store:
     timezone: str
     day_starts: time
     created_at: datetime
+    subdivision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningException:
+    """When a store opens on one date of the wall calendar, from and to; closed where there is nothing."""
+
+    store_id: str
+    day: date
+    hours: tuple[tuple[time, time], ...]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from server.stores.calendar import DayRule, OpeningSpan
 from server.stores.models import Camera, Device, Fact, HoursRow, Line, LineKind, NewFact, NewStore, Store
 
 _STORE: LiteralString = """
-    SELECT s.store_id, s.name, s.region, s.country, s.currency, c.timezone, c.day_starts, s.created_at
+    SELECT s.store_id, s.name, s.region, s.country, s.currency, c.timezone, c.day_starts, s.created_at,
+           s.subdivision
     FROM store s
     CROSS JOIN LATERAL (
         SELECT timezone, day_starts
@@ -30,11 +31,11 @@ def insert_store(conn: Connection, store: NewStore, at: datetime) -> bool:
     return (
         conn.execute(
             """
-            INSERT INTO store (store_id, name, region, country, currency, created_at)
-            VALUES (%s, %s, %s, %s, %s, %s)
+            INSERT INTO store (store_id, name, region, country, currency, created_at, subdivision)
+            VALUES (%s, %s, %s, %s, %s, %s, %s)
             ON CONFLICT (store_id) DO NOTHING
             """,
-            (store.store_id, store.name, store.region, store.country, store.currency, at),
+            (store.store_id, store.name, store.region, store.country, store.currency, at, store.subdivision),
         ).rowcount
         == 1
     )

@@ -5,7 +5,7 @@ transaction, so that no report keeps an answer whose premises are gone.
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from hashlib import sha256
 from secrets import token_urlsafe
@@ -17,7 +17,7 @@ from server.clock import Clock, utc_now
 from server.errors import Conflict, InvalidInput, NotFound
 from server.storage import dirty
 from server.storage.pool import Connection, Database
-from server.stores import checks, repository
+from server.stores import checks, opening_repository, repository
 from server.stores.calendar import ONE_DAY, DayRule, OpeningSpan, StoreCalendar, WeeklyHours
 from server.stores.health import camera_health
 from server.stores.models import (
@@ -35,6 +35,8 @@ from server.stores.models import (
     NewStore,
     Store,
 )
+from server.stores.opening_repository import PlaceRow, own_words
+from server.stores.public_holidays import in_place
 
 
 class StoresService:
@@ -355,13 +357,32 @@ class StoresService:
 
 def _calendars(conn: Connection, scope: Scope, store_ids: Sequence[str] | None) -> dict[str, StoreCalendar]:
     weeks: dict[str, dict[date, list[OpeningSpan]]] = {}
-    for row in repository.hours(conn, scope, store_ids):
-        weeks.setdefault(row.store_id, {}).setdefault(row.valid_from, []).append(_span(row))
+    for hours in repository.hours(conn, scope, store_ids):
+        weeks.setdefault(hours.store_id, {}).setdefault(hours.valid_from, []).append(_span(hours))
+    special: dict[str, dict[date, list[OpeningSpan]]] = {}
+    for row in opening_repository.exceptions(conn, scope, store_ids):
+        pairs = zip(row.opens, row.closes, strict=True)
+        special.setdefault(row.store_id, {})[row.day] = [OpeningSpan(row.day.weekday(), *pair) for pair in pairs]
+    holidays = _holidays(conn, opening_repository.places(conn, scope, store_ids))
     return {
         store_id: StoreCalendar(
-            rules, [WeeklyHours(day, tuple(spans)) for day, spans in weeks.get(store_id, {}).items()]
+            rules,
+            [WeeklyHours(day, tuple(spans)) for day, spans in weeks.get(store_id, {}).items()],
+            special.get(store_id),
+            holidays.get(store_id),
         )
         for store_id, rules in repository.rules(conn, scope, store_ids).items()
+    }
+
+
+def _holidays(conn: Connection, places: Sequence[PlaceRow]) -> dict[str, Callable[[date], bool]]:
+    """Whether a day is a public holiday, for each store that asks."""
+    if not places:
+        return {}
+    own = opening_repository.holidays(conn, sorted({place.country for place in places}))
+    return {
+        place.store_id: in_place(place.country, place.subdivision, own_words(own, place.country, place.subdivision))
+        for place in places
     }
 
 

@@ -84,7 +84,7 @@ def test_a_store_that_makes_no_sense_is_refused_by_field(chain: Services) -> Non
         (NewStore("S09", "x", currency="¥"), "currency"),
         (NewStore("S09", "x", day_starts=time(4, 10)), "day_starts"),
         (NewStore("S09", "x", hours=odd), "opens"),
-        (NewStore("S09", "x", hours=(OpeningSpan(7, time(10), time(22)),)), "hours"),
+        (NewStore("S09", "x", hours=(OpeningSpan(8, time(10), time(22)),)), "hours"),
         (NewStore("S09", "x", hours=every_day(time(10), time(12)) * 2), "hours"),
     ]
     for new, field in cases:
