@@ -17,6 +17,7 @@ from typing import Final
 from edge import config as configuration
 from edge import plausible
 from edge.camera import CameraError, redact
+from edge.cameras.connect import usb_cameras
 from edge.clock import FLOOR, is_synchronised
 from edge.detectors import DetectorError
 from edge.fairness import processors
@@ -138,6 +139,8 @@ def _reach(source: str | int) -> str:
     """What to do about a source that gives no picture; why it gives none stands before it."""
     text = str(source)
     if text.isdecimal():
+        if not usb_cameras():
+            return "Plug a camera into this machine, or set source in this [[camera]] to a network camera's address"
         return "Mend source in this [[camera]], or plug the camera in; those that are there: ls /dev/video*"
     if "://" in text:
         return "Has the camera power and network? If so, mend source in this [[camera]]: address, port, path, password"

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,18 +101,33 @@ class Reason:
     refused: bool = False
 
 
+def usb_cameras(devices: Path = Path("/dev")) -> list[int]:
+    """Numbers of the video devices Linux sees; not each of them is a camera."""
+    return sorted(int(each.name[5:]) for each in devices.glob("video*") if each.name[5:].isdecimal())
+
+
 def explain_usb(number: int, *, devices: Path = Path("/dev")) -> Reason:
     """Why a camera on this machine does not open, as its device file tells.
 
     Args:
         number: of the camera.
-        devices: where Linux keeps its device files.
+        devices: where Linux keeps its device files; other systems have none, and nothing is told from that.
     """
+    if not sys.platform.startswith("linux"):
+        return Reason(f"camera {number} does not open: is it plugged in, and may this program use the camera?")
     node = devices / f"video{number}"
+    there = usb_cameras(devices)
+    if not there:
+        return Reason(
+            f"this machine has no camera of its own (no {devices / 'video*'} at all): plug one in; in a container or "
+            f"virtual machine it has to be passed through (docker: --device {node}); for a network camera, set source "
+            "to its rtsp:// address"
+        )
     if not node.exists():
-        there = sorted(int(each.name[5:]) for each in devices.glob("video*") if each.name[5:].isdecimal())
-        others = f"there are {', '.join(map(str, there))}" if there else "there is none at all"
-        return Reason(f"there is no {node}: plug the camera in, or set source to the number of one ({others})")
+        others = ", ".join(map(str, there))
+        return Reason(
+            f"there is no {node}: plug the camera in, or set source to the number of one (there are {others})"
+        )
     if not os.access(node, os.R_OK | os.W_OK):
         return Reason(f"this user may not open {node}: add it to the group that owns it (often: video)")
     return Reason(f"{node} is there but gives no pictures: another program may have it open, or it is no camera")

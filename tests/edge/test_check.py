@@ -9,7 +9,7 @@ import pytest
 from edge import plausible
 from edge.cameras.connect import explain_usb
 from edge.cameras.gauge import FrameStats
-from edge.check import check_cameras
+from edge.check import _reach, check_cameras
 from edge.config import parse
 from edge.findings import Finding
 from edge.look import Look, findings, look, processors_for
@@ -215,7 +215,7 @@ def test_a_camera_that_is_not_there_does_not_keep_the_others_from_being_looked_a
             "127.0.0.1 is there, but nothing listens on its port 9",
             "address, port",
         ),
-        ("873", "there is no /dev/video873: plug the camera in, or set source", "ls /dev/video*"),
+        ("873", "/dev/video873", "source in this [[camera]]"),
     ],
 )
 def test_of_a_camera_that_is_absent_it_is_said_what_is_wrong_and_not_that_it_is_tried_again(
@@ -231,12 +231,30 @@ def test_of_a_camera_that_is_absent_it_is_said_what_is_wrong_and_not_that_it_is_
 
 
 def test_a_camera_of_this_machine_that_does_not_open_is_explained_by_its_device_file(tmp_path: Path) -> None:
-    assert "there is none at all" in explain_usb(0, devices=tmp_path).text
+    none = explain_usb(0, devices=tmp_path).text
+    assert none.startswith("this machine has no camera of its own")
+    assert f"docker: --device {tmp_path / 'video0'}" in none
+    assert "rtsp://" in none
     for name in ("video2", "video10", "videoin"):
         (tmp_path / name).touch()
     assert f"there is no {tmp_path / 'video0'}" in explain_usb(0, devices=tmp_path).text
     assert "(there are 2, 10)" in explain_usb(0, devices=tmp_path).text
     assert "another program" in explain_usb(2, devices=tmp_path).text
+
+
+def test_where_there_are_no_device_files_nothing_is_told_from_their_absence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert explain_usb(0, devices=tmp_path).text.startswith("camera 0 does not open")
+
+
+def test_who_has_no_camera_at_all_is_not_told_to_list_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.check.usb_cameras", list)
+    assert "ls /dev" not in _reach(0)
+    assert "network camera" in _reach("0")
+    monkeypatch.setattr("edge.check.usb_cameras", lambda: [1])
+    assert "ls /dev/video*" in _reach(0)
 
 
 def test_a_line_outside_the_picture_is_refused_and_a_model_that_is_missing_named(tmp_path: Path) -> None:
