@@ -209,6 +209,7 @@ class Uplink:
             log.warning("uplink: %s; trying again within %.0f s", reason, max(1.0, delay))
         link.problem = reason
         link.tokens.clear()
+        self._outbox.will_send(None)
         for lane in self._lanes.values():
             lane.flight = None
 
@@ -351,6 +352,8 @@ class Uplink:
         if now < lane.not_before:
             return lane.not_before
         due = self._due(lane, now)
+        if lane.name == "live":
+            self._outbox.will_send(None if self._hurry else self._flush_after_s)
         return due if due > now else self._send(lane, now)
 
     def _due(self, lane: LaneState, now: float) -> float:
@@ -364,7 +367,8 @@ class Uplink:
     def _send(self, lane: LaneState, now: float) -> float:
         held = self._outbox.next_batch(lane.name)
         if held is None:
-            return now + _IDLE_S
+            # Perhaps only until the next commit, which tells by itself if it has anything new.
+            return now + min(_IDLE_S, self._outbox.commit_every_s or _IDLE_S)
         batch = messages.make_batch(
             device=self._device,
             epoch=held.epoch,

@@ -8,6 +8,7 @@ dropped, and that is counted.
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -41,8 +42,9 @@ class Draft:
 class Buffer:
     """A queue with one reader. `add` may be called from any thread; the rest belongs to whoever commits."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
+        self._monotonic = monotonic
         self._drafts: deque[Draft] = deque()
         self._count = 0
         self._changed = threading.Condition()
@@ -54,7 +56,7 @@ class Buffer:
     def add(self, record: Record, uptime: float | None, marks: tuple[tuple[str, int], ...] = ()) -> None:
         """Append one record."""
         with self._changed:
-            self._drafts.append(Draft(record, uptime, time.monotonic(), marks))
+            self._drafts.append(Draft(record, uptime, self._monotonic(), marks))
             self._count += stands_for(record)
             if len(self._drafts) == 1:
                 self._changed.notify_all()

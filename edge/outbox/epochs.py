@@ -25,6 +25,7 @@ class Epoch:
         rests_until: the backlog's lane passes it over until then (monotonic).
         frontier: highest number handed out since the last rewind; no acknowledgement counts beyond it.
         unsaved: the row is ahead of the disk's.
+        acked_us: when the acknowledgement was noted that the disk has not yet (microseconds UTC); None for none.
         again: what is owed was acknowledged before, and is sent once more because the server may have lost it.
         probing: only to see whether it has; as far as we know all of it is acknowledged.
     """
@@ -35,6 +36,7 @@ class Epoch:
         self.rests_until = 0.0
         self.frontier = row.sent_through
         self.unsaved = False
+        self.acked_us: int | None = None
         self.again = False
         self.probing = False
 
@@ -66,6 +68,7 @@ class Epoch:
             return False
         self.row.acked = self.frontier = target
         self.again = self.unsaved = True
+        self.acked_us = None
         return True
 
     def probe(self, last: RecordRow | None) -> None:

@@ -19,12 +19,12 @@ from edge import models
 from edge.clock import Clock, Moment
 from edge.outbox.batch import Held, crossings_held
 from edge.outbox.buffer import Buffer
-from edge.outbox.epochs import Lane
+from edge.outbox.epochs import Epoch, Lane
 from edge.outbox.file import OutboxFile
 from edge.outbox.records import coverage_record, crossing_record
-from edge.outbox.sending import hand_out, save_acknowledged, save_rewound
+from edge.outbox.sending import hand_out, save_rewound
 from edge.outbox.store import Store, StoreInUse
-from edge.outbox.writing import Committer, write
+from edge.outbox.writing import Committer, Sending, write
 from wire import messages
 from wire.messages import CameraState, Record
 
@@ -61,6 +61,7 @@ class Outbox:
         quota_bytes: int = 256 * 1024 * 1024,
         max_batch: int = 2000,
         buffer_limit: int = 50_000,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open the file, or make it, and begin a new epoch.
 
@@ -75,6 +76,7 @@ class Outbox:
             quota_bytes: beyond it acknowledged records go early, then the oldest never sent are folded.
             max_batch: most records in one batch.
             buffer_limit: most records in memory while the disk takes none; beyond it they are folded there.
+            monotonic: seconds by which appends are gathered.
 
         Raises:
             OutboxError: when another process holds the file.
@@ -84,7 +86,10 @@ class Outbox:
         self.on_commit: Callable[[], None] | None = None
         self._commit_every_s = commit_every_s
         self._max_batch = max_batch
-        self._buffer = Buffer(buffer_limit)
+        self._monotonic = monotonic
+        self._buffer = Buffer(buffer_limit, monotonic)
+        self._sends_after_s: float | None = None
+        self._committed_at = float("-inf")
         # Guards all below. A camera's thread takes it only when each append is committed at once.
         self._lock = threading.RLock()
         self._file = OutboxFile(path, clock, keep_acked=keep_acked, quota_bytes=quota_bytes)
@@ -155,7 +160,7 @@ class Outbox:
                 if self._file.store is None:
                     self._shrink()
                     return False
-                written = write(self._file, self._file.store, self._buffer)
+                written = self._write(self._file.store)
                 self._file.tend(self._file.store)
             except sqlite3.Error as error:
                 self._failed(error)
@@ -169,6 +174,23 @@ class Outbox:
         if written and self.on_commit is not None:
             self.on_commit()
         return True
+
+    def _write(self, store: Store, *, sends_now: bool = False) -> int | None:
+        """One group commit, which notes as sent what today's lane hands out before the next one; see `write`.
+
+        Raises:
+            sqlite3.Error: from the disk.
+        """
+        now = self._monotonic()
+        sending = None
+        if sends_now:
+            sending = Sending(now, self._max_batch)
+        elif self._sends_after_s is not None:
+            sending = Sending(now + self._commit_every_s - self._sends_after_s, self._max_batch)
+        written = write(self._file, store, self._buffer, sending=sending)
+        if written is not None:
+            self._committed_at = now
+        return written
 
     # -- what is held ----------------------------------------------------------------------------------------------
 
@@ -204,20 +226,55 @@ class Outbox:
         """What to send now: from the first record not acknowledged, the same again until it is.
 
         `sent_through` is on disk when this returns. None when there is nothing, or nothing dated, or the disk
-        does not let us note it.
+        does not let us note it; or, where `will_send` was said, when a commit was just made and the next one is to note
+        it: ask again after that, or after `commit_every_s`.
         """
         with self._lock:
             epoch, store = self._file.epochs.lane(lane), self._file.store
             if epoch is None or store is None:
                 return None
             try:
-                return hand_out(self._file, store, epoch, self._max_batch)
+                if epoch is self._file.epochs.live and not self._noted(store, epoch):
+                    return None
+                held = hand_out(self._file, store, epoch, self._max_batch)
             except sqlite3.Error as error:
                 self._failed(error)
                 return None
+            if held is not None and epoch is self._file.epochs.live:
+                self._sends_after_s = None
+            return held
+
+    def _noted(self, store: Store, live: Epoch) -> bool:
+        """Whether today's lane may be handed out now: what is new in it is noted as sent, or will be as it is read.
+
+        Raises:
+            sqlite3.Error: from the disk.
+        """
+        if self._sends_after_s is None or live.row.sent_through > live.row.acked or live.owed > self._max_batch:
+            return True
+        if self._monotonic() - self._committed_at < self._commit_every_s:
+            return False
+        self._write(store, sends_now=True)
+        return True
+
+    def will_send(self, after_s: float | None) -> None:
+        """Today's lane is free: its batch goes out once its oldest record has waited `after_s`; None: not any more.
+
+        What goes out is then noted as sent in the commit before, instead of by one of its own.
+        """
+        with self._lock:
+            self._sends_after_s = after_s
+
+    @property
+    def commit_every_s(self) -> float:
+        """How long appends are gathered before a commit."""
+        return self._commit_every_s
 
     def acknowledge(self, epoch: str, seq: int) -> bool:
-        """The server has committed `epoch` up to `seq`. Whether that was news; it never goes back."""
+        """The server has committed `epoch` up to `seq`. Whether that was news; it never goes back.
+
+        The next group commit notes it on disk: a power cut before that costs nothing but sending a batch again.
+        """
         with self._lock:
             found = self._file.epochs.find(epoch)
             if found is None:
@@ -225,7 +282,7 @@ class Outbox:
                 return False
             if not found.acknowledge(seq):
                 return False
-            self._save(lambda store: save_acknowledged(self._file, store, found))
+            found.acked_us = self._file.now_us()
             return True
 
     def rewind(self, epoch: str, seq: int) -> bool:

@@ -1,7 +1,7 @@
-"""From the disk to the uplink: what goes out next, and what an answer of the server changes.
+"""From the disk to the uplink: what goes out next, and what a server that lost something changes.
 
 A record whose content changed after it was sent would be counted as two: `sent_through` is on disk before a batch is
-handed out. What the server has stays acknowledged even if this disk can't note it: noting it later costs nothing.
+handed out. It may say more than was sent, never less.
 """
 
 import logging
@@ -44,18 +44,6 @@ def hand_out(file: OutboxFile, store: Store, epoch: Epoch, max_batch: int) -> He
     if last == epoch.row.last_seq:
         epoch.since = None
     return held
-
-
-def save_acknowledged(file: OutboxFile, store: Store, epoch: Epoch) -> None:
-    """Note how far an epoch is acknowledged, and when.
-
-    Raises:
-        sqlite3.Error: from the disk; a later commit has the row.
-    """
-    with store.transaction():
-        store.save_epoch(epoch.row)
-        store.add_ack(epoch.row.ordinal, epoch.row.acked, file.now_us())
-    epoch.unsaved = False
 
 
 def save_rewound(store: Store, epoch: Epoch, seq: int) -> None:
