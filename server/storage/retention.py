@@ -78,7 +78,7 @@ class Retention:
         return dropped
 
     def _delete_crossings(self, floor: datetime, stop: Event) -> int:
-        """In slices of time, because they are found by time: longer where nothing is found, shorter in a crowd."""
+        """In slices of time, because they are found by time: longer where few are found, shorter in a crowd."""
         deleted, start, slice_ = 0, _EVER, _SLICE
         while start < floor and not stop.is_set():
             end = min(start + slice_, floor)
@@ -89,7 +89,7 @@ class Retention:
                 # There are more: to look through a long slice again and again would pass what is deleted each time.
                 slice_ = max(_SLICE, slice_ / 2)
                 continue
-            start, slice_ = end, _SLICE if gone else 2 * slice_
+            start, slice_ = end, 2 * slice_ if gone < BATCH // 4 else slice_
         return deleted
 
     def _delete_coverage(self, floor: datetime, stop: Event) -> int:

@@ -1,21 +1,16 @@
 """What only TimescaleDB does: made where it is there, left out where it isn't."""
 
-import os
 import re
-import uuid
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import conninfo, sql
 
 from server.ingest.service import IngestService
 from server.storage import timescale
 from server.storage.migrate import Migration, migrate
 from server.storage.pool import Database
-from tests.fixtures.skips import skip_or_fail
 from tests.server.ingest.devices import (
     NOW,
     Sender,
@@ -28,21 +23,6 @@ from tests.server.ingest.devices import (
     tell,
 )
 from wire.messages import Record
-
-
-@pytest.fixture
-def timescale_dsn() -> Iterator[str]:
-    """An empty database on a server that has the extension."""
-    given = os.environ.get("DOORLINE_TIMESCALE_DSN", "")
-    if not given:
-        skip_or_fail(
-            "TimescaleDB", "set DOORLINE_TIMESCALE_DSN to a server that has it, as a user who may add databases"
-        )
-    name = sql.Identifier(f"doorline_test_{uuid.uuid4().hex[:12]}")
-    with psycopg.connect(given, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-        yield conninfo.make_conninfo(given, dbname=name.as_string().strip('"'))
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
 
 @pytest.mark.timescale
