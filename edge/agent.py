@@ -132,7 +132,7 @@ class Agent:
         until = time.monotonic() + _CAMERAS_S
         for worker in self.workers:
             worker.join(max(0.0, until - time.monotonic()))
-        self.outbox.flush()
+        self.outbox.last_word()
         self.uplink.stop(_UPLINK_S)
         self.outbox.close()
         log.info("stopped; %d records wait for the server", self.outbox.pending)

@@ -19,6 +19,7 @@ from edge.outbox.dating import from_micros, micros
 from edge.outbox.epochs import Epochs
 from edge.outbox.store import UNDATED, CorruptStore, EpochRow, Store, is_corrupt, lost_by_then, put_aside, salvage
 from edge.outbox.tide import Tide
+from edge.outbox.unwritten import Unwritten
 
 log = logging.getLogger(__name__)
 
@@ -35,19 +36,22 @@ class OutboxFile:
         epochs: all that are known; the disk's rows may be behind.
         boot_zero: UTC at uptime zero of this boot, once the file has it.
         lost: records lost for good since the outbox was made.
+        lost_kept: as many of them as stand on the disk.
         problems: what is wrong, for a person, by subject.
         quota_bytes: what the file may hold.
         tide: how many records can be unsent at most, should the file not be readable one day.
+        unwritten: how many are in memory alone while the disk takes none.
     """
 
     def __init__(self, path: Path, clock: Clock, *, keep_acked: timedelta, quota_bytes: int) -> None:
         self.store: Store | None = None
         self.epochs = Epochs()
         self.boot_zero: datetime | None = None
-        self.lost = 0
+        self.lost = self.lost_kept = 0
         self.problems: dict[Literal["disk", "file", "room", "clock"], str] = {}
         self.quota_bytes = quota_bytes
         self.tide = Tide(path)
+        self.unwritten = Unwritten(path)
         self._path = path
         self._clock = clock
         self._keep_acked = keep_acked
@@ -82,7 +86,10 @@ class OutboxFile:
             stored, epochs = store.meta("lost"), Epochs(store.epochs(), self.epochs.gone)
             # A file that never said is new, and whoever put the one before it aside may have been killed since.
             lost = max(self.lost, before) if stored is None else self.lost + stored
-            self._new_epoch(store, epochs, lost)
+            left, mark = self.unwritten.earlier
+            left = 0 if mark == store.meta("unwritten") else left
+            lost += left
+            self._new_epoch(store, epochs, lost, mark)
             zeros = {each.ordinal: each.zero_us for each in store.boots()}
         except sqlite3.Error as error:
             store.close()
@@ -91,8 +98,12 @@ class OutboxFile:
             raise
         zero_us = zeros[self._boot]
         self.boot_zero = None if zero_us is None else from_micros(zero_us)
-        self.lost = lost
+        self.lost = self.lost_kept = lost
         self.store, self.epochs = store, epochs
+        self.unwritten.prepare()
+        self.unwritten.take_over()
+        if left:
+            log.error("outbox: %d records of an earlier run were never written to disk and are lost", left)
 
     def begin_epoch(self, store: Store) -> None:
         """Begin a new epoch.
@@ -102,9 +113,11 @@ class OutboxFile:
         """
         self._new_epoch(store, self.epochs, self.lost)
 
-    def _new_epoch(self, store: Store, epochs: Epochs, lost: int) -> None:
+    def _new_epoch(self, store: Store, epochs: Epochs, lost: int, mark: int = 0) -> None:
         with store.transaction():
             store.set_meta("lost", lost)
+            if mark:
+                store.set_meta("unwritten", mark)
             self._boot = store.add_boot(self._clock.boot_id, store.meta("known_us"))
             row = store.add_epoch(uuid.uuid4().hex, self._boot)
         epochs.begin(row)
@@ -151,6 +164,7 @@ class OutboxFile:
         gone = sum(row.last_seq - row.acked for row in rows)
         aside = put_aside(self._path, self.lost + lost + gone)
         self.lost += lost + gone
+        self.lost_kept = self.lost
         self.epochs = self.epochs.given_up(rows)
         number = self._number(None if known is None else gone)
         self.problems["file"] = (
@@ -178,9 +192,16 @@ class OutboxFile:
     def note(self, store: Store) -> None:
         """Keep beside the records what the next start must know; in a transaction."""
         store.set_meta("lost", self.lost)
+        if self.unwritten.mark:
+            store.set_meta("unwritten", self.unwritten.mark)
         now = moment(self._clock).at
         if now is not None:
             store.set_meta("known_us", micros(now))
+
+    def note_lost(self, number: int) -> None:
+        """So many turned out to be lost, and the disk says so already."""
+        self.lost += number
+        self.lost_kept += number
 
     def now_us(self) -> int:
         """What an acknowledgement is noted with: microseconds UTC, or `UNDATED` while the clock can't be trusted."""

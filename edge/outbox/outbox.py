@@ -93,7 +93,7 @@ class Outbox:
         # Guards all below. A camera's thread takes it only when each append is committed at once.
         self._lock = threading.RLock()
         self._file = OutboxFile(path, clock, keep_acked=keep_acked, quota_bytes=quota_bytes)
-        self._closed = False
+        self._closed = self._ending = False
         self._committer = Committer(self._buffer, self._keep_flushing, commit_every_s)
         try:
             self._file.open()
@@ -169,6 +169,7 @@ class Outbox:
                 self._file.disk_problem(error)
                 self._shrink()
                 return False
+            self._file.unwritten.settle()
             if self._file.problems.pop("disk", None):
                 log.warning("outbox: the disk takes records again")
         if written and self.on_commit is not None:
@@ -363,15 +364,26 @@ class Outbox:
 
     @property
     def lost(self) -> int:
-        """Records lost for good since the outbox was made."""
+        """Records lost for good since the outbox was made; after `last_word` also those no disk took."""
         with self._lock:
-            return self._file.lost
+            return self._file.lost + (len(self._buffer) if self._ending else 0)
 
     @property
     def problem(self) -> str:
         """What is wrong, for a person; empty when nothing is."""
         with self._lock:
-            return "; ".join(self._file.problems.values())
+            left = len(self._buffer) if self._ending else 0
+            told = [f"{left} records were never written to disk and are lost"] if left else []
+            return "; ".join([*self._file.problems.values(), *told])
+
+    def last_word(self) -> None:
+        """The box is about to stop: commit what is there. What no disk takes now is told as lost from here on.
+
+        Whoever starts next finds the number beside the outbox, unless the disk did not even take that.
+        """
+        ending = not self.flush()
+        with self._lock:
+            self._ending = ending
 
     def close(self) -> None:
         """Commit what is there and give the file up; what no disk took is counted as lost."""
@@ -379,7 +391,7 @@ class Outbox:
         self.flush()
         with self._lock:
             # A camera that is late in ending must not open the file again.
-            self._closed = True
+            self._closed, self._ending = True, False
             if left := len(self._buffer):
                 self._file.lost += left
                 log.error("outbox: %d records were never written to disk and are lost", left)
@@ -399,3 +411,4 @@ class Outbox:
         if lost := self._buffer.shrink():
             self._file.lost += lost
             log.error("outbox: memory is full and the disk takes nothing; %d records lost so far", self._file.lost)
+        self._file.unwritten.note(len(self._buffer) + max(0, self._file.lost - self._file.lost_kept))

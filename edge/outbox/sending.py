@@ -25,12 +25,12 @@ def hand_out(file: OutboxFile, store: Store, epoch: Epoch, max_batch: int) -> He
         sqlite3.Error: from the disk; nothing may be sent then.
     """
     held, unreadable = read_batch(store, epoch.row, max_batch)
-    file.lost += unreadable
+    file.note_lost(unreadable)
     if held is None and not store.records(epoch.row.ordinal, epoch.row.acked, 1):
         if epoch.end_probe():
             return None
         nothing = put_nothing(store, epoch.row, epoch.row.acked + 1, epoch.row.last_seq)
-        file.lost += stands_for(nothing)
+        file.note_lost(stands_for(nothing))
         log.error("outbox: %d records of epoch %s are gone from the disk", stands_for(nothing), epoch.row.epoch)
         held, _ = read_batch(store, epoch.row, max_batch)
     if held is None:

@@ -91,6 +91,7 @@ def write(file: OutboxFile, store: Store, buffer: Buffer, *, sending: Sending | 
             store.set_meta(name, number)
         store.save_epoch(replace(live.row, last_seq=last, sent_through=sent))
         file.note(store)
+    file.lost_kept = file.lost
     live.row.last_seq, live.row.sent_through, live.since = last, sent, since
     for epoch in unsaved:
         epoch.unsaved, epoch.acked_us = False, None

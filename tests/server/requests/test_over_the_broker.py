@@ -244,7 +244,14 @@ def left_on_disk(folder: Path, jpeg: bytes) -> None:
     """Only what a box has to keep; no picture among it, nor any path."""
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     files = {name: content for name, content in files.items() if not name.startswith("outbox.sqlite-")}
-    assert set(files) <= {"edge.toml", "outbox.sqlite", "outbox.sqlite.owed", "outbox.sqlite.config", "broker.log"}
+    assert set(files) <= {
+        "edge.toml",
+        "outbox.sqlite",
+        "outbox.sqlite.owed",
+        "outbox.sqlite.unwritten",
+        "outbox.sqlite.config",
+        "broker.log",
+    }
     for content in files.values():
         assert b"\xff\xd8\xff" not in content
         assert jpeg not in content
