@@ -67,6 +67,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     "correct": Entry(
         "cli.correct:app", _SERVER, _CENTRE, "Correct what is counted: staff, groups, audits, intervals.", True
     ),
+    "facts": Entry(
+        "cli.facts:app", _SERVER, _CENTRE, "Promotions, events, weather and rosters: what explains a number.", True
+    ),
     "gaps": Entry("cli.gaps:gaps", _SERVER, _CENTRE, "Print what was not measured, and why."),
     "broker": Entry("cli.ingest:broker", _SERVER, _CENTRE, "Run a small MQTT broker, for trying things out."),
     "db": Entry("cli.db:app", _SERVER, _SETUP, "Bring the database's schema up to date, and check its sums.", True),

@@ -15,6 +15,7 @@ from server.ingest.ledger import GapLedger
 from server.ingest.service import IngestService
 from server.kpi.correction_service import CorrectionsService
 from server.kpi.service import KpiService
+from server.kpi.tables import TableImport
 from server.membership.crypto import MemberKeys
 from server.membership.service import MembershipService
 from server.requests.exchange import Exchange, broker_address
@@ -48,6 +49,7 @@ class Services:
     membership: MembershipService
     kpi: KpiService
     corrections: CorrectionsService
+    tables: TableImport
     requests: RequestService
 
     def close(self) -> None:
@@ -78,6 +80,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
     reading = Replica(Database(read_dsn, settings.pool_size), db) if read_dsn else db
     stores = StoresService(db, clock)
     membership = MembershipService(db, keys, clock)
+    corrections = CorrectionsService(db, stores, clock)
     return Services(
         settings=settings,
         clock=clock,
@@ -92,6 +95,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         sales=SalesService(db, stores, membership, clock),
         membership=membership,
         kpi=KpiService(db, stores, clock, reading=reading),
-        corrections=CorrectionsService(db, stores, clock),
+        corrections=corrections,
+        tables=TableImport(stores, corrections),
         requests=RequestService(db, Exchange(broker_address(settings)), clock),
     )

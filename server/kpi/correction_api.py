@@ -1,12 +1,13 @@
 """Routes of corrections, rosters and the settings that bear on KPIs."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Protocol, cast
+from typing import Annotated, BinaryIO, Protocol, cast
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Body, Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from server.access.api import CurrentScope, require_role
@@ -15,15 +16,26 @@ from server.errors import InvalidInput
 from server.kpi.correction_service import CorrectionsService, Shift
 from server.kpi.corrections import Audit, Correction, CorrectionKind, NewCorrection
 from server.kpi.service import KpiService, Setting
+from server.kpi.tables import TableImport, TableResult
 
 router = APIRouter(prefix="/api/v1", tags=["kpi"])
 
 Reader = Annotated[Scope, Depends(require_role("admin", "hq", "region", "manager"))]
 
 
+Csv = Annotated[bytes, Body(media_type="text/csv")]
+
+
 class _State(Protocol):
     corrections: CorrectionsService
+    tables: TableImport
     kpi: KpiService
+
+
+def _file(request: Request, body: bytes) -> BinaryIO:
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "text/csv":
+        raise InvalidInput("the body is not said to be a CSV file", field="content-type", remedy="send it as text/csv")
+    return io.BytesIO(body)
 
 
 def _state(request: Request) -> _State:
@@ -149,3 +161,15 @@ def set_roster(store_id: str, day: date, body: RosterInput, request: Request, sc
     else:
         shifts = [Shift(each.starts_at, each.ends_at, each.people, each.note) for each in body.shifts or []]
     corrections.set_roster(scope, store_id, day, shifts)
+
+
+@router.post("/roster/csv", summary="Bring in rosters from a CSV file")
+def import_rosters(request: Request, scope: CurrentScope, body: Csv) -> TableResult:
+    """Columns store, day, from, to, people; or store, day, hours. All of the file, or, with errors, nothing of it."""
+    return _state(request).tables.rosters(scope, _file(request, body))
+
+
+@router.post("/facts/csv", summary="Bring in promotions, events and weather from a CSV file")
+def import_facts(request: Request, scope: CurrentScope, body: Csv) -> TableResult:
+    """Columns kind, from, title; to, detail, store, region, temperature, rain. All of the file, or nothing of it."""
+    return _state(request).tables.facts(scope, _file(request, body))

@@ -130,64 +130,62 @@ class CorrectionsService:
         Raises:
             Forbidden: unless admin, HQ, or region or manager of the store asks.
             NotFound: no such store.
-            InvalidInput: a shift without people, without timezone, outside the business day, or longer than it.
+            InvalidInput: a shift without people, without timezone, or not within the business day.
         """
-        calendar = self._roster_calendar(scope, store_id)
-        self.set_rosters(scope, store_id, {day: shifts}, calendar)
+        self.set_rosters(scope, {(store_id, day): shifts})
 
-    def set_rosters(
-        self,
-        scope: Scope,
-        store_id: str,
-        rosters: Mapping[date, Sequence[Shift]],
-        calendar: StoreCalendar | None = None,
-    ) -> None:
-        """The same for several days, all of them or none."""
-        calendar = calendar or self._roster_calendar(scope, store_id)
-        for day, shifts in rosters.items():
+    def set_rosters(self, scope: Scope, rosters: Mapping[tuple[str, date], Sequence[Shift]]) -> None:
+        """The same for several store-days, all of them or none."""
+        scope.require_role("admin", "hq", "region", "manager")
+        days: dict[str, list[date]] = {}
+        for store_id, day in sorted(rosters):
+            days.setdefault(store_id, []).append(day)
+        calendars = {store_id: self._stores.calendar(scope, store_id) for store_id in days}
+        for (store_id, day), shifts in rosters.items():
             checks.check_day(day, "day")
             for shift in shifts:
-                correction_checks.check_shift(shift.starts_at, shift.ends_at, shift.people, calendar.bounds(day))
+                self.check_shift(day, shift, calendars[store_id])
         now = self._clock()
         with self._db.transaction() as conn:
-            for day, shifts in sorted(rosters.items()):
+            for (store_id, day), shifts in sorted(rosters.items(), key=lambda item: item[0]):
+                rows = [(each.starts_at, each.ends_at, each.people, each.note.strip()) for each in shifts]
                 correction_repository.put_roster_day(conn, scope, store_id, day, scope.actor, now)
-                correction_repository.insert_shifts(
-                    conn,
-                    store_id,
-                    day,
-                    [(each.starts_at, each.ends_at, each.people, each.note.strip()) for each in shifts],
-                )
-            self._mark_days(conn, scope, store_id, rosters, "roster", calendar)
-            audit.record(
-                conn,
-                now,
-                scope.actor,
-                "roster.set",
-                subject=store_id,
-                store_id=store_id,
-                detail={"from": min(rosters).isoformat(), "to": max(rosters).isoformat(), "days": len(rosters)}
-                if rosters
-                else {},
-            )
+                correction_repository.insert_shifts(conn, store_id, day, rows)
+            for store_id, own in days.items():
+                self._mark_days(conn, scope, store_id, own, "roster", calendars[store_id])
+                said: dict[str, object] = {"from": str(own[0]), "to": str(own[-1]), "days": len(own)}
+                audit.record(conn, now, scope.actor, "roster.set", subject=store_id, store_id=store_id, detail=said)
 
-    def spread(self, scope: Scope, store_id: str, day: date, hours: Decimal) -> list[Shift]:
+    @staticmethod
+    def check_shift(day: date, shift: Shift, calendar: StoreCalendar) -> None:
+        """What a shift of a business day must be.
+
+        Raises:
+            InvalidInput: naming the field.
+        """
+        correction_checks.check_shift(shift.starts_at, shift.ends_at, shift.people, calendar.bounds(day))
+
+    def spread(
+        self, scope: Scope, store_id: str, day: date, hours: Decimal, calendar: StoreCalendar | None = None
+    ) -> list[Shift]:
         """A day's staff hours without times as shifts: evenly over its opening hours.
+
+        Args:
+            calendar: the store's, where it is at hand.
 
         Raises:
             InvalidInput: hours below zero, or the store is closed that day.
         """
-        calendar = self._roster_calendar(scope, store_id)
-        spans = calendar.open_spans(day)
+        spans = (calendar or self._stores.calendar(scope, store_id)).open_spans(day)
         if hours < 0 or (hours and not spans):
             raise InvalidInput(
                 f"{hours} staff hours on {day} can't be spread over its opening hours",
                 field="hours",
                 remedy="give hours from 0 on, of a day on which the store is open",
             )
-        open_seconds = sum(int((closes - opens).total_seconds()) for opens, closes in spans)
         if not hours:
             return []
+        open_seconds = sum(int((closes - opens).total_seconds()) for opens, closes in spans)
         people = (hours * 3600 / open_seconds).quantize(Decimal("0.000001"))
         return [Shift(opens, closes, people) for opens, closes in spans]
 
@@ -205,10 +203,6 @@ class CorrectionsService:
         ]
 
     # -- inside
-
-    def _roster_calendar(self, scope: Scope, store_id: str) -> StoreCalendar:
-        scope.require_role("admin", "hq", "region", "manager")
-        return self._stores.calendar(scope, store_id)
 
     def _check_line(self, scope: Scope, new: NewCorrection) -> None:
         if new.line_id is None or new.store_id is None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Annotated, Protocol, cast
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -98,7 +99,7 @@ class DeviceInput(_Input):
 
 
 class FactInput(_Input):
-    """What explains a number on some days; without a store it holds for the whole chain."""
+    """What explains a number on some days: of a store, of a region, or, without either, of the whole chain."""
 
     kind: FactKind
     day_from: date
@@ -106,6 +107,9 @@ class FactInput(_Input):
     title: str = Field(max_length=200)
     detail: str = Field("", max_length=2000)
     store_id: str | None = Field(None, max_length=32)
+    region: str | None = Field(None, min_length=1, max_length=100)
+    temperature_c: Decimal | None = Field(None, description="Of weather: the day's mean.")
+    rain_mm: Decimal | None = Field(None, description="Of weather: what fell.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +203,31 @@ def list_facts(
     day_from: Annotated[date, Query(alias="from")],
     day_to: Annotated[date, Query(alias="to")],
 ) -> list[Fact]:
-    """What holds for a store on any of the days, the chain's own included."""
+    """What holds for a store on any of the days, its region's and the chain's own included."""
     return _service(request).facts(scope, store_id, day_from, day_to)
+
+
+@router.get("/facts", summary="Promotions, weather, events of all your stores")
+def list_all_facts(
+    request: Request,
+    scope: Reader,
+    day_from: Annotated[date, Query(alias="from")],
+    day_to: Annotated[date, Query(alias="to")],
+) -> list[Fact]:
+    """Each once, by day; the regions' and the chain's own included."""
+    return _service(request).facts_of(scope, day_from, day_to)
 
 
 @router.post("/facts", status_code=201, summary="Note a promotion, weather or an event")
 def add_fact(body: FactInput, request: Request, scope: CurrentScope) -> Fact:
-    """Note what explains a number, for a store or (admin and HQ) for the whole chain."""
+    """Note what explains a number, for a store or (admin and HQ) for a region or the whole chain."""
     return _service(request).add_fact(scope, NewFact(**body.model_dump()))
+
+
+@router.delete("/facts/{fact_id}", status_code=204, summary="Take a promotion, weather or an event away")
+def remove_fact(fact_id: int, request: Request, scope: CurrentScope) -> None:
+    """Take it away."""
+    _service(request).remove_fact(scope, fact_id)
 
 
 def _spans(hours: Sequence[SpanInput]) -> tuple[OpeningSpan, ...]:

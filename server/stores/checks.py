@@ -7,11 +7,11 @@ edge of the calendar breaks every page that lists it.
 import re
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Final
+from typing import Final, get_args
 
 from server.errors import InvalidInput
 from server.stores.calendar import OpeningSpan
-from server.stores.models import EVER, NewStore
+from server.stores.models import EVER, FactKind, NewFact, NewStore
 from server.stores.public_holidays import HOLIDAY
 from wire.topics import CENTRAL_PREFIX, TopicError, check_name
 
@@ -85,6 +85,25 @@ def check_day(day: date, field: str) -> None:
     """A day in the years there are."""
     if not EVER.year <= day.year < _LAST_YEAR:
         raise InvalidInput(f"{field} {day} can't be", field=field, remedy="check the year")
+
+
+def check_fact(fact: NewFact) -> None:
+    """A promotion, an event or weather."""
+    check_choice(fact.kind, get_args(FactKind), "kind")
+    check_day(fact.day_from, "day_from")
+    check_day(fact.day_to, "day_to")
+    if fact.day_to < fact.day_from:
+        raise InvalidInput(
+            f"day_to {fact.day_to} lies before day_from {fact.day_from}", field="day_to", remedy="swap them"
+        )
+    if not fact.title.strip():
+        raise InvalidInput("the title is empty", field="title", remedy="say in a few words what it was")
+    if fact.store_id is not None and fact.region is not None:
+        raise InvalidInput("it is of a store and of a region", field="region", remedy="give the one or the other")
+    for name, low, high in (("temperature_c", -90, 70), ("rain_mm", 0, 3000)):
+        measured = getattr(fact, name)
+        if measured is not None and not low <= measured <= high:
+            raise InvalidInput(f"{name} {measured} can't be", field=name, remedy=f"give {low} to {high}")
 
 
 def checked_spans(spans: Sequence[OpeningSpan]) -> tuple[OpeningSpan, ...]:

@@ -7,6 +7,7 @@ there is no "the" timezone of a store except as of a day.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Final, Literal
 
 from server.stores.calendar import DEFAULT_DAY_STARTS, OpeningSpan
@@ -160,7 +161,11 @@ class CameraHealth:
 
 @dataclass(frozen=True, slots=True)
 class NewFact:
-    """What explains a number on some days; without a store it holds for the whole chain."""
+    """What explains a number on some days: of a store, of a region, or, without either, of the whole chain.
+
+    Attributes:
+        temperature_c: of weather: the day's mean; `rain_mm` what fell.
+    """
 
     kind: FactKind
     day_from: date
@@ -168,6 +173,9 @@ class NewFact:
     title: str
     detail: str = ""
     store_id: str | None = None
+    region: str | None = None
+    temperature_c: Decimal | None = None
+    rain_mm: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,3 +189,6 @@ class Fact:
     day_to: date
     title: str
     detail: str
+    region: str | None = None
+    temperature_c: Decimal | None = None
+    rain_mm: Decimal | None = None

@@ -288,33 +288,90 @@ def live_device_secret(conn: Connection, scope: Scope, device_id: str) -> str | 
         ).fetchone()
 
 
-def insert_fact(conn: Connection, fact: NewFact) -> Fact:
-    """Add a promotion, a spell of weather or an event."""
+def put_fact(conn: Connection, fact: NewFact, actor: str, at: datetime) -> Fact:
+    """Note a promotion, a spell of weather or an event; one that is there already gets the new detail."""
     with conn.cursor(row_factory=class_row(Fact)) as cursor:
-        added = cursor.execute(
+        noted = cursor.execute(
             """
-            INSERT INTO fact (store_id, kind, day_from, day_to, title, detail)
-            VALUES (%s, %s, %s, %s, %s, %s)
-            RETURNING fact_id, store_id, kind, day_from, day_to, title, detail
+            INSERT INTO fact (store_id, region, kind, day_from, day_to, title, detail, temperature_c, rain_mm,
+                              entered_by, entered_at)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            ON CONFLICT (coalesce(store_id, ''), coalesce(region, ''), kind, day_from, day_to, title)
+            DO UPDATE SET detail = excluded.detail, temperature_c = excluded.temperature_c,
+                          rain_mm = excluded.rain_mm, entered_by = excluded.entered_by,
+                          entered_at = excluded.entered_at
+            RETURNING fact_id, store_id, kind, day_from, day_to, title, detail, region, temperature_c, rain_mm
             """,
-            (fact.store_id, fact.kind, fact.day_from, fact.day_to, fact.title, fact.detail),
+            (
+                fact.store_id,
+                fact.region,
+                fact.kind,
+                fact.day_from,
+                fact.day_to,
+                fact.title.strip(),
+                fact.detail.strip(),
+                fact.temperature_c,
+                fact.rain_mm,
+                actor,
+                at,
+            ),
         ).fetchone()
-    assert added is not None, "RETURNING answers with the row"  # noqa: S101
-    return added
+    assert noted is not None, "RETURNING answers with the row"  # noqa: S101
+    return noted
 
 
-def facts(conn: Connection, scope: Scope, store_id: str, day_from: date, day_to: date) -> list[Fact]:
-    """What holds for a store on any of the days, the chain's own included, by day."""
+def fact(conn: Connection, scope: Scope, fact_id: int) -> Fact | None:
+    """One of them: of a store of the scope, of a region, or of the chain."""
     with conn.cursor(row_factory=class_row(Fact)) as cursor:
         return cursor.execute(
             """
-            SELECT fact_id, store_id, kind, day_from, day_to, title, detail
+            SELECT fact_id, store_id, kind, day_from, day_to, title, detail, region, temperature_c, rain_mm
+            FROM fact
+            WHERE fact_id = %(fact_id)s
+              AND (store_id IS NULL OR %(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            """,
+            {"fact_id": fact_id, "scope": scope.store_ids},
+        ).fetchone()
+
+
+def delete_fact(conn: Connection, scope: Scope, fact_id: int) -> None:
+    """Take one away."""
+    conn.execute(
+        """
+        DELETE FROM fact
+        WHERE fact_id = %(fact_id)s
+          AND (store_id IS NULL OR %(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+        """,
+        {"fact_id": fact_id, "scope": scope.store_ids},
+    )
+
+
+def facts(conn: Connection, scope: Scope, store_ids: Sequence[str] | None, day_from: date, day_to: date) -> list[Fact]:
+    """What holds on any of the days for any of some stores of the scope, or for all of it: each once, by day.
+
+    Their regions' and the chain's own are among them.
+    """
+    with conn.cursor(row_factory=class_row(Fact)) as cursor:
+        return cursor.execute(
+            """
+            WITH mine AS (
+                SELECT s.store_id, s.region
+                FROM store s
+                WHERE (%(scope)s::text[] IS NULL OR s.store_id = ANY(%(scope)s))
+                  AND (%(wanted)s::text[] IS NULL OR s.store_id = ANY(%(wanted)s))
+            )
+            SELECT fact_id, store_id, kind, day_from, day_to, title, detail, region, temperature_c, rain_mm
             FROM fact
             WHERE day_from <= %(day_to)s AND day_to >= %(day_from)s
-              AND (store_id IS NULL
-                   OR (store_id = %(store_id)s
-                       AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))))
+              AND ((store_id IS NULL AND region IS NULL)
+                   OR store_id IN (SELECT mine.store_id FROM mine)
+                   OR region IN (SELECT mine.region FROM mine))
             ORDER BY day_from, fact_id
             """,
-            {"day_from": day_from, "day_to": day_to, "store_id": store_id, "scope": scope.store_ids},
+            {
+                "day_from": day_from,
+                "day_to": day_to,
+                "wanted": None if store_ids is None else list(store_ids),
+                "scope": scope.store_ids,
+            },
         ).fetchall()

@@ -5,7 +5,7 @@ transaction, so that no report keeps an answer whose premises are gone.
 """
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from hashlib import sha256
 from secrets import token_urlsafe
@@ -17,8 +17,9 @@ from server.clock import Clock, utc_now
 from server.errors import Conflict, InvalidInput, NotFound
 from server.storage import dirty
 from server.storage.pool import Connection, Database
-from server.stores import checks, opening_repository, repository
+from server.stores import checks, repository
 from server.stores.calendar import ONE_DAY, DayRule, OpeningSpan, StoreCalendar, WeeklyHours
+from server.stores.calendars import calendars_of
 from server.stores.health import camera_health
 from server.stores.models import (
     EVER,
@@ -27,16 +28,12 @@ from server.stores.models import (
     Device,
     DeviceSecret,
     Fact,
-    FactKind,
-    HoursRow,
     Line,
     LineKind,
     NewFact,
     NewStore,
     Store,
 )
-from server.stores.opening_repository import PlaceRow, own_words
-from server.stores.public_holidays import in_place
 
 
 class StoresService:
@@ -97,7 +94,7 @@ class StoresService:
         """
         scope.require(store_id)
         with self._db.read() as conn:
-            found = _calendars(conn, scope, [store_id])
+            found = calendars_of(conn, scope, [store_id])
         if store_id not in found:
             raise _no_store(store_id)
         return found[store_id]
@@ -105,7 +102,7 @@ class StoresService:
     def calendars(self, scope: Scope, store_ids: Sequence[str] | None = None) -> dict[str, StoreCalendar]:
         """The calendars of all stores of the scope, or of some of them, by store."""
         with self._db.read() as conn:
-            return _calendars(conn, scope, store_ids)
+            return calendars_of(conn, scope, store_ids)
 
     def todays(self, scope: Scope, at: datetime) -> dict[str, date]:
         """The business day each store of the scope is in at an instant.
@@ -306,28 +303,92 @@ class StoresService:
     # -- facts
 
     def add_fact(self, scope: Scope, fact: NewFact) -> Fact:
-        """Note a promotion, a spell of weather or an event, for a store or (admin and HQ) for the chain."""
+        """Note a promotion, a spell of weather or an event, for a store or (admin and HQ) a region or the chain.
+
+        One noted before, of the same place, kind, days and title, gets the new detail.
+
+        Raises:
+            Forbidden: not theirs to note.
+            NotFound: no such store or region.
+            InvalidInput: naming the field.
+        """
+        return self.add_facts(scope, [fact])[0]
+
+    def add_facts(self, scope: Scope, facts: Sequence[NewFact]) -> list[Fact]:
+        """The same for many, all of them or none."""
         scope.require_role("admin", "hq", "region", "manager")
-        checks.check_choice(fact.kind, get_args(FactKind), "kind")
-        if fact.day_to < fact.day_from:
-            raise InvalidInput(
-                f"day_to {fact.day_to} lies before day_from {fact.day_from}", field="day_to", remedy="swap them"
-            )
-        if not fact.title.strip():
-            raise InvalidInput("the title is empty", field="title", remedy="say in a few words what it was")
-        with self._db.transaction() as conn:
-            if fact.store_id is None:
+        for fact in facts:
+            self.check_fact(fact)
+            if fact.store_id is not None:
+                scope.require(fact.store_id)
+            else:
                 scope.require_role("admin", "hq")
                 scope.require_whole_chain()
-            else:
-                self._own(conn, scope, fact.store_id)
-            return repository.insert_fact(conn, fact)
+        now = self._clock()
+        with self._db.transaction() as conn:
+            stores = {store.store_id: store.region for store in repository.stores(conn, scope)}
+            regions = set(stores.values())
+            noted = []
+            for fact in facts:
+                if fact.store_id is not None and fact.store_id not in stores:
+                    raise _no_store(fact.store_id)
+                if fact.region is not None and fact.region not in regions:
+                    raise NotFound(f"no store is in region {fact.region!r}", field="region", remedy="check its name")
+                noted.append(repository.put_fact(conn, fact, scope.actor, now))
+            audit.record(conn, now, scope.actor, "fact.add", detail={"facts": [each.fact_id for each in noted]})
+        return noted
+
+    @staticmethod
+    def check_fact(fact: NewFact) -> None:
+        """What a promotion, an event or weather must be, whoever notes it.
+
+        Raises:
+            InvalidInput: naming the field.
+        """
+        checks.check_fact(fact)
+
+    def remove_fact(self, scope: Scope, fact_id: int) -> None:
+        """Take one away.
+
+        Raises:
+            Forbidden: not theirs: a store's is its manager's, too; the others are admin's and HQ's.
+            NotFound: there is none.
+        """
+        scope.require_role("admin", "hq", "region", "manager")
+        now = self._clock()
+        with self._db.transaction() as conn:
+            stands = repository.fact(conn, scope, fact_id)
+            if stands is None:
+                raise NotFound(f"there is no fact {fact_id}", field="fact_id", remedy="see the list")
+            if stands.store_id is None:
+                scope.require_role("admin", "hq")
+                scope.require_whole_chain()
+            repository.delete_fact(conn, scope, fact_id)
+            audit.record(
+                conn,
+                now,
+                scope.actor,
+                "fact.remove",
+                subject=str(fact_id),
+                store_id=stands.store_id,
+                detail={"kind": stands.kind, "title": stands.title, "from": stands.day_from.isoformat()},
+            )
 
     def facts(self, scope: Scope, store_id: str, day_from: date, day_to: date) -> list[Fact]:
-        """What holds for a store on any of the days, the chain's own included."""
+        """What holds for a store on any of the days, its region's and the chain's own included."""
         scope.require(store_id)
+        return self.facts_of(scope, day_from, day_to, [store_id])
+
+    def facts_of(
+        self, scope: Scope, day_from: date, day_to: date, store_ids: Sequence[str] | None = None
+    ) -> list[Fact]:
+        """What holds on any of the days for any store of the scope, or for some: each once, by day.
+
+        Args:
+            store_ids: those of them outside the scope have no part.
+        """
         with self._db.read() as conn:
-            return repository.facts(conn, scope, store_id, day_from, day_to)
+            return repository.facts(conn, scope, store_ids, day_from, day_to)
 
     # -- inside
 
@@ -347,47 +408,12 @@ class StoresService:
     def _stale(self, conn: Connection, scope: Scope, store_id: str, first: date, reason: str) -> None:
         """Mark the days computed from `first` on, and the one before: it ends where `first` begins."""
         days = repository.computed_days(conn, scope, store_id, first - ONE_DAY)
-        calendar = _calendars(conn, scope, [store_id])[store_id]
+        calendar = calendars_of(conn, scope, [store_id])[store_id]
         dirty.mark(conn, store_id, (calendar.bounds(day)[0] for day in days), reason)
 
     def _stale_since(self, conn: Connection, scope: Scope, store_id: str, at: datetime, reason: str) -> None:
-        calendar = _calendars(conn, scope, [store_id])[store_id]
+        calendar = calendars_of(conn, scope, [store_id])[store_id]
         self._stale(conn, scope, store_id, calendar.day_of(at), reason)
-
-
-def _calendars(conn: Connection, scope: Scope, store_ids: Sequence[str] | None) -> dict[str, StoreCalendar]:
-    weeks: dict[str, dict[date, list[OpeningSpan]]] = {}
-    for hours in repository.hours(conn, scope, store_ids):
-        weeks.setdefault(hours.store_id, {}).setdefault(hours.valid_from, []).append(_span(hours))
-    special: dict[str, dict[date, list[OpeningSpan]]] = {}
-    for row in opening_repository.exceptions(conn, scope, store_ids):
-        pairs = zip(row.opens, row.closes, strict=True)
-        special.setdefault(row.store_id, {})[row.day] = [OpeningSpan(row.day.weekday(), *pair) for pair in pairs]
-    holidays = _holidays(conn, opening_repository.places(conn, scope, store_ids))
-    return {
-        store_id: StoreCalendar(
-            rules,
-            [WeeklyHours(day, tuple(spans)) for day, spans in weeks.get(store_id, {}).items()],
-            special.get(store_id),
-            holidays.get(store_id),
-        )
-        for store_id, rules in repository.rules(conn, scope, store_ids).items()
-    }
-
-
-def _holidays(conn: Connection, places: Sequence[PlaceRow]) -> dict[str, Callable[[date], bool]]:
-    """Whether a day is a public holiday, for each store that asks."""
-    if not places:
-        return {}
-    own = opening_repository.holidays(conn, sorted({place.country for place in places}))
-    return {
-        place.store_id: in_place(place.country, place.subdivision, own_words(own, place.country, place.subdivision))
-        for place in places
-    }
-
-
-def _span(row: HoursRow) -> OpeningSpan:
-    return OpeningSpan(row.weekday, row.opens, row.closes)
 
 
 def _hash(password: str) -> str:
