@@ -1,24 +1,21 @@
-"""Routes of the KPIs: reports as JSON or CSV, and a store live.
+"""Routes of the KPIs: reports as JSON, CSV or XLSX, why sales moved, and a store live."""
 
-Numbers are JSON numbers with all their digits, never binary fractions, so that money arrives to the cent. A CSV is
-opened in a spreadsheet, which runs a cell beginning with ``=`` as a formula; a store's region is typed by people, so
-such texts are put behind an apostrophe.
-"""
-
-import csv
-import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
+from itertools import chain
 from typing import Annotated, Final, Literal, Protocol, cast
 
-import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from server.access.api import require_role
 from server.access.models import Scope
-from server.kpi.models import Report, ReportRow
+from server.errors import InvalidInput
+from server.kpi import exports
+from server.kpi.assembling import Slices
 from server.kpi.registry import KPIS
-from server.kpi.reports import Compare
+from server.kpi.report_repository import StoreFilter
+from server.kpi.reports import Compare, Comparison, DayRange
 from server.kpi.service import KpiService
 
 router = APIRouter(prefix="/api/v1", tags=["kpi"])
@@ -26,8 +23,12 @@ router = APIRouter(prefix="/api/v1", tags=["kpi"])
 #: A till posts receipts and a desk enrols members; the numbers are for those who run stores.
 Reader = Annotated[Scope, Depends(require_role("admin", "hq", "region", "manager"))]
 
-_json = msgspec.json.Encoder(decimal_format="number")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+Form = Literal["json", "csv", "xlsx"]
+_TYPES: Final[dict[Form, str]] = {
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 
 
 class _State(Protocol):
@@ -38,45 +39,93 @@ def _service(request: Request) -> KpiService:
     return cast("_State", request.app.state.services).kpi
 
 
+def _stores(
+    store: Annotated[str | None, Query(description="Stores, joined by commas; all of yours when left out.")] = None,
+    region: Annotated[str | None, Query(description="Regions, joined by commas.")] = None,
+    store_format: Annotated[str | None, Query(description="Formats of stores, joined by commas.")] = None,
+    tag: Annotated[str | None, Query(description="Tags, joined by commas; a store must have all.")] = None,
+) -> StoreFilter:
+    return StoreFilter(_names(store), _names(region), _names(store_format), tuple(_names(tag) or ()))
+
+
+def _comparison(
+    compare: Annotated[Compare | None, Query(description="A period to stand beside it.")] = None,
+    compare_from: Annotated[date | None, Query(description="Or its first day.")] = None,
+    compare_to: Annotated[date | None, Query(description="Its last day; as many days on, when left out.")] = None,
+) -> Comparison | None:
+    if compare_from is None:
+        if compare_to is not None:
+            raise InvalidInput("compare_to without compare_from", field="compare_from", remedy="name the first day too")
+        return compare
+    if compare is not None:
+        raise InvalidInput("both compare and compare_from", field="compare", remedy="name one of the two")
+    return DayRange(compare_from, compare_to)
+
+
+First = Annotated[date, Query(alias="from", description="First business day.")]
+Last = Annotated[date, Query(alias="to", description="Last business day, included.")]
+Where = Annotated[StoreFilter, Depends(_stores)]
+Beside = Annotated[Comparison | None, Depends(_comparison)]
+
+
 @router.get("/kpi", summary="KPIs of stores over business days")
 def report(
     request: Request,
     scope: Reader,
-    day_from: Annotated[date, Query(alias="from", description="First business day.")],
-    day_to: Annotated[date, Query(alias="to", description="Last business day, included.")],
+    day_from: First,
+    day_to: Last,
+    where: Where,
+    compare: Beside,
     kpi: Annotated[str, Query(description="Slugs, joined by commas.")] = "entries,visitors,transactions,conversion",
-    store: Annotated[str | None, Query(description="Stores, joined by commas; all of yours when left out.")] = None,
     group_by: Annotated[
-        str, Query(description="chain, or some of: store, region, day, week, month, weekday, hour, hour_of_day.")
+        str,
+        Query(description="chain, or some of: store, region, day, week, month, weekday, hour, hour_of_day, quarter."),
     ] = "chain",
-    compare: Annotated[Compare | None, Query(description="A period to stand beside it.")] = None,
-    form: Annotated[Literal["json", "csv"], Query(alias="format")] = "json",
+    form: Annotated[Form, Query(alias="format")] = "json",
 ) -> Response:
     """Sums over sums, each value with its coverage and, for ratios, a 95% interval; withheld with a reason."""
-    answer = _service(request).report(
+    slices = _service(request).slices(
         scope,
         kpis=_names(kpi) or [],
         day_from=day_from,
         day_to=day_to,
-        store_ids=_names(store),
+        where=where,
         group_by=group_by,
         compare=compare,
     )
-    if form == "csv":
-        name = f"doorline-{day_from}-{day_to}.csv"
-        return Response(
-            # The mark tells spreadsheets that this is UTF-8; without it, Chinese regions turn into noise.
-            ("\ufeff" + "".join(_csv(answer))).encode(),
-            media_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
-        )
-    return Response(_json.encode(answer), media_type="application/json")
+    name = f"doorline-{day_from}-{day_to}.{form}"
+    headers = {} if form == "json" else {"Content-Disposition": f'attachment; filename="{name}"'}
+    if form == "xlsx":
+        pieces = exports.chunks(exports.as_xlsx(slices))
+    else:
+        pieces = _begun({"json": exports.as_json, "csv": exports.as_csv}[form], slices)
+    return StreamingResponse(pieces, media_type=_TYPES[form], headers=headers)
+
+
+def _begun(made: Callable[[Slices], Iterator[bytes]], slices: Slices) -> Iterator[bytes]:
+    """With its head and first rows made: what goes wrong with them is answered as an error, not as half a file."""
+    pieces = made(slices)
+    return chain([next(pieces), next(pieces)], pieces)
+
+
+@router.get("/kpi/decomposition", summary="Why net sales moved")
+def decomposition(
+    request: Request, scope: Reader, day_from: First, day_to: Last, where: Where, compare: Beside
+) -> Response:
+    """A change in net sales as what traffic, conversion, ATV and refunds did, per store and in sum, to the cent.
+
+    Only stores open and watched in both periods are compared; the others are named with the reason.
+    """
+    answer = _service(request).decomposition(
+        scope, day_from=day_from, day_to=day_to, compare=compare or "previous_period", where=where
+    )
+    return Response(exports.json.encode(answer), media_type="application/json")
 
 
 @router.get("/stores/{store_id}/live", summary="A store today, up to now")
 def live(request: Request, store_id: str, scope: Reader) -> Response:
     """Beside the same weekday last week, up to the same minute of the store's clock."""
-    return Response(_json.encode(_service(request).live(scope, store_id)), media_type="application/json")
+    return Response(exports.json.encode(_service(request).live(scope, store_id)), media_type="application/json")
 
 
 @router.get("/kpi/definitions", summary="Every KPI, as it is defined")
@@ -91,43 +140,3 @@ def _names(joined: str | None) -> list[str] | None:
     if joined is None:
         return None
     return [name.strip() for name in joined.split(",") if name.strip()]
-
-
-def _csv(report: Report) -> Iterator[str]:
-    """One line a row, the total last; per KPI its value, why there is none, and the interval's ends."""
-    by = report.group_by or ("chain",)
-    compared = report.compared_from is not None
-    yield _line([*by, *(column for slug in report.kpis for column in _columns(slug, compared=compared)), "coverage"])
-    for row in report.rows if report.group_by else ():
-        yield _csv_row([_safe(row.labels[name]) for name in by], row, report)
-    yield _csv_row(["total", *[""] * (len(by) - 1)], report.total, report)
-
-
-def _columns(slug: str, *, compared: bool) -> list[str]:
-    columns = [slug, f"{slug}_withheld", f"{slug}_low", f"{slug}_high"]
-    return [*columns, f"{slug}_compared"] if compared else columns
-
-
-def _csv_row(labels: list[str], row: ReportRow, report: Report) -> str:
-    cells = list(labels)
-    for slug in report.kpis:
-        value = row.values[slug]
-        cells += [_number(value.value), value.withheld or "", _number(value.low), _number(value.high)]
-        if row.compare is not None:
-            cells.append(_number(row.compare[slug].value))
-    cells.append("" if row.coverage is None else f"{row.coverage:.6f}")
-    return _line(cells)
-
-
-def _number(value: object) -> str:
-    return "" if value is None else str(value)
-
-
-def _safe(text: str) -> str:
-    return "'" + text if text.startswith(_FORMULA) else text
-
-
-def _line(cells: list[str]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerow(cells)
-    return out.getvalue()

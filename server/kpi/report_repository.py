@@ -55,7 +55,11 @@ class StoreFilter:
     @property
     def is_all(self) -> bool:
         """Whether nothing is left out."""
-        return self == StoreFilter()
+        return self == ALL_STORES
+
+
+#: Every store of the scope.
+ALL_STORES: Final = StoreFilter()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,9 @@ told together (`telling`) and the parts put into one report.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
 from decimal import Decimal
-from functools import partial
 from itertools import chain
 from typing import Final, Literal
 
@@ -17,14 +16,13 @@ from server.access.models import Scope
 from server.clock import Clock
 from server.errors import InvalidInput, NotFound
 from server.kpi import grouping, report_repository
+from server.kpi.assembling import Asking, Part, Periods, Slices, report_of
 from server.kpi.decomposition import NEEDS, Decomposition, Pair, decompose
-from server.kpi.definition import Kpi
-from server.kpi.grouping import Dimension, Group
-from server.kpi.models import EMPTY, KpiValue, Period, Report, ReportRow
+from server.kpi.grouping import Group
+from server.kpi.models import Report
 from server.kpi.registry import chosen
 from server.kpi.report_repository import Mark, StoreFilter, StoreRow
-from server.kpi.telling import Days, Profiles, Teller, Told, Wish, slots_of
-from server.kpi.values import no_data, values_of
+from server.kpi.telling import Days, Teller, Wish
 from server.storage.pool import Connection, Readable
 from server.stores.calendar import StoreCalendar
 from server.stores.models import EVER
@@ -49,44 +47,6 @@ class DayRange:
 Comparison = Compare | DayRange
 
 
-@dataclass(frozen=True, slots=True)
-class _Asking:
-    """What is asked of all stores alike."""
-
-    scope: Scope
-    wish: Wish
-    by: tuple[Dimension, ...]
-    compare: Comparison | None
-    now: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Some stores and their days.
-
-    Attributes:
-        wanted: their ids for the database; None where they are all of the scope.
-        todays: the business day each store is in; empty where no today can matter.
-    """
-
-    stores: Mapping[str, StoreRow]
-    wanted: Sequence[str] | None
-    days: Days
-    other: Days | None
-    todays: Mapping[str, date]
-    marks: Sequence[Mark]
-
-
-@dataclass(frozen=True, slots=True)
-class _Periods:
-    """What is told of a part."""
-
-    part: _Part
-    told: Told
-    other: Told | None
-    pending: int
-
-
 class ReportMaker:
     """Makes reports; see `KpiService.report`."""
 
@@ -108,16 +68,33 @@ class ReportMaker:
     ) -> Report:
         """See `KpiService.report`."""
         found = chosen(kpis)
-        asking = _Asking(scope, Wish.of(found), grouping.dimensions(group_by), compare, self._clock())
-        stores, part = self._part(asking, day_from, day_to, where)
-        return _report(found, asking, stores, self._tell(asking, [part]))
+        asking = Asking(scope, Wish.of(found), grouping.dimensions(group_by), self._clock())
+        stores, part = self._part(asking, day_from, day_to, where, compare)
+        return report_of(found, asking, stores, self._tell(asking, [part]))
+
+    def slices(
+        self,
+        scope: Scope,
+        *,
+        kpis: Sequence[str],
+        day_from: date,
+        day_to: date,
+        where: StoreFilter,
+        group_by: str | Sequence[str],
+        compare: Comparison | None,
+    ) -> Slices:
+        """See `KpiService.slices`."""
+        found = chosen(kpis)
+        asking = Asking(scope, Wish.of(found), grouping.dimensions(group_by), self._clock())
+        _, part = self._part(asking, day_from, day_to, where, compare)
+        return Slices(found, asking, part, self._tell)
 
     def changes(
         self, scope: Scope, *, day_from: date, day_to: date, where: StoreFilter, compare: Comparison
     ) -> Decomposition:
         """See `KpiService.decomposition`."""
-        asking = _Asking(scope, Wish(NEEDS), ("store",), compare, self._clock())
-        stores, part = self._part(asking, day_from, day_to, where)
+        asking = Asking(scope, Wish(NEEDS), ("store",), self._clock())
+        stores, part = self._part(asking, day_from, day_to, where, compare)
         (periods,) = self._tell(asking, [part])
         assert part.other is not None  # noqa: S101 - it is asked for
         assert periods.other is not None  # noqa: S101
@@ -145,8 +122,8 @@ class ReportMaker:
         )
 
     def _part(
-        self, asking: _Asking, day_from: date, day_to: date, where: StoreFilter
-    ) -> tuple[Mapping[str, StoreRow], _Part]:
+        self, asking: Asking, day_from: date, day_to: date, where: StoreFilter, compare: Comparison | None
+    ) -> tuple[Mapping[str, StoreRow], Part]:
         """The stores meant, with their days.
 
         Raises:
@@ -154,7 +131,7 @@ class ReportMaker:
         """
         scope, now = asking.scope, asking.now
         check_days(day_from, day_to)
-        other = None if asking.compare is None else days_beside(asking.compare, day_from, day_to)
+        other = None if compare is None else days_beside(compare, day_from, day_to)
         for store_id in where.store_ids or ():
             scope.require(store_id)
         wanted = None
@@ -162,13 +139,13 @@ class ReportMaker:
             stores = {row.store_id: row for row in report_repository.store_rows(conn, scope, where)}
             if not where.is_all:
                 wanted = list(stores)
-            marks = report_repository.marks(conn, scope, wanted, day_from, day_to)
+            marks = _marks(conn, scope, wanted, Days(day_from, day_to), other)
         _check_found(where.store_ids, stores)
         todays: Mapping[str, date] = {}
         if max(day_to, other.last if other else day_to) >= now.date() - _TODAYS_WITHIN:
             todays = _of(stores, self._stores.todays(scope, now))
         own = [mark for mark in marks if mark.store_id in stores]
-        return stores, _Part(stores, wanted, Days(day_from, day_to), other, todays, own)
+        return stores, Part(stores, wanted, Days(day_from, day_to), other, todays, own)
 
     def make_recent(
         self,
@@ -184,7 +161,7 @@ class ReportMaker:
         """See `KpiService.recent`."""
         found = chosen(kpis)
         beside = found if compared is None else chosen(compared)
-        asking = _Asking(scope, Wish.of(found), grouping.dimensions(group_by), compare, self._clock())
+        asking = Asking(scope, Wish.of(found), grouping.dimensions(group_by), self._clock())
         todays = self._stores.todays(scope, asking.now)
         parts = []
         with self._db.read() as conn:
@@ -200,17 +177,23 @@ class ReportMaker:
                 check_days(first, last)
                 other = None if compare is None else days_beside(compare, first, last)
                 wanted = None if len(some) == len(stores) else list(some)
-                marks = report_repository.marks(conn, scope, wanted, first, last)
-                parts.append(_Part(some, wanted, Days(first, last), other, _of(some, todays), marks))
-        return _report(found, asking, stores, self._tell(asking, parts), beside)
+                marks = _marks(conn, scope, wanted, Days(first, last), other)
+                parts.append(Part(some, wanted, Days(first, last), other, _of(some, todays), marks))
+        return report_of(found, asking, stores, self._tell(asking, parts), beside)
 
-    def _tell(self, asking: _Asking, parts: Sequence[_Part]) -> list[_Periods]:
+    def _tell(self, asking: Asking, parts: Sequence[Part]) -> list[Periods]:
         needed = {store_id for part in parts for store_id in _needing_calendars(asking, part)}
         calendars: Mapping[str, StoreCalendar] = {}
         if needed:
             calendars = self._stores.calendars(asking.scope, sorted(needed))
         with self._db.read() as conn:
             return [_tell(conn, asking, part, calendars) for part in parts]
+
+
+def _marks(conn: Connection, scope: Scope, wanted: Sequence[str] | None, days: Days, other: Days | None) -> list[Mark]:
+    """Of both periods; one that lies in both is there twice and does no harm."""
+    shown = [days] if other is None else [days, other]
+    return [mark for each in shown for mark in report_repository.marks(conn, scope, wanted, each.first, each.last)]
 
 
 def _known(group: Group | None) -> int:
@@ -221,7 +204,7 @@ def _of(stores: Mapping[str, StoreRow], todays: Mapping[str, date]) -> dict[str,
     return {store_id: todays[store_id] for store_id in stores if store_id in todays}
 
 
-def _needing_calendars(asking: _Asking, part: _Part) -> Iterable[str]:
+def _needing_calendars(asking: Asking, part: Part) -> Iterable[str]:
     if grouping.is_by_quarter(asking.by):
         return part.stores
     shown = [part.days] if part.other is None else [part.days, part.other]
@@ -231,7 +214,7 @@ def _needing_calendars(asking: _Asking, part: _Part) -> Iterable[str]:
     return chain((mark.store_id for mark in part.marks), running)
 
 
-def _tell(conn: Connection, asking: _Asking, part: _Part, calendars: Mapping[str, StoreCalendar]) -> _Periods:
+def _tell(conn: Connection, asking: Asking, part: Part, calendars: Mapping[str, StoreCalendar]) -> Periods:
     teller = Teller(
         conn,
         asking.scope,
@@ -244,103 +227,7 @@ def _tell(conn: Connection, asking: _Asking, part: _Part, calendars: Mapping[str
         asking.wish,
     )
     told, other, pending = teller.tell(part.days, part.other, part.marks)
-    return _Periods(part, told, other, pending)
-
-
-def _report(
-    kpis: Sequence[Kpi],
-    asking: _Asking,
-    stores: Mapping[str, StoreRow],
-    parts: Sequence[_Periods],
-    beside: Sequence[Kpi] | None = None,
-) -> Report:
-    """One report of stores that each have days of their own.
-
-    Args:
-        beside: which KPIs are compared; all, when left out.
-    """
-    by = asking.by
-    row = partial(_row, kpis, kpis if beside is None else beside)
-    told = _together([part.told for part in parts])
-    others = [part.other for part in parts if part.other is not None]
-    other = _together(others) if others else None
-    groups = told.groups
-    if by == ("store",):
-        # A store of which nothing is known has a line that says so; leaving it out would read as having none.
-        empty = Group((), EMPTY, None, 0, frozenset())
-        groups = {(store_id,): groups.get((store_id,)) or replace(empty, labels=(store_id,)) for store_id in stores}
-    back = [each.part.other for each in parts if each.part.other is not None]
-    return Report(
-        store_ids=tuple(stores),
-        kpis=tuple(kpi.slug for kpi in kpis),
-        group_by=by,
-        day_from=min(each.part.days.first for each in parts),
-        day_to=max(each.part.days.last for each in parts),
-        compared_from=min((days.first for days in back), default=None),
-        compared_to=max((days.last for days in back), default=None),
-        as_of=asking.now,
-        pending=sum(part.pending for part in parts),
-        rows=tuple(row(by, group, told, other) for group in groups.values()),
-        total=row((), _total(told), _whole(told), None if other is None else _whole(other)),
-    )
-
-
-def _together(parts: Sequence[Told]) -> Told:
-    if len(parts) == 1:
-        return parts[0]
-    groups = grouping.merged([group for part in parts for group in part.groups.values()])
-    if any(part.profiles is None for part in parts):
-        return Told(groups, None)
-    slots: dict[tuple[str, ...], dict[tuple[int, int], int]] = defaultdict(lambda: defaultdict(int))
-    for part in parts:
-        for labels, found in (part.profiles or {}).items():
-            for slot in found:
-                slots[labels][(slot.weekday, slot.hour)] += slot.visitors
-    return Told(groups, {labels: slots_of(sums) for labels, sums in slots.items()})
-
-
-def _row(
-    kpis: Sequence[Kpi],
-    compared: Sequence[Kpi],
-    by: Sequence[Dimension],
-    group: Group,
-    told: Told,
-    other: Told | None,
-) -> ReportRow:
-    compare = None
-    if other is not None:
-        beside = other.groups.get(group.labels)
-        compare = no_data(compared) if beside is None else _values(compared, beside, other.profiles)
-    return ReportRow(
-        key="/".join(group.labels),
-        labels=dict(zip(by, group.labels, strict=True)),
-        values=_values(kpis, group, told.profiles),
-        compare=compare,
-        coverage=group.facts.coverage,
-        periods=group.periods,
-    )
-
-
-def _values(kpis: Sequence[Kpi], group: Group, profiles: Profiles | None) -> dict[str, KpiValue]:
-    if not group.periods:
-        return no_data(kpis)
-    profile = None if profiles is None else profiles.get(group.labels, ())
-    return values_of(kpis, Period(group.facts, group.occupancy, profile), group.currencies)
-
-
-def _total(told: Told) -> Group:
-    return grouping.together((), list(told.groups.values()))
-
-
-def _whole(told: Told) -> Told:
-    """All groups as one."""
-    profiles: Profiles | None = None
-    if told.profiles is not None:
-        sums: dict[tuple[int, int], int] = defaultdict(int)
-        for slot in chain.from_iterable(told.profiles.values()):
-            sums[(slot.weekday, slot.hour)] += slot.visitors
-        profiles = {(): slots_of(sums)}
-    return Told({(): _total(told)}, profiles)
+    return Periods(part, told, other, pending)
 
 
 def check_days(day_from: date, day_to: date) -> None:

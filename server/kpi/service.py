@@ -18,13 +18,14 @@ from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import InvalidInput, NotFound
 from server.kpi import day_repository, repository
+from server.kpi.assembling import Slices
 from server.kpi.compute import Want, compute
 from server.kpi.day_repository import StoredDay
 from server.kpi.decomposition import Decomposition
 from server.kpi.definition import Kpi
 from server.kpi.models import DayFacts, HourFacts, KpiValue, LiveHour, LiveView, Period, Report
 from server.kpi.registry import KPIS
-from server.kpi.report_repository import StoreFilter
+from server.kpi.report_repository import ALL_STORES, StoreFilter
 from server.kpi.reports import Compare, Comparison, ReportMaker
 from server.kpi.repository import Window
 from server.kpi.values import values_of
@@ -121,6 +122,26 @@ class KpiService:
             compare=compare,
         )
 
+    def slices(
+        self,
+        scope: Scope,
+        *,
+        kpis: Sequence[str],
+        day_from: date,
+        day_to: date,
+        where: StoreFilter,
+        group_by: str | Sequence[str] = "chain",
+        compare: Comparison | None = None,
+    ) -> Slices:
+        """The same as `report`, to be taken some stores at a time; what is asked is checked at once.
+
+        Raises:
+            Forbidden, NotFound, InvalidInput: as `report`.
+        """
+        return self._reports.slices(
+            scope, kpis=kpis, day_from=day_from, day_to=day_to, where=where, group_by=group_by, compare=compare
+        )
+
     def decomposition(
         self,
         scope: Scope,
@@ -128,16 +149,15 @@ class KpiService:
         day_from: date,
         day_to: date,
         compare: Comparison,
-        store_ids: Sequence[str] | None = None,
-        regions: Sequence[str] | None = None,
-        formats: Sequence[str] | None = None,
-        tags: Sequence[str] = (),
+        where: StoreFilter = ALL_STORES,
     ) -> Decomposition:
         """Why net sales moved: traffic, conversion, ATV and refunds, per store and as their sum, to the cent.
 
-        Args, Raises: as `report`.
+        Only stores that were open and watched in both periods are compared; who was left out is said, with the reason.
+
+        Raises:
+            Forbidden, NotFound, InvalidInput: as `report`.
         """
-        where = StoreFilter(store_ids, regions, formats, tags)
         return self._reports.changes(scope, day_from=day_from, day_to=day_to, where=where, compare=compare)
 
     def recent(

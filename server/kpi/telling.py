@@ -126,7 +126,10 @@ class Teller:
             spans, pending = self._all_on_the_spot(days, other), 0
         else:
             span, pending = self._current(days, marks)
-            spans = [span, *([] if other is None else [self._compared(days, other)])]
+            spans = [span]
+            if other is not None:
+                beside, more = self._compared(days, other, marks)
+                spans, pending = [span, beside], pending + more
         told = self._told(spans)
         return told[0], told[1] if other is not None else None, pending
 
@@ -136,26 +139,30 @@ class Teller:
         """The stores that are now in one of these days, and in which."""
         return {store: today for store, today in self.todays.items() if days.first <= today <= days.last}
 
-    def _current(self, days: Days, marks: Sequence[Mark]) -> tuple[_Span, int]:
-        marked = {
+    def _marked(self, days: Days, marks: Sequence[Mark]) -> set[StoreDay]:
+        return {
             (mark.store_id, day)
             for mark in marks
             for day in self.calendars[mark.store_id].days_of_hour(mark.hour)
             if days.first <= day <= days.last
         }
-        todays = set(self._in(days).items())
-        late = marked - todays
-        fresh = report_repository.fresh_days(self.conn, self.scope, sorted(todays - marked), self.now - FRESH_FOR)
-        chosen = sorted(late, key=lambda pair: (pair[1], pair[0]), reverse=True)[:MOST_PENDING]
-        computed = self._compute(sorted((todays - fresh) | set(chosen)))
-        return _Span(days, computed, frozenset(computed)), len(late) - len(chosen)
 
-    def _compared(self, days: Days, other: Days) -> _Span:
+    def _current(self, days: Days, marks: Sequence[Mark]) -> tuple[_Span, int]:
+        marked = self._marked(days, marks)
+        todays = set(self._in(days).items())
+        late, pending = _latest(marked - todays)
+        fresh = report_repository.fresh_days(self.conn, self.scope, sorted(todays - marked), self.now - FRESH_FOR)
+        computed = self._compute(sorted((todays - fresh) | late))
+        return _Span(days, computed, frozenset(computed)), pending
+
+    def _compared(self, days: Days, other: Days, marks: Sequence[Mark]) -> tuple[_Span, int]:
         """Each store's only as far as it has come in the days it is compared with."""
         if other.shift <= 0:
-            return self._current(other, ())[0]
-        computed = compute(self.conn, self.scope, self._same_time(days, other))
-        return _Span(other, computed, frozenset(computed) | self._later(days, other))
+            return self._current(other, marks)
+        cut, later = self._same_time(days, other), self._later(days, other)
+        late, pending = _latest(self._marked(other, marks) - {(want.store_id, want.day) for want in cut} - later)
+        computed = {**self._compute(sorted(late)), **compute(self.conn, self.scope, cut)}
+        return _Span(other, computed, frozenset(computed) | later), pending
 
     def _same_time(self, days: Days, other: Days) -> list[Want]:
         back = timedelta(days=other.shift)
@@ -281,6 +288,12 @@ class Teller:
                     yield group(own, hour.facts, hour.occupancy)
         else:
             yield group(self._labelled(day), day.facts, day.occupancy)
+
+
+def _latest(late: set[StoreDay]) -> tuple[set[StoreDay], int]:
+    """Those that are computed on the spot, and how many are left as they were."""
+    chosen = sorted(late, key=lambda pair: (pair[1], pair[0]), reverse=True)[:MOST_PENDING]
+    return set(chosen), len(late) - len(chosen)
 
 
 def slots_of(sums: Mapping[tuple[int, int], int]) -> tuple[HourSlot, ...]:

@@ -13,6 +13,7 @@ from server.errors import Forbidden, InvalidInput
 from server.kpi.decomposition import Effects, Pair, decompose, divisia, effects, side_of
 from server.kpi.grouping import Group
 from server.kpi.models import Facts
+from server.kpi.report_repository import StoreFilter
 from server.kpi.reports import DayRange
 from tests.server.kpi.chain import SYSTEM, Chain
 
@@ -182,7 +183,9 @@ def test_a_store_that_was_open_for_a_part_of_the_time_is_left_out(shops: Chain) 
 def test_days_that_were_chosen_and_stores_of_a_region(shops: Chain) -> None:
     two_weeks(shops)
     chosen = DayRange(NEXT_MONDAY)
-    found = shops.kpi.decomposition(SYSTEM, day_from=MONDAY, day_to=MONDAY, compare=chosen, regions=["east"])
+    found = shops.kpi.decomposition(
+        SYSTEM, day_from=MONDAY, day_to=MONDAY, compare=chosen, where=StoreFilter(regions=["east"])
+    )
     assert (found.compared_from, found.compared_to) == (NEXT_MONDAY, NEXT_MONDAY)
     assert [each.change for each in found.stores] == [Decimal("-47.00")]
     assert [each.store_id for each in found.left_out] == ["S02"]
@@ -205,6 +208,6 @@ def test_a_manager_is_told_of_their_own_stores(shops: Chain) -> None:
     found = shops.kpi.decomposition(manager, **days, compare="last_week")
     assert [each.store_id for each in found.left_out] == ["S02"]
     with pytest.raises(Forbidden):
-        shops.kpi.decomposition(manager, **days, compare="last_week", store_ids=["S01"])
+        shops.kpi.decomposition(manager, **days, compare="last_week", where=StoreFilter(["S01"]))
     with pytest.raises(InvalidInput):
         shops.kpi.decomposition(manager, **days, compare=DayRange(NEXT_MONDAY, MONDAY))
