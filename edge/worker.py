@@ -311,7 +311,7 @@ class CameraWorker:
         assert self._timeline is not None  # noqa: S101 - for the type checker
         for each in crossings if self._resumed is None else self._resumed.news(crossings):
             when = self._timeline.at(each.time_s)
-            self._outbox.append_crossing(self._settings.id, each, when)
+            self._outbox.append_crossing(self._settings.id, each, when, counted_again=self._resumed is not None)
             clock = "undated" if when.at is None else f"{when.at.astimezone(UTC):%H:%M:%S}Z"
             log.info("%s: %s over %s (%s)", self._settings.id, each.direction, each.line_id, clock)
 

@@ -31,12 +31,14 @@ class Draft:
         uptime: set while it waits for a date.
         appended: when, on the process's monotonic clock.
         marks: numbers to be kept in the transaction that keeps the record.
+        at_risk: of the records it is, how many nobody would count again if they never reached the disk.
     """
 
     record: Record
     uptime: float | None
     appended: float
     marks: tuple[tuple[str, int], ...] = ()
+    at_risk: int = 0
 
 
 class Buffer:
@@ -47,17 +49,28 @@ class Buffer:
         self._monotonic = monotonic
         self._drafts: deque[Draft] = deque()
         self._count = 0
+        #: Of the records waiting, how many nobody would count again.
+        self.at_risk = 0
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
         """Records waiting, each tally counted as what it stands for."""
         return self._count
 
-    def add(self, record: Record, uptime: float | None, marks: tuple[tuple[str, int], ...] = ()) -> None:
-        """Append one record."""
+    def add(
+        self,
+        record: Record,
+        uptime: float | None,
+        marks: tuple[tuple[str, int], ...] = (),
+        *,
+        counted_again: bool = False,
+    ) -> None:
+        """Append one record; `counted_again` where its source would be counted again if it never reached the disk."""
+        at_risk = 0 if counted_again else stands_for(record)
         with self._changed:
-            self._drafts.append(Draft(record, uptime, self._monotonic(), marks))
+            self._drafts.append(Draft(record, uptime, self._monotonic(), marks, at_risk))
             self._count += stands_for(record)
+            self.at_risk += at_risk
             if len(self._drafts) == 1:
                 self._changed.notify_all()
 
@@ -70,7 +83,7 @@ class Buffer:
         """The oldest `number` drafts are on disk."""
         with self._changed:
             for _ in range(number):
-                self._count -= stands_for(self._drafts.popleft().record)
+                self._pop()
 
     def wait(self, timeout_s: float) -> float | None:
         """Wait until something is there, or is woken; when the oldest was appended, or None."""
@@ -85,18 +98,28 @@ class Buffer:
             self._changed.notify_all()
 
     def shrink(self) -> int:
-        """Bring it below its limit by folding, or, where nothing can be folded, by dropping. How many were lost."""
+        """Bring it below its limit by folding, or, where nothing can be folded, by dropping. How many were lost.
+
+        What is counted again only after a new start is among them: until then it is missing.
+        """
         lost = 0
         with self._changed:
             while len(self._drafts) > self._limit:
                 start, length = self._run()
                 if length < 2:
                     number = max(1, self._limit // 10)
-                    lost += sum(stands_for(self._drafts.popleft().record) for _ in range(number))
+                    lost += sum(self._pop() for _ in range(number))
                     continue
                 self._fold(start, length)
-            self._count -= lost
         return lost
+
+    def _pop(self) -> int:
+        """Take out the oldest; how many records it is."""
+        draft = self._drafts.popleft()
+        number = stands_for(draft.record)
+        self._count -= number
+        self.at_risk -= draft.at_risk
+        return number
 
     def _run(self) -> tuple[int, int]:
         """Where the first stretch of foldable drafts begins, and its length (at most half the limit)."""
@@ -122,7 +145,8 @@ class Buffer:
             number = records[-1].seq
         many = sum(_sums(each) for each in records if isinstance(each, Tally)) > _MANY_SUMS
         marks = dict(mark for draft in drafts for mark in draft.marks)
-        tally = Draft(fold(records, 900 if many else 60), None, drafts[0].appended, tuple(marks.items()))
+        at_risk = sum(draft.at_risk for draft in drafts)
+        tally = Draft(fold(records, 900 if many else 60), None, drafts[0].appended, tuple(marks.items()), at_risk)
         rest = list(self._drafts)
         rest[start : start + length] = [tally]
         self._drafts = deque(rest)

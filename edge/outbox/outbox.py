@@ -104,9 +104,12 @@ class Outbox:
 
     # -- in --------------------------------------------------------------------------------------------------------
 
-    def append_crossing(self, camera: str, crossing: models.Crossing, when: Moment) -> None:
-        """Take one crossing seen by `camera`."""
-        self.append(crossing_record(camera, crossing, when), when.uptime if when.at is None else None)
+    def append_crossing(
+        self, camera: str, crossing: models.Crossing, when: Moment, *, counted_again: bool = False
+    ) -> None:
+        """Take one crossing seen by `camera`; for `counted_again` see `append`."""
+        undated = when.uptime if when.at is None else None
+        self.append(crossing_record(camera, crossing, when), undated, counted_again=counted_again)
 
     def append_coverage(
         self,
@@ -122,15 +125,24 @@ class Outbox:
         record = coverage_record(camera, minute, seconds=seconds, frames=frames, state=state)
         self.append(record, minute.uptime if minute.at is None else None, marks)
 
-    def append(self, record: Record, undated: float | None = None, marks: Mapping[str, int] | None = None) -> None:
+    def append(
+        self,
+        record: Record,
+        undated: float | None = None,
+        marks: Mapping[str, int] | None = None,
+        *,
+        counted_again: bool = False,
+    ) -> None:
         """Take a record; its number is given when it is written.
 
         Args:
             record: with any number; that is replaced.
             undated: uptime at which it happened, when its date is not known yet.
             marks: names and numbers to be kept in the transaction that keeps this record and all before it.
+            counted_again: whether the next start would count it again if it never reached the disk, as it does a
+                recording. What has marks is, for they say from where.
         """
-        self._buffer.add(record, undated, tuple((marks or {}).items()))
+        self._buffer.add(record, undated, tuple((marks or {}).items()), counted_again=counted_again or bool(marks))
         if self._commit_every_s == 0:
             self.flush()
 
@@ -366,13 +378,13 @@ class Outbox:
     def lost(self) -> int:
         """Records lost for good since the outbox was made; after `last_word` also those no disk took."""
         with self._lock:
-            return self._file.lost + (len(self._buffer) if self._ending else 0)
+            return self._file.lost + (self._buffer.at_risk if self._ending else 0)
 
     @property
     def problem(self) -> str:
         """What is wrong, for a person; empty when nothing is."""
         with self._lock:
-            left = len(self._buffer) if self._ending else 0
+            left = self._buffer.at_risk if self._ending else 0
             told = [f"{left} records were never written to disk and are lost"] if left else []
             return "; ".join([*self._file.problems.values(), *told])
 
@@ -392,7 +404,7 @@ class Outbox:
         with self._lock:
             # A camera that is late in ending must not open the file again.
             self._closed, self._ending = True, False
-            if left := len(self._buffer):
+            if left := self._buffer.at_risk:
                 self._file.lost += left
                 log.error("outbox: %d records were never written to disk and are lost", left)
             self._file.close()
@@ -411,4 +423,4 @@ class Outbox:
         if lost := self._buffer.shrink():
             self._file.lost += lost
             log.error("outbox: memory is full and the disk takes nothing; %d records lost so far", self._file.lost)
-        self._file.unwritten.note(len(self._buffer) + max(0, self._file.lost - self._file.lost_kept))
+        self._file.unwritten.note(self._buffer.at_risk + max(0, self._file.lost - self._file.lost_kept))

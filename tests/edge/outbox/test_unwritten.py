@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge.link.word import Report, Word
+from edge.models import Crossing
 from edge.outbox import Outbox
 from edge.outbox.unwritten import Unwritten
 from tests.edge.outbox.test_damage import fill, small_disk
@@ -105,6 +106,21 @@ def test_what_memory_had_no_room_for_is_among_them(small_disk: Path) -> None:
     outbox.close()
     (small_disk / "filling").unlink()
     assert lost_at_the_next_starts(path, clock) == [150, 150, 150]
+
+
+def test_what_the_next_start_counts_again_is_not_lost(small_disk: Path) -> None:
+    """A recording is read from where its marks say; nothing of it is both lost and counted."""
+    path, clock = small_disk / "outbox.sqlite", FakeClock()
+    outbox = troubled(path, clock, 7)
+    crossing = Crossing("L1", "in", 900, 0, 0.0, 0.9, 900)
+    outbox.append_crossing("C1", crossing, clock.now(), counted_again=True)
+    outbox.append_coverage("C1", clock.now(), seconds=60, frames=600, state="ok", marks={"film": 60})
+    assert not outbox.flush()
+    outbox.last_word()
+    assert (outbox.pending, outbox.lost) == (14, 7)
+    outbox.close()
+    (small_disk / "filling").unlink()
+    assert lost_at_the_next_starts(path, clock) == [7, 7, 7]
 
 
 # -- killed; a child whose files may not grow plays the full disk, so that this is tried everywhere
