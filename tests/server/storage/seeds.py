@@ -5,6 +5,7 @@ table's own rules ask for stands in `ASKED`. Together the rows are one store who
 rang up one receipt, so that after an upgrade there is something to answer from.
 """
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -91,13 +92,15 @@ _COLUMNS: Final = """
 """
 
 
-def fill(connection: psycopg.Connection[Any]) -> None:
-    """Put a row into every table that has none.
+def fill(connection: psycopg.Connection[Any], only: Collection[str] | None = None) -> None:
+    """Put a row into every table that has none; or of those, into these only.
 
     Raises:
         AssertionError: a table's rules ask for more than is known here.
     """
     for table in tables(connection):
+        if only is not None and table not in only:
+            continue
         name = sql.Identifier(table)
         if connection.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(name)).fetchone() is not None:
             continue

@@ -1,0 +1,167 @@
+"""The dashboards of deploy/grafana: every query of theirs runs, as the role they have, and finds what is there."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from server.storage import bi
+from server.storage.pool import Database
+from tests.server.kpi.chain import Chain, by_hand
+from tests.server.storage.seeds import fill
+
+ROOT = Path(__file__).resolve().parents[2] / "deploy" / "grafana"
+DASHBOARDS = sorted((ROOT / "dashboards").glob("*.json"))
+FROM, TO = datetime(2026, 11, 14, tzinfo=UTC), datetime(2026, 11, 18, tzinfo=UTC)
+#: What a viewer would choose.
+CHOSEN = {"store": ["S01", "S02"], "region": ["east", "it's"], "currency": ["CNY"]}
+
+
+def loaded(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query of a dashboard, by where it stands.
+
+    Attributes:
+        several: the viewer's choices that may be of several values.
+        format: as it is drawn; empty for what a viewer chooses from.
+    """
+
+    where: str
+    text: str
+    several: frozenset[str]
+    format: str = ""
+
+
+def _asked(path: Path) -> Iterator[Query]:
+    board = loaded(path)
+    variables = board["templating"]["list"]
+    several = frozenset(variable["name"] for variable in variables if variable["multi"])
+    for variable in variables:
+        yield Query(f"{path.stem}: {variable['name']}", variable["query"], several)
+    for panel in board["panels"]:
+        for target in panel["targets"]:
+            yield Query(f"{path.stem}: {panel['title']}", target["rawSql"], several, target["format"])
+
+
+QUERIES = [query for path in DASHBOARDS for query in _asked(path)]
+PANELS = [query for query in QUERIES if query.format]
+
+
+def written_out(asked: Query) -> str:
+    """A query as Grafana sends it: its macros and the viewer's choices filled in.
+
+    Raises:
+        AssertionError: something is left that is not filled in.
+    """
+    first, last = f"'{FROM:%Y-%m-%dT%H:%M:%SZ}'", f"'{TO:%Y-%m-%dT%H:%M:%SZ}'"
+    query = asked.text
+    query = re.sub(r"\$__timeFilter\((\w+)\)", rf"\1 BETWEEN {first} AND {last}", query)
+    query = query.replace("$__timeFrom()", first).replace("$__timeTo()", last)
+    for name, values in CHOSEN.items():
+        chosen = values if name in asked.several else values[:1]
+        quoted = ",".join("'" + value.replace("'", "''") + "'" for value in chosen)
+        query = query.replace(f"${{{name}:sqlstring}}", quoted)
+    assert "$" not in query, query
+    return query
+
+
+@pytest.fixture
+def reader(db: Database) -> Iterator[psycopg.Connection[Any]]:
+    """In the readers' role, on a database with something in every view."""
+    shops = Chain(db)
+    by_hand(shops)
+    shops.kpi.recompute("S01", date(2026, 11, 16))
+    with psycopg.connect(db.dsn, autocommit=True) as connection:
+        fill(connection, {"device", "silence", "lost_range", "job_run", "fact", "member"})
+        connection.execute(
+            "UPDATE coverage_15m SET state = 'dark', late_seconds = 60 WHERE quarter < '2026-11-16 02:30Z'"
+        )
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(bi.READERS)))
+        connection.execute("SET default_transaction_read_only = on")
+        yield connection
+
+
+def test_every_query_finds_what_is_there(reader: psycopg.Connection[Any]) -> None:
+    assert len(PANELS) > 20
+    for asked in PANELS:
+        where = asked.where
+        cursor = reader.execute(written_out(asked).encode())
+        rows = cursor.fetchall()
+        assert rows, f"{where} finds nothing"
+        assert any(value is not None for value in rows[0]), f"{where} finds only what is not known"
+        columns = {column.name: column.type_code for column in cursor.description or ()}
+        assert len(columns) == len(cursor.description or ()), f"{where} names two columns alike"
+        if asked.format == "time_series":
+            assert columns.get("time") == psycopg.adapters.types["timestamptz"].oid, f"{where} has no times"
+            assert [row[0] for row in rows] == sorted({row[0] for row in rows}), f"{where} is out of order"
+
+
+def test_every_choice_can_be_made(reader: psycopg.Connection[Any]) -> None:
+    for asked in QUERIES:
+        if not asked.format:
+            assert reader.execute(written_out(asked).encode()).fetchall(), asked.where
+
+
+def test_the_chain_reads_as_the_store_does(reader: psycopg.Connection[Any]) -> None:
+    """Of one store both say the same, and what a person worked out: see the table in `by_hand`."""
+    by_title = {asked.where: written_out(asked) for asked in PANELS}
+    said = {}
+    for title in ("Visitors", "Transactions", "Net sales", "Conversion"):
+        row = reader.execute(by_title[f"chain: {title}"].encode()).fetchone()
+        assert row is not None
+        said[title] = round(float(row[0]), 6)
+    assert said == {"Visitors": 41, "Transactions": 8, "Net sales": 482.75, "Conversion": 0.153846}
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_is_whole(path: Path) -> None:
+    board = loaded(path)
+    assert board["uid"] == f"doorline-{path.stem}"
+    used = set(re.findall(r"\$\{(\w+):", path.read_text(encoding="utf-8")))
+    assert used == {variable["name"] for variable in board["templating"]["list"]}
+    numbers = [panel["id"] for panel in board["panels"]]
+    assert len(set(numbers)) == len(numbers)
+    taken: set[tuple[int, int]] = set()
+    for panel in board["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, f"{panel['title']} lies over another"
+        taken |= cells
+        for part in (panel, *panel["targets"]):
+            assert part["datasource"] == {"type": "grafana-postgresql-datasource", "uid": "doorline"}
+
+
+def test_what_is_provisioned_is_what_the_dashboards_name() -> None:
+    source = (ROOT / "provisioning" / "datasources" / "doorline.yaml").read_text(encoding="utf-8")
+    assert re.search(r"^ +uid: doorline$", source, re.MULTILINE)
+    assert re.search(r"^ +type: grafana-postgresql-datasource$", source, re.MULTILINE)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\$(DOORLINE_BI_\w+)", source)) == set(re.findall(r"(DOORLINE_BI_\w+)=", readme))
+    folder = re.search(
+        r"path: (\S+)", (ROOT / "provisioning" / "dashboards" / "doorline.yaml").read_text(encoding="utf-8")
+    )
+    assert folder
+    assert f"dashboards:{folder[1]}:ro" in readme
+
+
+def test_queries_name_nothing_but_the_views() -> None:
+    for asked in QUERIES:
+        for name in re.findall(r"\b(?:FROM|JOIN)\s+([a-z_.]+)", asked.text):
+            assert name.startswith("bi."), f"{asked.where} reads {name}"
