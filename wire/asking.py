@@ -186,7 +186,7 @@ class Unable(Message, frozen=True, kw_only=True, tag_field="kind", tag="unable")
         reason: for people: what is wrong and what to do.
     """
 
-    code: str
+    code: Annotated[str, Meta(max_length=64)]
     reason: Annotated[str, Meta(max_length=MAX_REASON)]
 
 

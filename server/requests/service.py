@@ -8,6 +8,7 @@ server can't speak first), which must not look like one that is broken.
 
 import secrets
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -20,7 +21,7 @@ from server.clock import Clock, utc_now
 from server.errors import NotFound, TooManyRequests, Unavailable
 from server.requests import repository
 from server.requests.exchange import Heard
-from server.requests.models import AskedDevice, DeviceRequest, State
+from server.requests.models import AskedDevice, DeviceRequest, Kind, State
 from server.storage.pool import Connection, Database
 from server.stores.health import SILENT_AFTER
 from wire.asking import (
@@ -48,7 +49,13 @@ KEEP: Final = timedelta(minutes=5)
 MOST_UNDER_WAY: Final = 8
 MOST_OF_A_BOX: Final = 3
 
-_KINDS: Final = {AskSnapshot: ("snapshot", Snapshot), AskPaths: ("paths", Paths), AskLineTest: ("line_test", LineTest)}
+#: How every JPEG begins.
+_JPEG: Final = b"\xff\xd8\xff"
+_KINDS: Final[Mapping[type[Ask], Kind]] = {
+    AskSnapshot: "snapshot",
+    AskPaths: "paths",
+    AskLineTest: "line_test",
+}
 
 
 class Asks(Protocol):
@@ -165,7 +172,7 @@ class RequestService:
             device_id=device.device_id,
             store_id=device.store_id,
             camera_id=ask.camera,
-            kind=_KINDS[type(ask)][0],  # type: ignore[arg-type]
+            kind=_KINDS[type(ask)],
             asked_by=scope.actor,
             asked_at=now,
             waits_until=now + timedelta(seconds=self._within_s) + _SPARE,
@@ -204,7 +211,7 @@ class RequestService:
             return Unable(code="absent", reason=f"{name} is not connected now, or is too old to be asked")
         if heard.given is None:
             return Unable(code="no_answer", reason=f"{name} did not answer within {self._within_s:g} s; ask again")
-        if not isinstance(heard.given, _KINDS[type(ask)][1] | Unable):
+        if not isinstance(heard.given, Unable) and not _answers(ask, heard.given):
             return Unable(code="failed", reason=f"{name} answered something else than was asked")
         return heard.given
 
@@ -214,6 +221,16 @@ class RequestService:
             return False
         fresh = self._clock() - device.heard_at <= SILENT_AFTER
         return fresh and (heard.said_at is None or device.said_at > heard.said_at)
+
+
+def _answers(ask: Ask, given: Given) -> bool:
+    """Whether it is what was asked; a picture has to be one, since browsers are told that it is."""
+    match ask, given:
+        case AskSnapshot(), Snapshot(camera=camera, jpeg=jpeg):
+            return camera == ask.camera and jpeg.startswith(_JPEG)
+        case (AskPaths(), Paths(camera=camera)) | (AskLineTest(), LineTest(camera=camera)):
+            return camera == ask.camera
+    return False
 
 
 def _record(conn: Connection, now: datetime, scope: Scope, action: str, asked: DeviceRequest) -> None:

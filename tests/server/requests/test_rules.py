@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from msgspec.structs import replace
 
 from server.access.models import Scope
 from server.errors import Forbidden, NotFound, TooManyRequests
@@ -22,7 +23,7 @@ from wire.asking import AskPaths, AskSnapshot, Given, LineTest, Path, Paths, Req
 from wire.messages import Status
 
 AT = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
-JPEG = b"\xff\xd8 a picture"
+JPEG = b"\xff\xd8\xff a picture"
 SNAPSHOT = Snapshot(camera="C1", at=AT, width=960, height=540, people=2, jpeg=JPEG)
 PATHS = Paths(camera="C1", at=AT, seconds=60, anchor="feet", paths=(Path(track=7, points=((0.1, 0.2, 3.0),)),))
 TRIED = LineTest(
@@ -214,6 +215,8 @@ def test_an_ended_box_is_not_asked(requests: RequestService, chain: Services, wa
     [
         (Heard("answered", Unable(code="no_picture", reason="dark")), "no_picture"),
         (Heard("answered", PATHS), "failed"),
+        (Heard("answered", replace(SNAPSHOT, camera="C2")), "failed"),
+        (Heard("answered", replace(SNAPSHOT, jpeg=b"<script>alert(1)</script>")), "failed"),
         (Heard("absent"), "absent"),
         (Heard("silent", said_at=AT), "no_answer"),
         (Heard("no_broker", reason="connection refused"), "no_broker"),
