@@ -38,7 +38,7 @@ STATEMENT_SECONDS = 30
 #: Seconds that PostgreSQL is given to say so, before we stop listening.
 GRACE_SECONDS = 5.0
 #: Seconds until a connection that is asked for a sign of life is taken to be dead.
-CHECK_SECONDS = 2.0
+CHECK_SECONDS = 3.0
 #: For so long after its last transaction a connection that is silent is taken to be alive.
 _ALIVE_SECONDS: Final = 1.0
 

@@ -33,7 +33,7 @@ def through(db_dsn: str, between: Proxy) -> str:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "GRACE_SECONDS", 0.3)
     monkeypatch.setattr(pool, "CHECK_SECONDS", 0.3)
-    monkeypatch.setattr(pool, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(pool, "CONNECT_SECONDS", 1)
 
 
 def test_a_statement_is_not_waited_for_without_end_and_its_connection_is_closed(through: str, between: Proxy) -> None:
