@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, Protocol, cast
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime
 
 from server.access.api import require_role
 from server.access.models import Scope
@@ -119,6 +120,22 @@ def decomposition(
     answer = _service(request).decomposition(
         scope, day_from=day_from, day_to=day_to, compare=compare or "previous_period", where=where
     )
+    return Response(exports.json.encode(answer), media_type="application/json")
+
+
+@router.get("/kpi/explain", summary="Why this number?")
+def explain(
+    request: Request,
+    scope: Reader,
+    kpi: Annotated[str, Query(description="Its slug.")],
+    store: Annotated[str, Query(description="The store.")],
+    day: Annotated[date, Query(description="The business day.")],
+    hour: Annotated[AwareDatetime | None, Query(description="First instant of an hour of that day.")] = None,
+    quarter: Annotated[AwareDatetime | None, Query(description="First instant of a quarter hour of that day.")] = None,
+    limit: Annotated[int, Query(description="Crossings listed, and receipts.")] = 500,
+) -> Response:
+    """From one number to its crossings, receipts, corrections and settings in force, and the answers given before."""
+    answer = _service(request).explain(scope, kpi, store, day, hour=hour, quarter=quarter, limit=limit)
     return Response(exports.json.encode(answer), media_type="application/json")
 
 

@@ -23,6 +23,7 @@ from server.kpi.compute import Want, compute
 from server.kpi.day_repository import StoredDay
 from server.kpi.decomposition import Decomposition
 from server.kpi.definition import Kpi
+from server.kpi.explaining import Explainer, Explanation
 from server.kpi.models import DayFacts, HourFacts, KpiValue, LiveHour, LiveView, Period, Report
 from server.kpi.registry import KPIS
 from server.kpi.report_repository import ALL_STORES, StoreFilter
@@ -61,6 +62,7 @@ class KpiService:
         self._clock = clock
         self._reading: Readable = reading or db
         self._reports = ReportMaker(self._reading, stores, clock)
+        self._explainer = Explainer(self._reading, stores, clock)
 
     # -- asking
 
@@ -159,6 +161,30 @@ class KpiService:
             Forbidden, NotFound, InvalidInput: as `report`.
         """
         return self._reports.changes(scope, day_from=day_from, day_to=day_to, where=where, compare=compare)
+
+    def explain(
+        self,
+        scope: Scope,
+        kpi: str,
+        store_id: str,
+        day: date,
+        *,
+        hour: datetime | None = None,
+        quarter: datetime | None = None,
+        limit: int = 500,
+    ) -> Explanation:
+        """All that one number is made of: facts, crossings, receipts, corrections and settings in force.
+
+        Args:
+            kpi: slug.
+            hour: first instant (aware) of an hour of the day, `quarter` of a quarter hour; neither: the whole day.
+            limit: crossings listed, and receipts.
+
+        Raises:
+            Forbidden, NotFound: as `day`; NotFound also for an hour the day hasn't.
+            InvalidInput: an unknown KPI, a day that has not begun, or a limit out of range.
+        """
+        return self._explainer.explain(scope, kpi, store_id, day, hour=hour, quarter=quarter, limit=limit)
 
     def recent(
         self,
