@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from server.access import api as access_api
 from server.errors import DoorlineError, TooManyRequests, Unavailable
 from server.ingest import api as ingest_api
+from server.jobs import api as jobs_api
 from server.kpi import api as kpi_api
 from server.kpi import correction_api
 from server.membership import api as membership_api
@@ -41,6 +42,7 @@ _TAGS: Final = [
     {"name": "ingest", "description": "What the boxes send, and what was measured, late or missing of it."},
     {"name": "requests", "description": "What is asked of a box: a snapshot, recent paths, a line tried on them."},
     {"name": "kpi", "description": "Traffic, conversion and sales, each with its coverage."},
+    {"name": "jobs", "description": "What ran by the clock, and which boxes and cameras are silent."},
     {"name": "health", "description": "Is this process well?"},
 ]
 #: Codes of errors that come from the framework and not from us.
@@ -106,6 +108,7 @@ def create_app(services: Services) -> FastAPI:
         requests_api,
         kpi_api,
         correction_api,
+        jobs_api,
     ):
         app.include_router(package.router)
     _add_health(app, services)

@@ -13,6 +13,7 @@ from server.clock import Clock, utc_now
 from server.configs.service import ConfigService
 from server.ingest.ledger import GapLedger
 from server.ingest.service import IngestService
+from server.jobs.service import JobsService
 from server.kpi.correction_service import CorrectionsService
 from server.kpi.service import KpiService
 from server.kpi.tables import TableImport
@@ -50,6 +51,7 @@ class Services:
     kpi: KpiService
     corrections: CorrectionsService
     tables: TableImport
+    jobs: JobsService
     requests: RequestService
 
     def close(self) -> None:
@@ -97,5 +99,6 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         kpi=KpiService(db, stores, clock, reading=reading),
         corrections=corrections,
         tables=TableImport(stores, corrections),
+        jobs=JobsService(db, clock),
         requests=RequestService(db, Exchange(broker_address(settings)), clock),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from threading import Event
 from typing import Literal
 
@@ -15,11 +15,17 @@ Work = Callable[[Event], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A piece of work and how often it is done (seconds)."""
+    """A piece of work and when it is done.
+
+    Attributes:
+        every: seconds between runs.
+        nightly: a time of day (UTC) at which it is done instead; a night that was missed is made up for, once.
+    """
 
     name: str
     every: float
     work: Work
+    nightly: time | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +61,37 @@ class DayRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SilentDevice:
-    """A live box that is not connected, or has said nothing for a while; `status_at` None: never said anything."""
+class Quiet:
+    """A box or camera that says nothing, or shows nothing, now.
 
-    device_id: str
+    Attributes:
+        device_id: the box; empty for a camera that no box ever reported.
+        camera_id: empty where the box itself is silent.
+        state: ``silent`` of a box; of a camera as in `CameraHealth`.
+        last_heard: UTC, None: never.
+    """
+
     store_id: str
-    status_at: datetime | None
+    device_id: str
+    camera_id: str
+    state: str
+    last_heard: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A box or camera that went silent, and, once it was heard again, when.
+
+    Attributes:
+        silence_id: its number.
+        noticed_at: UTC; `resolved_at` None while it lasts.
+    """
+
+    silence_id: int
+    store_id: str
+    device_id: str
+    camera_id: str
+    state: str
+    last_heard: datetime | None
+    noticed_at: datetime
+    resolved_at: datetime | None

@@ -6,23 +6,25 @@ would be rolled back and done again anyway.
 """
 
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, time, timedelta
 from threading import Event
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from server.access.service import AccessService
 from server.clock import Clock, utc_now
 from server.errors import Unavailable
-from server.jobs import repository
+from server.jobs import reconcile, repository
 from server.jobs.days import Days
 from server.jobs.housekeeping import Housekeeping
 from server.jobs.leader import Leadership
 from server.jobs.models import Job, JobRun
+from server.jobs.silence import Silences
 from server.kpi.service import KpiService
 from server.requests.forgetting import Forgetting
 from server.settings import Settings
@@ -34,6 +36,8 @@ _log = structlog.get_logger(__name__)
 
 #: Seconds between looks at whether we may lead, or still do.
 LOOK_EVERY: Final = 2.0
+#: When roll-ups are held against their raw rows (UTC): late at night where most of the chain's stores are, or early.
+RECONCILE_AT: Final = time(19, 30)
 _MOST_DETAIL: Final = 500
 
 
@@ -47,10 +51,11 @@ def standard_jobs(
         Job("dirty_days", settings.recompute_seconds, days.dirty),
         Job("today", 60, days.today),
         Job("settle_days", 600, days.settle),
-        Job("silent_boxes", 60, house.watch),
+        Job("silences", 60, Silences(db).look),
         Job("clean_up", 3600, house.clean),
         Job("box_answers", 60, Forgetting(db).run),
         Job("retention", 3600, Retention(db, settings.raw_days, utc_now).run),
+        Job(reconcile.NAME, 86_400, reconcile.Reconcile(db).run, nightly=RECONCILE_AT),
     ]
 
 
@@ -101,18 +106,11 @@ class JobsProcess:
             executors={"default": ThreadPoolExecutor(max(1, len(self._jobs)))},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        for job in self._jobs:
-            scheduler.add_job(
-                self._run,
-                IntervalTrigger(seconds=job.every, timezone=UTC),
-                args=(job, halt),
-                id=job.name,
-                name=job.name,
-                next_run_time=utc_now(),
-            )
         try:
             with self._db.transaction() as conn:
                 repository.abandon_runs(conn, self._clock())
+            for job in self._jobs:
+                scheduler.add_job(self._run, args=(job, halt), id=job.name, name=job.name, **self._when(job))
             scheduler.start()
             self.leading.set()
             while not stop.wait(self._look_every):
@@ -127,6 +125,23 @@ class JobsProcess:
             if scheduler.running:
                 scheduler.shutdown(wait=True)
             _log.info("no longer leading")
+
+    def _when(self, job: Job) -> dict[str, Any]:
+        """A job's trigger, and its first run: now, except for a nightly one that has had its turn."""
+        if job.nightly is None:
+            return {"trigger": IntervalTrigger(seconds=job.every, timezone=UTC), "next_run_time": utc_now()}
+        trigger = CronTrigger(hour=job.nightly.hour, minute=job.nightly.minute, timezone=UTC)
+        now = self._clock()
+        due = now.astimezone(UTC).replace(hour=job.nightly.hour, minute=job.nightly.minute, second=0, microsecond=0)
+        if due > now:
+            due -= timedelta(days=1)
+        with self._db.read() as conn:
+            last = repository.last_success(conn, job.name)
+        return (
+            {"trigger": trigger}
+            if last is not None and last >= due
+            else {"trigger": trigger, "next_run_time": utc_now()}
+        )
 
     def _run(self, job: Job, halt: Event) -> None:
         """One run, recorded from beginning to end. Nothing it raises may reach the scheduler unrecorded."""

@@ -1,4 +1,4 @@
-"""SQL of the jobs: marks, days that are not settled, boxes gone silent, and the record of runs."""
+"""SQL of the jobs: marks, days that are not settled, and the record of runs; `silence_repository` has who is silent."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -6,7 +6,7 @@ from datetime import date, datetime
 from psycopg.rows import class_row
 
 from server.access.models import Scope
-from server.jobs.models import DayRow, JobRun, MarkRow, SilentDevice
+from server.jobs.models import DayRow, JobRun, MarkRow
 from server.storage.pool import Connection
 
 
@@ -55,22 +55,6 @@ def provisional_days(conn: Connection, scope: Scope, before: date) -> list[DayRo
               AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
             """,
             {"before": before, "scope": scope.store_ids},
-        ).fetchall()
-
-
-def silent_devices(conn: Connection, scope: Scope, since: datetime) -> list[SilentDevice]:
-    """Live boxes that are not connected or have said nothing since a moment, by store."""
-    with conn.cursor(row_factory=class_row(SilentDevice)) as cursor:
-        return cursor.execute(
-            """
-            SELECT device_id, store_id, status_at
-            FROM device
-            WHERE revoked_at IS NULL
-              AND (status_at IS NULL OR status_at < %(since)s OR NOT coalesce((status ->> 'online')::boolean, false))
-              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-            ORDER BY store_id, device_id
-            """,
-            {"since": since, "scope": scope.store_ids},
         ).fetchall()
 
 
@@ -137,3 +121,11 @@ def runs(conn: Connection, limit: int) -> list[JobRun]:
             """,
             (limit,),
         ).fetchall()
+
+
+def last_success(conn: Connection, job: str) -> datetime | None:
+    """When a run of a job last began that ended well."""
+    row = conn.execute(
+        "SELECT max(started_at) FROM job_run WHERE job = %s AND outcome IN ('done', 'idle')", (job,)
+    ).fetchone()
+    return None if row is None else row[0]

@@ -12,10 +12,8 @@ from threading import Event, Thread
 
 import psycopg
 import pytest
-from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
-from server.access.models import Scope
 from server.access.service import AccessService
 from server.errors import Unavailable
 from server.jobs.housekeeping import Housekeeping
@@ -235,25 +233,36 @@ def test_what_no_longer_counts_is_deleted(db: Database, shops: Chain, house: Hou
             " VALUES ('x', %(old)s, %(old)s, 'done'), ('x', %(new)s, %(new)s, 'done')",
             {"old": old, "new": new},
         )
-    assert house.clean(Event()) == "1 sessions and sign-ins, 1 runs deleted"
+        conn.execute(
+            "INSERT INTO silence (store_id, device_id, state, noticed_at, resolved_at)"
+            " VALUES ('S01', 'a', 'silent', %(old)s, %(old)s), ('S01', 'a', 'silent', %(new)s, %(new)s)",
+            {"old": shops.now - timedelta(days=367), "new": new},
+        )
+    assert house.clean(Event()) == "1 sessions and sign-ins, 2 runs and silences deleted"
     assert house.clean(Event()) is None
 
 
-def test_a_box_gone_silent_is_noticed_and_so_is_its_return(db: Database, shops: Chain, house: Housekeeping) -> None:
-    shops.store("S01")
-    shops.stores.add_device(SYSTEM, "S01", "door-1")
+# -- nightly
 
-    def says(*, online: bool) -> None:
+
+@pytest.mark.parametrize(
+    ("last", "ran"),
+    [(None, True), (timedelta(hours=25), True), (timedelta(hours=2), True), (timedelta(minutes=59), False)],
+)
+def test_a_night_that_was_missed_is_made_up_for_once(db: Database, last: timedelta | None, ran: bool) -> None:
+    """It is an hour past the turn of the job."""
+    now = datetime.now(UTC)
+    turn = now - timedelta(hours=1)
+    if last is not None:
         with db.transaction() as conn:
-            conn.execute("UPDATE device SET status = %s, status_at = %s", (Jsonb({"online": online}), shops.now))
-
-    assert house.watch(Event()) == "silent: door-1"
-    assert house.watch(Event()) is None
-    says(online=True)
-    assert house.watch(Event()) == "back: door-1"
-    shops.now += timedelta(minutes=11)
-    assert house.watch(Event()) == "silent: door-1"
-    says(online=False)
-    assert [device.device_id for device in house.silent(SYSTEM)] == ["door-1"]
-    elsewhere = Scope(user_id="u", role="manager", stores=frozenset({"S02"}))
-    assert house.silent(elsewhere) == []
+            conn.execute(
+                "INSERT INTO job_run (job, started_at, finished_at, outcome) VALUES ('a_job', %(at)s, %(at)s, 'done')",
+                {"at": now - last},
+            )
+    done, other = Event(), Event()
+    nightly = Job("a_job", 86_400, lambda _: done.set(), nightly=turn.time())
+    with running(JobsProcess(db, [nightly, Job("other", 0.05, lambda _: other.set())], look_every=0.02)):
+        assert other.wait(10)
+        if ran:
+            assert done.wait(10)
+    assert done.is_set() == ran
