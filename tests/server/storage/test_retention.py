@@ -6,11 +6,17 @@ from typing import Any
 
 import psycopg
 import pytest
+from pydantic import ValidationError
 
+from server.access.service import AccessService
 from server.ingest.service import IngestService
+from server.jobs.process import standard_jobs
+from server.kpi.service import KpiService
+from server.settings import Settings
 from server.storage import retention
 from server.storage.pool import Database
 from server.storage.retention import Retention
+from server.stores.service import StoresService
 from tests.fixtures.wait import wait_until
 from tests.server.ingest.devices import NOW, Sender, add_stores, coverage, crossing, rows, scalar, tell
 from wire.messages import Record
@@ -81,6 +87,25 @@ def test_what_is_older_goes_and_all_else_stays(db: Database, ages: list[datetime
         assert min(left) == FLOOR
     assert rows(db, ROLLED_UP) == before
     assert run(db) is None
+
+
+def test_the_jobs_process_does_it_for_as_many_days_as_are_set(
+    db: Database, ages: list[datetime], settings: Settings
+) -> None:
+    stores = StoresService(db)
+    for days, gone in ((None, False), (30, True)):
+        own = settings.model_copy(update={"raw_days": days})
+        jobs = standard_jobs(own, db, stores, KpiService(db, stores), AccessService(db, own))
+        (job,) = [job for job in jobs if job.name == "retention"]
+        done = job.work(threading.Event())
+        assert (done is not None) == gone
+        # By the clock on the wall, whatever it says: two years ago is old.
+        assert (ages[0] not in kept(db)) == gone
+
+
+def test_too_few_days_are_refused() -> None:
+    with pytest.raises(ValidationError, match="greater than or equal to 14"):
+        Settings(raw_days=13, _env_file=None)  # type: ignore[call-arg]
 
 
 def test_the_floor_never_goes_back(db: Database, ages: list[datetime]) -> None:
