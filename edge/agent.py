@@ -98,7 +98,7 @@ class Agent:
         )
         self._steering.on_change = self.uplink.wake
         self._answerer = Answerer(
-            config.device.name, {worker.settings.id: worker for worker in self.workers}, self.uplink.reply
+            config.device.name, {worker.settings.id: worker for worker in self.workers}, clock, self.uplink.reply
         )
 
     def run(self, stop: threading.Event, *, until_drained: bool = False) -> None:

@@ -13,19 +13,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
 from edge.answering.memory import Memory, Recent
+from edge.answering.peek import Peek
 from edge.answering.snapshot import snapshot
 from edge.answering.walked import paths, try_line
-from edge.camera import CameraError, redact
+from edge.clock import Clock, moment
 from edge.config import check_drawn_line
-from edge.detectors import DetectorError
 from edge.geometry import LineError
-from edge.look import look
-from edge.models import no_boxes
 from edge.settings import CameraSettings, ConfigError, LineSettings
 from wire.asking import (
     Answer,
@@ -43,11 +41,16 @@ from wire.config import MAX_REASON
 from wire.messages import CameraStatus, encode
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 #: Requests that wait for their turn, at most; whoever asks for more is told to come again.
 _MOST_WAITING: Final = 4
 #: Requests known by their number, at most; the oldest are forgotten first, long after they expired.
 _MOST_KNOWN: Final = 256
+#: Cameras that nobody counts looked at side by side, at most.
+_MOST_PEEKS: Final = 2
+#: How often it is looked whether there is anything to answer with (seconds).
+_LOOK_S: Final = 0.25
 
 
 class Watched(Protocol):
@@ -85,12 +88,17 @@ class Answerer:
     Args:
         device: our name.
         cameras: by id.
+        clock: dates what is seen of a camera that nobody counts yet.
         send: takes an answer's payload and until when (monotonic) somebody waits for it; must not block.
     """
 
-    def __init__(self, device: str, cameras: Mapping[str, Watched], send: Callable[[bytes, float], None]) -> None:
+    def __init__(
+        self, device: str, cameras: Mapping[str, Watched], clock: Clock, send: Callable[[bytes, float], None]
+    ) -> None:
         self._device = device
         self._cameras = cameras
+        self._clock = clock
+        self._peeks: dict[str, Peek] = {}
         self._send = send
         self._asked: queue.Queue[_Asked | None] = queue.Queue(_MOST_WAITING + 1)
         self._known: OrderedDict[str, None] = OrderedDict()
@@ -104,6 +112,8 @@ class Answerer:
     def stop(self) -> None:
         """Answer nothing more; a camera that is being looked at is not waited for."""
         self._stopping.set()
+        for peek in list(self._peeks.values()):
+            peek.end()
         if not self._asked.full():
             self._asked.put(None)
 
@@ -162,42 +172,66 @@ class Answerer:
             case AskSnapshot():
                 return self._snapshot(camera, ask, asked.until)
             case AskPaths():
-                return paths(ask.camera, _recent(camera, ask.seconds))
+                return paths(ask.camera, self._recent(camera, ask.seconds, asked.until))
             case AskLineTest():
                 line = _line(ask)
                 try:
-                    return try_line(ask.camera, _recent(camera, ask.seconds), line)
+                    return try_line(ask.camera, self._recent(camera, ask.seconds, asked.until), line)
                 except LineError as error:
                     raise _UnableError("bad_line", str(error)) from error
 
+    def _watching(self, camera: Watched) -> tuple[Memory, Callable[[], str]]:
+        """What a camera is remembered by, and what tells why it gives nothing.
+
+        One that nothing is drawn for is watched by nobody: it is looked at from here on, for some minutes.
+        """
+        settings = camera.settings
+        if settings.counts:
+            return camera.memory, lambda: _why_none(camera)
+        self._peeks = {name: each for name, each in self._peeks.items() if not each.over}
+        peek = self._peeks.get(settings.id)
+        if peek is None:
+            if len(self._peeks) >= _MOST_PEEKS:
+                there = " and ".join(sorted(self._peeks))
+                raise _UnableError("busy", f"cameras {there} are looked at already; ask again in some minutes")
+            peek = Peek(lambda: camera.settings, lambda: moment(self._clock).at)
+            self._peeks[settings.id] = peek
+        peek.extend()
+        return peek.memory, lambda: peek.problem
+
+    def _recent(self, camera: Watched, seconds: float, until: float) -> Recent:
+        memory, why_none = self._watching(camera)
+
+        def look() -> Recent | None:
+            found = memory.recent(seconds)
+            if found is None and memory.picture(_LOOK_S) is not None:
+                found = memory.recent(seconds)
+            return found
+
+        found = _patiently(look, why_none, until)
+        if found is None:
+            raise _no_picture(camera, why_none)
+        return found
+
     def _snapshot(self, camera: Watched, ask: AskSnapshot, until: float) -> Snapshot:
-        if not camera.settings.counts:
-            return _first_look(camera, ask)
-        if not camera.watching:
-            raise _UnableError("no_picture", _why_none(camera))
-        taken = camera.memory.picture(until - time.monotonic())
+        memory, why_none = self._watching(camera)
+        taken = _patiently(lambda: memory.picture(_LOOK_S), why_none, until)
         if taken is None:
-            raise _UnableError("no_picture", _why_none(camera))
+            raise _no_picture(camera, why_none)
         jpeg, (width, height) = snapshot(taken.image, taken.people, ask.width)
         return Snapshot(camera=ask.camera, at=taken.at, width=width, height=height, people=taken.found, jpeg=jpeg)
 
 
-def _first_look(camera: Watched, ask: AskSnapshot) -> Snapshot:
-    """A picture of a camera that nothing is drawn for yet, which is why nobody watches it: opened just for this."""
-    try:
-        seen = look(camera.settings)
-    except (CameraError, DetectorError, LineError) as error:
-        raise _UnableError("no_picture", redact(str(error))) from error
-    # Nobody can be recognised in it already; made smaller it is made coarse once more.
-    jpeg, (width, height) = snapshot(seen.picture, no_boxes(), ask.width)
-    return Snapshot(camera=ask.camera, at=None, width=width, height=height, people=seen.people, jpeg=jpeg)
-
-
-def _recent(camera: Watched, seconds: float) -> Recent:
-    found = camera.memory.recent(seconds)
-    if found is None:
-        raise _UnableError("no_picture", _why_none(camera))
+def _patiently(look: Callable[[], T | None], why_none: Callable[[], str], until: float) -> T | None:
+    """What `look` finds, as soon as it finds anything; None once it is known why it finds nothing, or time is up."""
+    while (found := look()) is None and not why_none() and time.monotonic() + _LOOK_S < until:
+        pass
     return found
+
+
+def _no_picture(camera: Watched, why_none: Callable[[], str]) -> _UnableError:
+    reason = why_none() or "none came in time"
+    return _UnableError("no_picture", f"camera {camera.settings.id} gives no pictures: {reason}")
 
 
 def _line(ask: AskLineTest) -> LineSettings:
@@ -210,10 +244,8 @@ def _line(ask: AskLineTest) -> LineSettings:
 
 
 def _why_none(camera: Watched) -> str:
-    status = camera.status
-    if not camera.settings.counts:
-        return f"nothing is drawn for camera {status.camera} yet, so nobody watches it: set a line or zone that counts"
-    return f"camera {status.camera} gives no pictures: {status.message or status.state}"
+    """Why a camera that is counted gives no pictures now; empty where it does."""
+    return "" if camera.watching else camera.status.message or camera.status.state
 
 
 def _kind(request: Request) -> str:
