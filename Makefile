@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-test demo clean-demo test screenshots chaos bench-edge bench-ingest bench-kpi check format lint types lock clean
+.PHONY: help venv venv-test demo clean-demo test screenshots chaos bench-edge bench-ingest bench-kpi bench-storage check format lint types lock clean
 
 help: ## Show what can be made
 	@echo "Doorline: who comes through each door, and who becomes a customer."
@@ -102,6 +102,11 @@ bench-ingest: $(VENV)/.test ## Measure ingest: share of plain COPY, a backlog, c
 
 bench-kpi: $(VENV)/.test ## Measure reading at chain size: 1,000 stores and a year, made up (half an hour, 30 GB on the disk)
 	$(BIN)/python -m bench.bench_kpi $(ARGS)
+
+# A server that has TimescaleDB, and a user who may add databases: make bench-storage TIMESCALE=postgresql://...
+TIMESCALE ?=
+bench-storage: $(VENV)/.test ## Measure raw crossings: their size, plain and packed, and letting them go (five minutes)
+	$(BIN)/python -m bench.bench_storage $(if $(TIMESCALE),--timescale $(TIMESCALE))
 
 check: $(VENV)/.test lint types test ## What CI runs: format, lint, types, then every test
 
