@@ -10,6 +10,8 @@ PORT ?= 8080
 VIDEO ?=
 DEMO_HOME ?= .demo
 ARGS ?=
+# How many tests run side by side. Each worker has its own database, brokers and browser: mind the memory.
+WORKERS ?= 2
 # A person detector for the benches, and weights of ultralytics' for the comparison with it (needs the extra `yolo`).
 MODEL ?= $(wildcard $(or $(DOORLINE_FOOTAGE),../shared/data)/models/yolox_nano.onnx)
 WEIGHTS ?=
@@ -27,6 +29,7 @@ help: ## Show what can be made
 	@echo
 	@echo "  make demo VIDEO=door.mp4 PORT=9000    another film, another port"
 	@echo "  make test ARGS='-k counter -x'        only some tests"
+	@echo "  make test WORKERS=4                   more of them side by side (2)"
 
 venv: $(VENV)/.demo ## Make .venv and install what the demo needs
 venv-test: $(VENV)/.test
@@ -72,8 +75,10 @@ clean-demo: ## Forget the demo's data
 	@if [ -x $(BIN)/doorline ]; then $(BIN)/doorline demo --home "$(DEMO_HOME)" --forget; \
 	else rm -rf "$(DEMO_HOME)"; fi
 
+# Most of what is slow waits for a process or a moment: one worker works while another waits. Whoever is through takes
+# tests over from the other's end; ARGS='-n 0' runs all in one process.
 test: $(VENV)/.test ## Run every test, on the same embedded parts as the demo
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 chaos: $(VENV)/.test ## Break it on purpose: N schedules of faults (8) from SEED (1) on, and see that nothing is lost
 	@$(BIN)/python -m tests.chaos.schedule --number $(or $(N),8) --seed $(or $(SEED),1) $(ARGS)
