@@ -102,7 +102,7 @@ def test_what_is_wrong_is_one_clear_line_and_status_2(environment: dict[str, str
         (("store", "add-line", "S99/C1", "L1"), "there is no store 'S99'"),
         (("device", "add-with-password", "door-1", "--store", "S99"), "there is no store 'S99'"),
         (("device", "add-with-password", "doorline-server", "--store", "S01"), "is kept for the server's own"),
-        (("device", "add", "--store", "S01", "--name", "door-1"), "there is no certificate authority in pki"),
+        (("device", "add", "--store", "S01", "--name", "door-1"), f"no certificate authority in {tmp_path / 'pki'}"),
         (("user", "add", "x", "--role", "boss", "--password-stdin"), "there is no role 'boss'"),
         (("receipts", "import", str(tmp_path / "none.csv"), "--store", "S01"), "can't read"),
         (("receipts", "import", str(tmp_path), "--store", "S01", "--column", "x"), "is not OURS=THEIRS"),
