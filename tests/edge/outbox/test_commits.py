@@ -184,6 +184,18 @@ def test_a_busy_door_syncs_its_disk_at_most_once_a_second(
     door.outbox.close()
 
 
+@pytest.mark.parametrize("answers_s", [4.9, 12.0])
+def test_a_server_that_is_slow_to_answer_costs_no_sync_more(tmp_path: Path, answers_s: float) -> None:
+    door = Door(tmp_path / "outbox.sqlite", 3.0, answers_s=answers_s)
+    door.run(5)
+    door.commits.clear()
+    door.run(120)
+    gaps = [later - earlier for earlier, later in zip(door.commits, door.commits[1:], strict=False)]
+    assert min(gaps) >= DEFAULTS.commit_every_s - STEP_S
+    assert len(door.sent) > 120 / (answers_s + DEFAULTS.flush_after_s + 1.5)
+    door.outbox.close()
+
+
 def test_at_a_quiet_door_nothing_waits_for_a_commit_that_does_not_come(tmp_path: Path) -> None:
     door = Door(tmp_path / "outbox.sqlite", 1 / 60)
     door.run(1200)
