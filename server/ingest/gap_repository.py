@@ -164,12 +164,12 @@ def events(connection: Connection, scope: Scope, store_id: str, start: datetime,
 
 
 def last_heard(connection: Connection, scope: Scope, store_id: str) -> list[tuple[str, datetime]]:
-    """When each box in service last said something."""
+    """When each box last said something; one that was ended, too: it may have gone without a word."""
     rows = connection.execute(
         """
         SELECT device_id, status_at
         FROM device
-        WHERE store_id = %(store_id)s AND revoked_at IS NULL AND status_at IS NOT NULL
+        WHERE store_id = %(store_id)s AND status_at IS NOT NULL
           AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
         """,
         {"store_id": store_id, "scope": scope.store_ids},

@@ -88,7 +88,8 @@ class Suspects:
     def note(self, batch: Batch, now: datetime, took: timedelta) -> None:
         """It took too long: the database gave up after `took`."""
         if len(self._known) >= _MOST_REMEMBERED:
-            self._known = {key: since for key, since in self._known.items() if now - since < REST}
+            # Listed first: of a web server's threads another may be adding to it.
+            self._known = {key: since for key, since in list(self._known.items()) if now - since < REST}
         self._known[_key(batch)] = now
         self._next_trial = now + 4 * took
 

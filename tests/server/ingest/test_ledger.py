@@ -125,6 +125,15 @@ def test_a_box_nobody_heard_of_was_gone_though_nobody_said_so(shop: Services, cl
     assert ledger(shop, clock, 46.5).quarters[1].reasons == ("box_offline",)
 
 
+def test_a_box_that_was_ended_was_not_connected_from_then_on(shop: Services, clock: TurnedClock) -> None:
+    """One that posts over HTTPS has no will that a broker could speak."""
+    say(shop, at(0))
+    send(shop, Sender(), minutes(1, 0, 15), now=at(15))
+    say(shop, at(15))
+    shop.stores.revoke_device(SYSTEM, "door-1")
+    assert [row.reasons for row in ledger(shop, clock, 46.5).quarters] == [(), ("box_offline",), ("box_offline",)]
+
+
 def test_statuses_that_say_nothing_new_leave_no_trace(shop: Services) -> None:
     for minute in (0, 5, 10, 10, 15):
         say(shop, at(minute))
