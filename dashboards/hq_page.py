@@ -5,7 +5,7 @@ spans timezones has two dates in it then, and the page says so. The chart goes b
 is over at every store.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -23,10 +23,13 @@ from dashboards.sparkline import Sparkline, sparkline
 from dashboards.store_view import changed, written
 from dashboards.viewer import CHAIN_READERS, Viewer, viewer_with
 from server.access.models import Locale
+from server.kpi.grouping import DayLine
 from server.kpi.models import COVERAGE_BELOW_THRESHOLD, KpiValue, Report, ReportRow
 from server.stores.models import Store
 
 router = page_router()
+
+Daily = Mapping[str, Sequence[DayLine]]
 
 #: Columns in order: slug, label, whether its change stands under it.
 COLUMNS: Final = (
@@ -44,6 +47,8 @@ _HEADLINES: Final = ("visitors", "transactions", "conversion", "net_sales", "sal
 #: A store watched for less than this share of a day had an outage on it.
 _OUTAGE: Final = 0.5
 _SPARK_DAYS: Final = 30
+#: So many outages stand in the chart: those of the most stores and days.
+_MOST_OUTAGES: Final = 12
 _NONE: Final = KpiValue(None, "count", "no_data")
 
 
@@ -86,7 +91,13 @@ def hq_page(
     if not stores:
         return renderer_of(request).page(request, "hq_empty.html", viewer, stores=stores)
     by_store: Report = services.kpi.recent(
-        scope, kpis=_KPIS, days=choice.days, back=choice.back, group_by="store", compare=choice.compare
+        scope,
+        kpis=_KPIS,
+        days=choice.days,
+        back=choice.back,
+        group_by="store",
+        compare=choice.compare,
+        compared=[slug for slug, _, changes in COLUMNS if changes],
     )
     first, last = by_store.day_from, by_store.day_to
     earliest = first + timedelta(days=choice.days - 1)
@@ -96,13 +107,7 @@ def hq_page(
     by_day: Report = services.kpi.report(
         scope, kpis=["visitors", "conversion"], day_from=chart_from, day_to=chart_to, group_by="day"
     )
-    each: Report = services.kpi.report(
-        scope,
-        kpis=["visitors", "conversion"],
-        day_from=chart_from,
-        day_to=chart_to,
-        group_by=["store", "day"],
-    )
+    each: Daily = services.kpi.daily(scope, chart_from, chart_to)
     fmt = Formats(viewer.locale)
     gettext = translations(viewer.locale).gettext
     currency = stores[0].currency
@@ -170,20 +175,25 @@ def _headline(slug: str, total: ReportRow, fmt: Formats, currency: str) -> dict[
 
 
 def _rows(
-    report: Report, each: Report, stores: list[Store], first: date, last: date, fmt: Formats, currency: str
+    report: Report, each: Daily, stores: list[Store], first: date, last: date, fmt: Formats, currency: str
 ) -> dict[str, Row]:
-    daily: dict[str, dict[str, Decimal | int | None]] = {}
-    for row in each.rows:
-        if row.coverage is not None and row.coverage >= _OUTAGE:
-            daily.setdefault(row.labels["store"], {})[row.labels["day"]] = row.values["visitors"].value
     start = max(first, last - timedelta(days=_SPARK_DAYS - 1))
-    days = [(start + timedelta(days=n)).isoformat() for n in range((last - start).days + 1)]
+    days = [start + timedelta(days=n) for n in range((last - start).days + 1)]
+
+    def seen(store_id: str) -> list[int | None]:
+        own = {
+            line.day: line.visitors
+            for line in each.get(store_id, ())
+            if line.coverage is not None and line.coverage >= _OUTAGE
+        }
+        return [own.get(day) for day in days]
+
     by_id = {store.store_id: store for store in stores}
     return {
         row.labels["store"]: Row(
             store=by_id[row.labels["store"]],
             cells=_cells(row, fmt, by_id[row.labels["store"]].currency or currency),
-            spark=sparkline([daily.get(row.labels["store"], {}).get(day) for day in days]),
+            spark=sparkline(seen(row.labels["store"])),
         )
         for row in report.rows
     }
@@ -223,16 +233,27 @@ def _headers(chosen: str, sort: str) -> list[dict[str, Any]]:
 
 
 def _facts(
-    services: Any, viewer: Viewer, stores: list[Store], each: Report, first: date, last: date
+    services: Any, viewer: Viewer, stores: list[Store], each: Daily, first: date, last: date
 ) -> list[dict[str, Any]]:
     """What explains days of the chart, each once, with the stores it holds for."""
     fmt, gettext = Formats(viewer.locale), translations(viewer.locale).gettext
     found: dict[tuple[str, str, date, date], list[str]] = {}
+    for fact in services.stores.facts_of(viewer.scope, first, last):
+        names = [
+            store.name
+            for store in stores
+            if fact.store_id in (None, store.store_id) and fact.region in (None, store.region)
+        ]
+        if names:
+            found.setdefault((fact.kind, fact.title, fact.day_from, fact.day_to), []).extend(names)
+    dark: dict[tuple[str, str, date, date], list[str]] = {}
     for store in stores:
-        for fact in services.stores.facts(viewer.scope, store.store_id, first, last):
-            found.setdefault((fact.kind, fact.title, fact.day_from, fact.day_to), []).append(store.name)
-        for start, end in _outages(each, store.store_id):
-            found.setdefault(("outage", gettext("Camera outage"), start, end), []).append(store.name)
+        for start, end in _outages(each.get(store.store_id, ())):
+            dark.setdefault(("outage", gettext("Camera outage"), start, end), []).append(store.name)
+    # Of a thousand stores some are always dark; a chart full of that would say nothing of the rest.
+    found |= dict(
+        sorted(dark.items(), key=lambda pair: -len(pair[1]) * ((pair[0][3] - pair[0][2]).days + 1))[:_MOST_OUTAGES]
+    )
     ordered = sorted(found.items(), key=lambda pair: (pair[0][2], pair[0][1]))
     shown = []
     for number, ((kind, title, day_from, day_to), names) in enumerate(ordered, start=1):
@@ -255,19 +276,16 @@ def _facts(
     return shown
 
 
-def _outages(each: Report, store_id: str) -> list[tuple[date, date]]:
+def _outages(lines: Sequence[DayLine]) -> list[tuple[date, date]]:
     """Runs of days on which a store was hardly watched."""
     runs: list[tuple[date, date]] = []
-    days = sorted(
-        date.fromisoformat(row.labels["day"])
-        for row in each.rows
-        if row.labels["store"] == store_id and row.coverage is not None and row.coverage < _OUTAGE
-    )
-    for day in days:
-        if runs and day - runs[-1][1] == timedelta(days=1):
-            runs[-1] = (runs[-1][0], day)
+    for line in lines:
+        if line.coverage is None or line.coverage >= _OUTAGE:
+            continue
+        if runs and line.day - runs[-1][1] == timedelta(days=1):
+            runs[-1] = (runs[-1][0], line.day)
         else:
-            runs.append((day, day))
+            runs.append((line.day, line.day))
     return runs
 
 

@@ -73,7 +73,7 @@ def report_of(
     """One report of stores that each have days of their own.
 
     Args:
-        beside: which KPIs are compared; all, when left out.
+        beside: which KPIs of the rows are compared; all, when left out, as in the total.
     """
     by = asking.by
     row = partial(_row, kpis, kpis if beside is None else beside)
@@ -97,7 +97,7 @@ def report_of(
         as_of=asking.now,
         pending=sum(part.pending for part in parts),
         rows=tuple(row(by, group, told, other) for group in groups.values()),
-        total=row((), _total(told), _whole(told), None if other is None else _whole(other)),
+        total=_row(kpis, kpis, (), _total(told), _whole(told), None if other is None else _whole(other)),
     )
 
 

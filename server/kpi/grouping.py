@@ -64,6 +64,15 @@ class Group:
     currencies: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class DayLine:
+    """A store's day: visitors, None where nobody could count any, and the share of due camera time watched."""
+
+    day: date
+    visitors: int | None
+    coverage: float | None
+
+
 def dimensions(group_by: str | Sequence[str]) -> tuple[Dimension, ...]:
     """What ``store``, ``store,day`` or ``chain`` (nothing: all in one) stand for.
 

@@ -14,7 +14,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from server.access.models import Scope
-from server.kpi.grouping import EXPRESSIONS, Dimension, Group, is_hourly
+from server.kpi.grouping import EXPRESSIONS, DayLine, Dimension, Group, is_hourly
 from server.kpi.models import FACT_NAMES, Facts, Occupancy
 from server.storage.pool import Connection
 
@@ -219,6 +219,26 @@ def week_profile(conn: Connection, scope: Scope, asked: Asked, stretches: Sequen
         if row[-1] > 0:
             found[place].append(SlotRow(tuple(row[:width]), *row[width:]))
     return found
+
+
+def daily(conn: Connection, scope: Scope, day_from: date, day_to: date) -> dict[str, list[DayLine]]:
+    """Visitors and coverage by store and day, as the rows stand; one row a store comes over the wire."""
+    found = conn.execute(
+        """
+        SELECT d.store_id, array_agg(d.day),
+               array_agg(CASE WHEN d.open_quarters > 0 AND d.camera_quarters > 0 THEN d.entries - d.staff_entries END),
+               array_agg(d.observed_ms::float8 / nullif(d.due_ms, 0))
+        FROM store_day d
+        WHERE d.superseded_at IS NULL AND d.day BETWEEN %(day_from)s AND %(day_to)s
+          AND (%(scope)s::text[] IS NULL OR d.store_id = ANY(%(scope)s))
+        GROUP BY d.store_id
+        """,
+        {"day_from": day_from, "day_to": day_to, "scope": scope.store_ids},
+    )
+    return {
+        store_id: sorted(map(DayLine, days, visitors, shares), key=lambda line: line.day)
+        for store_id, days, visitors, shares in found
+    }
 
 
 #: What can't be added up; read where a group is a single row.

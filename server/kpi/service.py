@@ -17,17 +17,18 @@ from server.access import audit
 from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import InvalidInput, NotFound
-from server.kpi import day_repository, repository
+from server.kpi import day_repository, report_repository, repository
 from server.kpi.assembling import Slices
 from server.kpi.compute import Want, compute
 from server.kpi.day_repository import StoredDay
 from server.kpi.decomposition import Decomposition
 from server.kpi.definition import Kpi
 from server.kpi.explaining import Explainer, Explanation
+from server.kpi.grouping import DayLine
 from server.kpi.models import DayFacts, HourFacts, KpiValue, LiveHour, LiveView, Period, Report
 from server.kpi.registry import KPIS
 from server.kpi.report_repository import ALL_STORES, StoreFilter
-from server.kpi.reports import Compare, Comparison, ReportMaker
+from server.kpi.reports import Compare, Comparison, ReportMaker, check_days
 from server.kpi.repository import Window
 from server.kpi.values import values_of
 from server.storage import dirty
@@ -208,7 +209,7 @@ class KpiService:
             back: how many days before each store's today the last of them lies.
             group_by: no grouping by days, in which a day would be a part of the chain's.
             compare: as in `report`, counted from each store's own days.
-            compared: slugs of the KPIs to compare; all of them, when left out.
+            compared: slugs of the KPIs to compare in the rows; all of them, when left out, as in the total.
 
         Raises:
             InvalidInput: as `report`.
@@ -216,6 +217,18 @@ class KpiService:
         return self._reports.make_recent(
             scope, kpis=kpis, days=days, back=back, group_by=group_by, compare=compare, compared=compared
         )
+
+    def daily(self, scope: Scope, day_from: date, day_to: date) -> dict[str, list[DayLine]]:
+        """Visitors and coverage of every store of the scope on each day, by store and in order of days.
+
+        For what is drawn small and by the thousand: as the rows stand, no day is made on the spot.
+
+        Raises:
+            InvalidInput: as `report`.
+        """
+        check_days(day_from, day_to)
+        with self._reading.read() as conn:
+            return report_repository.daily(conn, scope, day_from, day_to)
 
     def live(self, scope: Scope, store_id: str) -> LiveView:
         """A store today up to now, beside the same weekday last week up to the same minute of the clock.
