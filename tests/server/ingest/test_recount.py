@@ -189,6 +189,24 @@ def test_a_batch_under_way_is_in_the_sums_once(db: Database, recount: Recount, s
     assert differences(recount) == []
 
 
+def test_the_floor_stays_while_a_repair_is_at_work(db: Database, recount: Recount) -> None:
+    """Were it raised between the look at it and the look at the rows, those could be gone."""
+    change(db, "DELETE FROM traffic_15m")
+    blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'traffic_15m'::regclass"
+    with psycopg.connect(db.dsn) as holding, psycopg.connect(db.dsn, autocommit=True) as other:
+        holding.execute("LOCK TABLE traffic_15m IN SHARE MODE")
+        mending = threading.Thread(target=lambda: list(recount.repair(SYSTEM, recount.range(FROM, TO))))
+        mending.start()
+        wait_until(lambda: other.execute(blocked).fetchone() == (1,), 20, "the repair to wait")
+        other.execute("SET lock_timeout = '100ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            retention_repository.raise_floor(other, NOW)
+        holding.commit()
+        mending.join(20)
+        retention_repository.raise_floor(other, NOW)
+    assert_roll_ups_equal_raw(db)
+
+
 def test_only_an_admin_repairs(recount: Recount) -> None:
     with pytest.raises(Forbidden):
         list(recount.repair(Scope("hq", "hq", None), recount.range(FROM, TO)))
