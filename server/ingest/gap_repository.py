@@ -116,7 +116,10 @@ def watched(
 
 
 def past(connection: Connection, scope: Scope, store_id: str, quarters: Sequence[datetime]) -> list[PastRow]:
-    """What was seen in some quarter hours by cameras of doors and of the street."""
+    """What was seen in some quarter hours by cameras of doors and of the street.
+
+    Left out is what somebody excluded from the numbers: it tells of nothing to expect, here as in the KPIs.
+    """
     with connection.cursor(row_factory=class_row(PastRow)) as cursor:
         return cursor.execute(
             """
@@ -135,6 +138,16 @@ def past(connection: Connection, scope: Scope, store_id: str, quarters: Sequence
             LEFT JOIN walked ON walked.camera_id = held.camera_id AND walked.quarter = held.quarter
             WHERE held.store_id = %(store_id)s AND held.quarter = ANY(%(quarters)s)
               AND (%(scope)s::text[] IS NULL OR held.store_id = ANY(%(scope)s))
+              AND NOT EXISTS (
+                  SELECT
+                  FROM correction
+                  LEFT JOIN line ON line.line_id = correction.line_id
+                  WHERE correction.store_id = held.store_id AND correction.kind = 'excluded'
+                    AND correction.withdrawn_at IS NULL
+                    AND correction.starts_at < held.quarter + interval '15 minutes'
+                    AND correction.ends_at > held.quarter
+                    AND (correction.line_id IS NULL OR line.camera_id = held.camera_id)
+              )
             """,
             {"store_id": store_id, "quarters": list(quarters), "scope": scope.store_ids},
         ).fetchall()

@@ -252,6 +252,17 @@ def test_other_weeks_tell_what_to_expect(shop: Services, clock: TurnedClock) -> 
         (900, 0, 3, 6),
         (0, 900, 0, 0),
     ]
+    # What was excluded from the numbers of one of the two weeks tells nothing; withdrawn, it does again.
+    with shop.db.transaction() as connection:
+        connection.execute(
+            "INSERT INTO correction (store_id, kind, line_id, starts_at, ends_at, reason, made_by, made_at)"
+            " VALUES ('S01', 'excluded', 'S01-L1', %s, %s, 'stocktaking', 'hq', now())",
+            (OPENS - timedelta(days=7), OPENS - timedelta(days=7) + timedelta(minutes=15)),
+        )
+    assert [row.imputed for row in ledger(shop, clock, 31.5).quarters] == [0, 0]
+    with shop.db.transaction() as connection:
+        connection.execute("UPDATE correction SET withdrawn_at = now(), withdrawn_by = 'hq', withdrawn_reason = 'x'")
+    assert [row.imputed for row in ledger(shop, clock, 31.5).quarters] == [900, 0]
 
 
 def test_what_may_not_be_asked(shop: Services, scope_of: Callable[[str], Scope]) -> None:
