@@ -8,6 +8,7 @@ the connection once it has looked at our certificate.
 import contextlib
 import socket
 import sqlite3
+import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,9 +83,17 @@ def check_door(broker: BrokerSettings) -> Finding:
     except TimeoutError:
         return Finding("ok", f"{where}: takes our certificate; the agent that runs was not disturbed by signing in")
     except OSError as error:
-        return Finding(
-            "wrong",
-            f"{where}: {error}",
-            "Check broker.host, broker.port and the network; if it hangs up on us: doorline device list, on the server",
-        )
+        return Finding("wrong", f"{where}: {error}", _door_remedy(error))
     return Finding("ok", f"{where}: answers us")
+
+
+def _door_remedy(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "Check that broker.host is the name in the broker's certificate; else enrol this box anew"
+    if isinstance(error, ssl.SSLError | ConnectionResetError):
+        # An alert in TLS 1.2; in 1.3 it hangs up once it has seen our certificate.
+        return (
+            "It does not take this box's certificate. On the server: doorline device list says why, and"
+            " doorline device rotate gives the box a new one"
+        )
+    return "Check broker.host, broker.port and the network"

@@ -118,7 +118,9 @@ def test_a_certificate_the_broker_does_not_take_is_found_out_beside_an_agent_too
     deployed.pki.publish(deployed.authority, [Ended(issued.serial, NOW)], NOW)
     deployed.reload()
     wait_until(lambda: not knock(deployed.endpoint, deployed.canary), what="the broker to go by the list")
-    assert signin.check_door(config.broker).verdict == "wrong"
+    beside = signin.check_door(config.broker)
+    assert beside.verdict == "wrong"
+    assert "doorline device rotate" in beside.remedy
     alone = of_broker(config)
     assert alone.verdict == "wrong"
     assert "certificate" in alone.what
