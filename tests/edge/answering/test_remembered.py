@@ -4,6 +4,7 @@ import gc
 import threading
 import weakref
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from edge.models import Crossing, Detections, Frame, Track
 from edge.pipeline import Step, camera_pipeline
 from edge.scene import door_line
 from edge.settings import CameraSettings, LineSettings
+from tests.fixtures.footage import Clips
 from tests.fixtures.wait import wait_until
 from wire.asking import MAX_PATH_POINTS, MAX_PATHS
 
@@ -185,3 +187,36 @@ def test_who_waits_for_a_picture_gets_the_next_with_all_that_was_found_in_it() -
     assert got[0] is not None
     assert got[0].people.tolist() == pytest.approx(np.asarray([[0.7, 0.1, 0.8, 0.3], [0.4, 0.4, 0.5, 0.6]]))
     assert (got[0].found, got[0].at) == (1, NOON)
+
+
+# -- real people
+
+
+@pytest.mark.footage
+def test_a_line_proposed_for_a_bare_camera_counts_real_people_as_a_person_did(clips: Clips, footage: Path) -> None:
+    """Nothing was drawn while they walked; what is tried afterwards finds who crossed in the last minute."""
+    name = "EnterExitCrossingPaths1front.mpg"
+    truth = clips.counted(name).truth
+    bare = CameraSettings(id="C1", source=str(footage / "video" / name), mounting=truth.mounting)
+    memory = Memory()
+    with open_source(str(footage / "video" / name)) as frames:
+        pipeline = camera_pipeline(
+            make_detector("motion", mounting=truth.mounting), bare, truth.size[0] / truth.size[1]
+        )
+        memory.begin(bare, truth.size[0] / truth.size[1])
+        for each in frames:
+            memory.saw(each, pipeline.step(each), None)
+        fps = frames.fps
+    recent = memory.recent(60)
+    assert recent is not None
+    now = recent.moments[-1].time_s
+    for line in truth.lines:
+        drawn = LineSettings(id="L1", start=line.start, end=line.end, inside=line.inside, anchor=line.anchor)
+        found = try_line("C1", recent, drawn)
+        true = [(each.direction, now - each.frame / fps) for each in line.crossings]
+        true = [(direction, ago) for direction, ago in true if ago <= 60]
+        assert true
+        assert len(found.crossings) == len(true)
+        for (direction, ago), tried in zip(sorted(true, key=lambda one: -one[1]), found.crossings, strict=True):
+            assert tried.direction == direction
+            assert tried.ago == pytest.approx(ago, abs=2.0)
