@@ -37,6 +37,7 @@ class OutboxFile:
         boot_zero: UTC at uptime zero of this boot, once the file has it.
         lost: records lost for good since the outbox was made.
         lost_kept: as many of them as stand on the disk.
+        presumed: as many as stand in a file that can be read but not taken over; until it is, `lost` is without them.
         problems: what is wrong, for a person, by subject.
         quota_bytes: what the file may hold.
         tide: how many records can be unsent at most, should the file not be readable one day.
@@ -48,6 +49,7 @@ class OutboxFile:
         self.epochs = Epochs()
         self.boot_zero: datetime | None = None
         self.lost = self.lost_kept = 0
+        self.presumed: int | None = None
         self.problems: dict[Literal["disk", "file", "room", "clock"], str] = {}
         self.quota_bytes = quota_bytes
         self.tide = Tide(path)
@@ -77,6 +79,9 @@ class OutboxFile:
                 self._begin()
         except (sqlite3.Error, OSError, CorruptStore) as error:
             self.disk_problem(error)
+            if self.presumed is None:
+                known = salvage(self._path)
+                self.presumed = (0 if known is None else known[1]) + self.unwritten.earlier[0]
 
     def _begin(self) -> None:
         """Take the file over whole or not at all, so that another attempt finds everything as it was."""
@@ -99,6 +104,7 @@ class OutboxFile:
         zero_us = zeros[self._boot]
         self.boot_zero = None if zero_us is None else from_micros(zero_us)
         self.lost = self.lost_kept = lost
+        self.presumed = 0
         self.store, self.epochs = store, epochs
         self.unwritten.prepare()
         self.unwritten.take_over()

@@ -378,7 +378,8 @@ class Outbox:
     def lost(self) -> int:
         """Records lost for good since the outbox was made; after `last_word` also those no disk took."""
         with self._lock:
-            return self._file.lost + (self._buffer.at_risk if self._ending else 0)
+            left = self._buffer.at_risk if self._ending else 0
+            return self._file.lost + (self._file.presumed or 0) + left
 
     @property
     def problem(self) -> str:

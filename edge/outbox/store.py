@@ -323,6 +323,8 @@ def salvage(path: Path) -> tuple[list[EpochRow], int] | None:
         waits = path.with_name(f"{path.name}-wal").stat().st_size > 0
     except FileNotFoundError:
         waits = False
+    except OSError:
+        return None
     try:
         how = "mode=ro" if waits else "immutable=1"
         db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, timeout=0.0)

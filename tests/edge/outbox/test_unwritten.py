@@ -91,11 +91,32 @@ def test_who_starts_on_a_disk_that_is_still_full_forgets_nothing_of_before(small
     path, clock = small_disk / "outbox.sqlite", FakeClock()
     troubled(path, clock, 7).close()
     outbox = opened(path, clock)
+    assert outbox.lost == 7
     count(outbox, clock, 3)
     assert not outbox.flush()
     outbox.close()
+    assert outbox.lost == 10
     (small_disk / "filling").unlink()
     assert lost_at_the_next_starts(path, clock) == [10, 10, 10]
+
+
+def test_who_starts_on_a_disk_that_can_only_be_read_says_what_was_lost_before(small_disk: Path) -> None:
+    """Or the count would fall for a while, as if something had been found again."""
+    path, clock = small_disk / "outbox.sqlite", FakeClock()
+    troubled(path, clock, 7).close()
+    (small_disk / "filling").unlink()
+    assert lost_at_the_next_starts(path, clock) == [7, 7, 7]
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    outbox = opened(path, clock)
+    assert "takes no records" in outbox.problem
+    assert outbox.lost == 7
+    count(outbox, clock, 3)
+    assert not outbox.flush()
+    assert outbox.lost == 7
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    assert outbox.flush()
+    assert (outbox.lost, outbox.pending) == (7, 8)
+    outbox.close()
 
 
 def test_what_memory_had_no_room_for_is_among_them(small_disk: Path) -> None:
