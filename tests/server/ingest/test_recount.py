@@ -166,25 +166,31 @@ def test_a_floor_raised_on_the_way_is_kept_off_too(db: Database, recount: Recoun
     assert list(recount.repair(SYSTEM, asked)) == []
 
 
-def test_a_batch_under_way_is_in_the_sums_once(db: Database, recount: Recount, service: IngestService) -> None:
-    """Its rows are written, its sums are not: the repair waits for it, or it would be summed up by both."""
-    change(db, "DELETE FROM traffic_15m WHERE store_id = 'S01'")
-    blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'traffic_15m'::regclass"
-    repaired: list[Difference] = []
+def test_what_comes_while_a_repair_is_at_work_is_in_the_sums_once(
+    db: Database, recount: Recount, service: IngestService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repair has added up, and is held before its first row: a batch taken now must not be written over."""
+    monkeypatch.setattr("server.ingest.recount._PATIENCE", 60)
+    change(db, "UPDATE traffic_15m SET count = count + 5 WHERE store_id = 'S01'")
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    batch = Sender("door-2").batch([crossing(1, at=QUARTER, direction="out", tags=("child",))])
     with psycopg.connect(db.dsn) as holding, psycopg.connect(db.dsn, autocommit=True) as watching:
-        # Lets the repair look, and no batch add.
-        holding.execute("LOCK TABLE traffic_15m IN SHARE MODE")
-        batch = Sender("door-2").batch([crossing(1, at=QUARTER)])
+        holding.execute(
+            "SELECT FROM traffic_15m WHERE store_id = 'S01' AND quarter = %s AND (direction, class) = ('in', 'adult')"
+            " FOR UPDATE",
+            (QUARTER,),
+        )
+        mending = threading.Thread(target=lambda: list(recount.repair(SYSTEM, recount.range(FROM, TO))))
+        mending.start()
+        wait_until(lambda: watching.execute(waiting).fetchone() == (1,), 20, "the repair to be held")
         taking = threading.Thread(target=lambda: tell(service, batch))
         taking.start()
-        wait_until(lambda: watching.execute(blocked).fetchone() == (1,), 20, "the batch to wait with its rows written")
-        mending = threading.Thread(target=lambda: repaired.extend(recount.repair(SYSTEM, recount.range(FROM, TO))))
-        mending.start()
-        wait_until(lambda: watching.execute(blocked).fetchone() == (2,), 20, "the repair to wait")
+        wait_until(
+            lambda: not taking.is_alive() or watching.execute(waiting).fetchone() == (2,), 20, "the batch to come"
+        )
         holding.commit()
         taking.join(20)
         mending.join(20)
-    assert repaired
     assert_roll_ups_equal_raw(db)
     assert differences(recount) == []
 
