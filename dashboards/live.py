@@ -27,6 +27,8 @@ from server.kpi.models import LiveView
 
 #: Seconds between two looks at the database. A look never takes more than a small part of it (see `_poll`).
 EVERY_S: Final = 0.5
+#: Seconds until the next look at the very most: a look that hung in a database that went is no measure of the next one.
+MOST_PAUSE_S: Final = 10.0
 #: Seconds after which a stream ends and the browser asks again.
 STREAM_S: Final = 300.0
 _RETRY_MS: Final = 2000
@@ -123,7 +125,7 @@ class LiveHub:
             self._wake(channel)
             # A slow database is asked less often: looking takes at most a fifth of the time.
             took = loop.time() - started
-            await asyncio.sleep(max(self._every_s - took, 4 * took))
+            await asyncio.sleep(pause_after(took, self._every_s))
 
     def _wake_all(self) -> None:
         for channel in self._channels.values():
@@ -140,6 +142,11 @@ class LiveHub:
             locale: json.dumps(event(store_view(live, locale)), ensure_ascii=False, separators=(",", ":"))
             for locale in LANGUAGES
         }
+
+
+def pause_after(took: float, every_s: float) -> float:
+    """Seconds from a look that took so long to the next, when one is wanted every so often."""
+    return max(every_s - took, min(4 * took, MOST_PAUSE_S))
 
 
 def live_viewer(request: Request, store_id: str, viewer: Annotated[Viewer | None, Depends(maybe_viewer)]) -> Viewer:
