@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as wall
@@ -90,12 +90,17 @@ class Cost:
 
     database: list[float] = field(default_factory=list)
     service: list[float] = field(default_factory=list)
+    #: Processor time of the database, and of the whole call with it; empty where its processes are not known.
+    busy: list[float] = field(default_factory=list)
+    busy_whole: list[float] = field(default_factory=list)
 
     def told(self) -> str:
-        return (
-            f"database p50 {median(self.database):7.1f}  p95 {p95(self.database):7.1f} ms"
-            f"   whole call p50 {median(self.service):7.1f}  p95 {p95(self.service):7.1f} ms"
-        )
+        told = f"database p50 {median(self.database):7.1f}  p95 {p95(self.database):7.1f} ms"
+        told += f"   whole call p50 {median(self.service):7.1f}  p95 {p95(self.service):7.1f} ms"
+        if self.busy:
+            told += f"   processor: database p50 {median(self.busy):.1f}  p95 {p95(self.busy):.1f} ms"
+            told += f", whole call p50 {median(self.busy_whole):.1f} ms"
+        return told
 
 
 def p95(values: Sequence[float]) -> float:
@@ -155,24 +160,30 @@ class Asker:
         return self.kpi.report(SCOPE, kpis=kpis, day_from=first, day_to=last, store_ids=stores, group_by=by, **more)
 
 
-def measure(ask: Callable[[], object], rounds: int) -> Cost:
+def measure(ask: Callable[[], object], rounds: int, meter: Meter | None = None) -> Cost:
     """Ask so often, once more before."""
     ask()
     cost = Cost()
     for _ in range(rounds):
         Timed.spent.seconds = 0.0
-        began = time.perf_counter()
-        ask()
-        cost.service.append(1000 * (time.perf_counter() - began))
+        with nullcontext(None) if meter is None else meter.watching() as spent_since:
+            own, began = time.process_time(), time.perf_counter()
+            ask()
+            cost.service.append(1000 * (time.perf_counter() - began))
+            own = time.process_time() - own
+            if spent_since is not None:
+                theirs = spent_since().processor
+                cost.busy.append(1000 * theirs)
+                cost.busy_whole.append(1000 * (own + theirs))
         cost.database.append(1000 * Timed.spent.seconds)
     return cost
 
 
-def alone(asker: Asker, rounds: int) -> dict[str, Cost]:
+def alone(asker: Asker, meter: Meter | None, rounds: int) -> dict[str, Cost]:
     """Each question by itself."""
     found = {}
     for name, ask in asker.questions().items():
-        found[name] = measure(ask, rounds)
+        found[name] = measure(ask, rounds, meter)
         print(f"{name:22} {found[name].told()}   goal {GOALS[name]} ms in the database", flush=True)
     return found
 
@@ -331,9 +342,10 @@ def main() -> None:
     with database(asked) as (dsn, pid):
         asker = Asker(dsn, asked.last, asked.days)
         print(f"\n{len(asker.ids)} stores, {asked.days} days; alone:")
-        quiet = alone(asker, asked.rounds)
+        meter = None if pid is None else Meter(pid)
+        quiet = alone(asker, meter, asked.rounds)
         print("\nwhat grows with what is asked for:")
-        growth(asker, None if pid is None else Meter(pid), max(5, asked.rounds // 10))
+        growth(asker, meter, max(5, asked.rounds // 10))
         if asked.raw_days >= 2:
             print("\nbeside raw rows:")
             beside_raw(asker, dsn, asked.last, asked.raw_days, quiet)

@@ -36,6 +36,7 @@ from server.errors import Conflict, InvalidInput
 from server.kpi.models import FACT_NAMES
 from server.storage.migrate import migrate
 from server.storage.pool import Connection, connection_options
+from server.storage.retention_repository import raise_floor
 
 _FACT_TABLES: Final = ("store_day", "store_hour")
 _JOINED: Final = ("occupancy", "occupancy_peak", "drift", *FACT_NAMES)
@@ -84,6 +85,9 @@ def generate(dsn: str, plan: Plan, told: Callable[[int], None] = lambda _: None)
         first = plan.last - timedelta(days=plan.days - 1)
         with conn.transaction():
             repository.register(conn, chain, datetime.combine(first, time(), UTC) - timedelta(days=7), HOURS_OPEN)
+            # Of days without raw rows, nobody must think that nobody came.
+            raw_from = plan.last - timedelta(days=min(plan.raw_days, plan.days) - 1)
+            raise_floor(conn, datetime.combine(raw_from, time(), UTC))
         writer = _Writer(conn, chain, plan, rows)
         for done in range(plan.days):
             with conn.transaction():

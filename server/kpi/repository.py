@@ -79,7 +79,13 @@ def traffic(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[T
 
 
 def raw_traffic(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[TrafficRow]:
-    """The same from the raw crossings, for the begun quarter hour of a moment in the past."""
+    """The same from the raw crossings, for the begun quarter hour of a moment in the past.
+
+    All windows' bounds are told as one, too: a chain's stores ask for nearly the same minutes, and to look these up
+    once in the summary of the crossings' times takes no longer for a thousand of them than for one.
+    """
+    if not windows:
+        return []
     quarter = _QUARTER.format(at=sql.Identifier("c", "at"))
     with conn.cursor(row_factory=class_row(TrafficRow)) as cursor:
         return cursor.execute(
@@ -89,10 +95,14 @@ def raw_traffic(conn: Connection, scope: Scope, windows: Sequence[Window]) -> li
             FROM {windows}
             JOIN crossing c ON c.store_id = w.store_id AND c.at >= w.start_at AND c.at < w.end_at
             JOIN line l ON l.line_id = c.line_id AND l.kind <> 'interior'
-            WHERE {in_scope}
+            WHERE {in_scope} AND c.at >= %(first)s AND c.at < %(last)s
             GROUP BY w.store_id, w.day, {quarter}, l.kind, c.direction, c.class, c.line_id
             """).format(windows=_WINDOWS, in_scope=_IN_SCOPE, quarter=quarter),
-            _over(scope, windows),
+            {
+                **_over(scope, windows),
+                "first": min(window.start for window in windows),
+                "last": max(window.end for window in windows),
+            },
         ).fetchall()
 
 

@@ -1,7 +1,7 @@
 """A made-up chain is one the server itself would have made: what it keeps, it would compute again to the cent."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,9 @@ def test_raw_crossings_are_what_the_roll_up_sums(db: Database) -> None:
     assert rolled_up == summed
     assert len(summed) > 500
     assert rows(db, "SELECT count(DISTINCT (store_id, quarter::date)) FROM traffic_15m") == [(24,)]
+    # Before them, nobody takes their absence for that of people.
+    first = datetime.combine(LAST - timedelta(days=1), time(), UTC)
+    assert rows(db, "SELECT floor FROM raw_retention") == [(first,)]
 
 
 def test_the_same_seed_makes_the_same_days_whatever_else_is_asked_for(db: Database, empty_dsn: str) -> None:
