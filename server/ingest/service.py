@@ -85,6 +85,14 @@ class IngestService:
                 _log.warning("batch refused", device=incoming[index].device, code=reply.code, reason=reply.reason)
         return [Answer(one.device, replies[index]) for index, one in enumerate(incoming)]
 
+    def is_writable(self) -> bool:
+        """Whether the database can write now what ingest writes."""
+        try:
+            poison.require_writable(self._db)
+        except Unavailable:
+            return False
+        return True
+
     def note_status(self, device: str, payload: bytes, received_at: datetime, *, retained: bool = False) -> None:
         """Keep a device's word about itself, unless a later one is known.
 

@@ -36,6 +36,8 @@ _log = structlog.get_logger(__name__)
 #: How long the network thread waits for room; well below the keep-alive, or the broker would hang up.
 _ROOM_SECONDS: Final = 5.0
 _MOST_BACK_OFF: Final = 5.0
+#: A group that fails so often, each time at a database that could write just before, is taken apart.
+_STRIKES: Final = 3
 #: Most statuses kept between two groups: all boxes' come at once when a worker connects.
 STATUSES_A_TURN: Final = 16
 #: How often an idle worker looks whether it is to stop (seconds).
@@ -147,7 +149,7 @@ class IngestWorker:
 
     def _commit(self, group: Sequence[Arrival], stop: threading.Event) -> None:
         batches = [arrival.incoming for arrival in group]
-        failures = 0
+        failures = strikes = 0
         while True:
             try:
                 answers = self._service.take(batches)
@@ -159,6 +161,10 @@ class IngestWorker:
                     _log.warning("the database is away; keeping what came and trying again", reason=error.message)
                 if stop.wait(random.uniform(0, min(_MOST_BACK_OFF, 0.1 * 2 ** min(failures, 10)))):  # noqa: S311
                     return
+                if strikes == _STRIKES:
+                    self._take_apart(group, stop)
+                    return
+                strikes += self._service.is_writable()
         if failures:
             _log.info("the database is back", attempts=failures)
         for answer, arrival in zip(answers, group, strict=True):
@@ -166,6 +172,20 @@ class IngestWorker:
             arrival.delivery.acknowledge()
         self.counters.batches += len(group)
         self.counters.groups += 1
+
+    def _take_apart(self, group: Sequence[Arrival], stop: threading.Event) -> None:
+        """Commit the halves of a group that takes the database down each time; of one batch nothing is said.
+
+        Its box sends it again when it hears nothing. Until then the others have their turn.
+        """
+        if len(group) == 1:
+            _log.error("a batch at which the database goes away is let go", device=group[0].incoming.device)
+            self.counters.let_go += 1
+            self._full = True
+            return
+        middle = len(group) // 2
+        self._commit(group[:middle], stop)
+        self._commit(group[middle:], stop)
 
     def _keep_statuses(self) -> bool:
         """Keep some of the statuses that wait; whether more can be kept at once."""

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,13 +12,17 @@ import psycopg
 import pytest
 
 from server.errors import Unavailable
-from server.ingest.models import Incoming
+from server.ingest.broker import EmbeddedBroker
+from server.ingest.intake import Limits
+from server.ingest.models import Answer, Incoming
 from server.ingest.poison import REST, Group, Suspects
 from server.ingest.reading import Batch, read
 from server.ingest.service import IngestService
 from server.storage import embedded_place
 from server.storage.embedded import EmbeddedPostgres
 from server.storage.pool import Database
+from tests.fixtures.wait import wait_until
+from tests.server.ingest.boxes import Box, boxes, working
 from tests.server.ingest.devices import (
     NOW,
     Sender,
@@ -30,6 +34,8 @@ from tests.server.ingest.devices import (
     tell,
 )
 from wire.messages import Ack, CrossingSum, Refusal, Tally
+
+__all__ = ["boxes"]
 
 #: A crossing of this track is what the database chokes on.
 POISON = 13
@@ -211,6 +217,43 @@ def test_sums_that_nobody_can_have_counted_are_put_aside(db: Database) -> None:
     assert scalar(db, "SELECT code FROM dead_letter") == "bad_record"
     assert tell(service, well.batch([crossing(1)])) == [Ack(epoch=well.epoch, seq=1)]
     assert scalar(db, "SELECT sum(count) FROM traffic_15m") == 6001
+
+
+class Fragile(IngestService):
+    """A database that goes down whenever it is given a certain batch, and is back at once."""
+
+    def __init__(self, db: Database, poison: Incoming) -> None:
+        super().__init__(db, lambda: NOW)
+        self.poison = poison.payload
+        self.went_down = 0
+
+    def take(self, incoming: Sequence[Incoming]) -> list[Answer]:
+        if any(each.payload == self.poison for each in incoming):
+            self.went_down += 1
+            raise Unavailable("the database can't be used now: server closed the connection unexpectedly")
+        return super().take(incoming)
+
+
+def test_a_batch_at_which_the_database_goes_down_does_not_take_the_others_along(
+    db: Database, broker: EmbeddedBroker, boxes: dict[str, Box], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.ingest.worker._MOST_BACK_OFF", 0.05)
+    add_stores(db)
+    poison = Sender("door-2").batch([crossing(1, track=POISON)])
+    service, senders = Fragile(db, poison), [Sender() for _ in range(6)]
+    with working(db, broker, Limits(linger_s=0.3), service=service) as worker:
+        for sender in senders[:3]:
+            boxes["door-1"].send(sender.batch([crossing(1)]))
+        boxes["door-2"].send(poison)
+        for sender in senders[3:]:
+            boxes["door-1"].send(sender.batch([crossing(1)]))
+        wait_until(lambda: len(boxes["door-1"].heard) == 6, 30, "the others' acks")
+        wait_until(lambda: worker.counters.let_go, 30, "the poison to be let go")
+        boxes["door-1"].send_until_acked(senders[0].batch([crossing(2)]), 2)
+    assert service.went_down >= 3
+    assert boxes["door-2"].heard == []
+    assert scalar(db, "SELECT count(*) FROM crossing WHERE device_id = 'door-1'") == 7
+    assert_roll_ups_equal_raw(db)
 
 
 # -- who is tried when -------------------------------------------------------------------------------------------------
