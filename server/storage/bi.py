@@ -2,6 +2,9 @@
 
 Roles belong to the whole server and not to one database, and whoever owns a database often may not make any; so this is
 no migration, which would fail there and stay undone. It is tried after each one instead, and says what to do.
+
+The views themselves stand in migrations. One that changes the type of a column they read has to drop the view and
+make it again with the type it had (docs/bi.md is a promise); a new column goes to the end, by CREATE OR REPLACE VIEW.
 """
 
 from typing import Final
