@@ -65,6 +65,8 @@ class StoreInput(_Input):
     country: str = Field("CN", max_length=2, description="ISO 3166; of phone numbers without a country code.")
     subdivision: str = Field("", max_length=3, description="ISO 3166-2 without the country, such as BY; for holidays.")
     currency: str = Field("CNY", max_length=3, description="ISO 4217.")
+    format: str = Field("", max_length=32, description="How it is run, such as outlet; reports choose stores by it.")
+    tags: list[str] = Field(default_factory=list, max_length=20, description="Whatever else reports choose stores by.")
     day_starts: time = Field(DEFAULT_DAY_STARTS, description="When the business day begins, local time.")
     hours: list[SpanInput] = Field(default_factory=list, max_length=70)
 

@@ -18,6 +18,7 @@ from wire.topics import CENTRAL_PREFIX, TopicError, check_name
 _STORE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 _SUBDIVISION: Final = re.compile(r"[A-Z0-9]{1,3}")
+_WORD: Final = re.compile(r"[\w-][\w -]{0,31}")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 #: Times and days lie in the years from 2000 up to this one, excluded.
 _LAST_YEAR: Final = 2100
@@ -28,6 +29,9 @@ def check_store(new: NewStore) -> None:
     _check_form(_STORE_ID, new.store_id, "store_id", "1-32 letters, digits, '_' or '-', such as S01")
     check_place(new.country, new.subdivision)
     _check_form(_CURRENCY, new.currency, "currency", "three capital letters, such as CNY")
+    for field, words in (("format", [new.format] if new.format else []), ("tags", new.tags)):
+        for word in words:
+            _check_form(_WORD, word, field, "1-32 letters, digits, spaces, '_' or '-'; they are asked for by commas")
     if not new.name.strip():
         raise InvalidInput("the store has no name", field="name", remedy="give the name people know it by")
 

@@ -36,6 +36,7 @@ class NewStore:
         day_starts: local time at which the business day begins.
         hours: weekly opening hours; none means always closed until they are set.
         subdivision: ISO 3166-2 without the country, such as BY; where holidays differ by it.
+        format: how it is run, such as ``outlet``; reports choose stores by it, and by `tags`.
     """
 
     store_id: str
@@ -47,6 +48,8 @@ class NewStore:
     day_starts: time = DEFAULT_DAY_STARTS
     hours: Sequence[OpeningSpan] = ()
     subdivision: str = ""
+    format: str = ""
+    tags: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Store:
     day_starts: time
     created_at: datetime
     subdivision: str = ""
+    format: str = ""
+    tags: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

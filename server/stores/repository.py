@@ -13,7 +13,7 @@ from server.stores.models import Camera, Device, Fact, HoursRow, Line, LineKind,
 
 _STORE: LiteralString = """
     SELECT s.store_id, s.name, s.region, s.country, s.currency, c.timezone, c.day_starts, s.created_at,
-           s.subdivision
+           s.subdivision, s.format, s.tags
     FROM store s
     CROSS JOIN LATERAL (
         SELECT timezone, day_starts
@@ -31,11 +31,14 @@ def insert_store(conn: Connection, store: NewStore, at: datetime) -> bool:
     return (
         conn.execute(
             """
-            INSERT INTO store (store_id, name, region, country, currency, created_at, subdivision)
-            VALUES (%s, %s, %s, %s, %s, %s, %s)
+            INSERT INTO store (store_id, name, region, country, currency, created_at, subdivision, format, tags)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
             ON CONFLICT (store_id) DO NOTHING
             """,
-            (store.store_id, store.name, store.region, store.country, store.currency, at, store.subdivision),
+            (
+                *(store.store_id, store.name, store.region, store.country, store.currency, at, store.subdivision),
+                *(store.format, list(store.tags)),
+            ),
         ).rowcount
         == 1
     )

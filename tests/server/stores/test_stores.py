@@ -26,6 +26,16 @@ def test_a_store_has_its_calendar_from_the_start_of_time(chain: Services) -> Non
     assert chain.stores.calendars(SYSTEM).keys() == {"S01", "S02", "B01"}
 
 
+def test_a_store_is_sorted_by_format_and_tags(chain: Services) -> None:
+    chain.stores.add_store(SYSTEM, NewStore("S77", "奥莱店", format="outlet", tags=("metro", "new 2026")))
+    store = chain.stores.store(SYSTEM, "S77")
+    assert (store.format, list(store.tags)) == ("outlet", ["metro", "new 2026"])
+    for wrong, field in ((NewStore("S78", "x", format="a,b"), "format"), (NewStore("S78", "x", tags=("",)), "tags")):
+        with pytest.raises(InvalidInput) as refused:
+            chain.stores.add_store(SYSTEM, wrong)
+        assert refused.value.field == field
+
+
 def test_everyone_sees_their_own_stores(chain: Services, scope_of: Callable[[str], Scope]) -> None:
     def seen(name: str) -> list[str]:
         return [store.store_id for store in chain.stores.stores(scope_of(name))]
