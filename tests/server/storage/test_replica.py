@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 
 import pytest
+from psycopg import conninfo
 from pydantic import SecretStr
 
 from server.errors import Unavailable
@@ -20,11 +21,15 @@ MONDAY = date(2026, 11, 16)
 @pytest.fixture
 def replica(postgres: Server, template_database: str, db_dsn: str) -> Iterator[Database]:
     """Another database than the test's own: what is read in it tells that it was asked."""
-    name = "replica_of_" + db_dsn.rpartition("/")[2].rpartition("=")[2].partition(" ")[0]
+    name = f"replica_of_{_name(db_dsn)}"
     create_database(postgres, name, template=template_database)
     with Database(postgres.dsn_of(name), size=2) as database:
         yield database
     drop_database(postgres, name)
+
+
+def _name(dsn: str) -> str:
+    return str(conninfo.conninfo_to_dict(dsn)["dbname"])
 
 
 def _counted(db: Database, entries: int) -> Chain:
@@ -61,7 +66,7 @@ def test_while_the_replica_is_away_the_database_itself_is_asked(db: Database, mo
         reading = Replica(gone, db)
         for _ in range(2):
             with reading.read() as connection:
-                assert connection.info.dbname == db.dsn.rpartition("/")[2]
+                assert connection.info.dbname == _name(db.dsn)
 
 
 def test_a_replica_lost_on_the_way_is_said_to_be_and_nothing_is_answered_twice(db: Database, replica: Database) -> None:
