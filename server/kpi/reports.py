@@ -143,7 +143,7 @@ class ReportMaker:
         _check_found(where.store_ids, stores)
         todays: Mapping[str, date] = {}
         if max(day_to, other.last if other else day_to) >= now.date() - _TODAYS_WITHIN:
-            todays = _of(stores, self._stores.todays(scope, now))
+            todays = _of(stores, self._stores.todays(scope, now, wanted))
         own = [mark for mark in marks if mark.store_id in stores]
         return stores, Part(stores, wanted, Days(day_from, day_to), other, todays, own)
 

@@ -104,13 +104,13 @@ class StoresService:
         with self._db.read() as conn:
             return calendars_of(conn, scope, store_ids)
 
-    def todays(self, scope: Scope, at: datetime) -> dict[str, date]:
-        """The business day each store of the scope is in at an instant.
+    def todays(self, scope: Scope, at: datetime, store_ids: Sequence[str] | None = None) -> dict[str, date]:
+        """The business day each store of the scope, or some of them, is in at an instant.
 
         Opening hours have no part in it and are not read: of a chain's calendars they are nearly all.
         """
         with self._db.read() as conn:
-            rules = repository.rules(conn, scope)
+            rules = repository.rules(conn, scope, store_ids)
         found: dict[tuple[DayRule, ...], date] = {}
         for alike in set(map(tuple, rules.values())):
             found[alike] = StoreCalendar(alike).day_of(at)
