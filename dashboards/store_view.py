@@ -69,7 +69,7 @@ def written(value: KpiValue, fmt: Formats, currency: str) -> str:
         return fmt.percent(value.value)
     if value.unit in {"count", "people"}:
         return fmt.number(value.value)
-    if value.unit in {"hours", "units"}:
+    if value.unit in {"hours", "units", "minutes", "per_hour"}:
         return fmt.number(value.value, 1)
     return fmt.money(value.value, value.unit if value.unit.isupper() else currency)
 

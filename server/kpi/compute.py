@@ -5,7 +5,7 @@ handful of statements, because HQ asks for the today of every store at once.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final, Protocol, TypeVar
@@ -88,7 +88,9 @@ def inputs_of(conn: Connection, scope: Scope, wants: Sequence[Want]) -> list[Day
     for camera in repository.cameras(conn, scope, store_ids):
         cameras[camera.store_id].append(camera)
     weights = _weights(conn, scope, windows, cameras)
-    corrections = correction_repository.standing(conn, scope, store_ids)
+    corrections: dict[str | None, list[Correction]] = defaultdict(list)
+    for correction in correction_repository.standing(conn, scope, store_ids):
+        corrections[correction.store_id].append(correction)
     rosters = _by_day(correction_repository.shifts(conn, scope, [(want.store_id, want.day) for want in wants]))
     found = []
     for want in wants:
@@ -105,7 +107,9 @@ def inputs_of(conn: Connection, scope: Scope, wants: Sequence[Want]) -> list[Day
                 receipts=receipts.get(key, []),
                 weights=weights.get(key, {}),
                 settings=settings[key],
-                corrections=in_force(corrections, *key, want.calendar.bounds(want.day)),
+                corrections=in_force(
+                    [*corrections[None], *corrections[want.store_id]], *key, want.calendar.bounds(want.day)
+                ),
                 roster=Roster.of(rosters.get(key, [])),
                 visits=visits.get(key, []),
                 lag=timedelta(0) if want.in_past else UPLOAD_LAG,
@@ -129,7 +133,7 @@ def _settings(conn: Connection, scope: Scope, windows: Sequence[Window]) -> dict
 
 
 def _with_past(
-    conn: Connection, scope: Scope, inputs: Sequence[DayInputs], corrections: Sequence[Correction]
+    conn: Connection, scope: Scope, inputs: Sequence[DayInputs], corrections: Mapping[str | None, Sequence[Correction]]
 ) -> list[DayInputs]:
     """The same with what other weeks say of the quarter hours in which camera time is missing; most days have none."""
     same_times = {
@@ -142,8 +146,9 @@ def _with_past(
     asked = sorted({(*key, at) for key, times in same_times.items() for other in times.values() for at in other})
     if not asked:
         return list(inputs)
-    excluded = [each for each in corrections if each.kind == "excluded"]
-    rows = [row for row in repository.past(conn, scope, asked) if not _is_excluded(excluded, row)]
+    rows = [
+        row for row in repository.past(conn, scope, asked) if not _is_excluded(corrections.get(row.store_id, ()), row)
+    ]
     by_day = _by_day(rows)
     return [
         replace(each, past=Past.of(same_times[key], by_day.get(key, [])))
@@ -152,15 +157,14 @@ def _with_past(
     ]
 
 
-def _is_excluded(excluded: Sequence[Correction], row: PastRow) -> bool:
+def _is_excluded(corrections: Sequence[Correction], row: PastRow) -> bool:
     return any(
-        each.store_id == row.store_id
-        and each.line_id in (None, row.line_id)
+        each.line_id in (None, row.line_id)
         and each.starts_at is not None
         and each.ends_at is not None
         and each.starts_at < row.quarter + QUARTER
         and row.quarter < each.ends_at
-        for each in excluded
+        for each in corrections
     )
 
 

@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
-from server.kpi.corrections import Audit, InForce
+from server.kpi.corrections import InForce
 from server.kpi.rounding import Carried
 
 _STAFF: Final = "staff"
@@ -74,6 +74,7 @@ def crossed(
     found: defaultdict[datetime, Crossed] = defaultdict(Crossed)
     is_open = set(opened)
     carried: defaultdict[tuple[str, ...], Carried] = defaultdict(Carried)
+    factors = _Factors(corrections)
     for row in sorted(rows, key=lambda row: (row.quarter, row.line_id, row.direction, row.crossing_class)):
         into = found[row.quarter]
         if row.kind == "door":
@@ -86,7 +87,7 @@ def crossed(
         elif row.kind == "street":
             into.passers_by += row.crossings
         elif row.kind == "door":
-            _add_corrected(into, row, corrections.audit(row.line_id), carried)
+            _add_corrected(into, row, factors[row.line_id], carried)
     for quarter in opened:
         # Nothing crossed in an excluded quarter hour is excluded nonetheless.
         if any(each.holds(quarter) for each in corrections.excluded):
@@ -104,21 +105,37 @@ def _add_counted(into: Crossed, row: TrafficRow) -> None:
         into.staff_out += staff
 
 
+class _Factors(dict[str, tuple[Fraction, float] | None]):
+    """By line, the factor of its audit and what it leaves open; worked out once for all of a day's rows."""
+
+    def __init__(self, corrections: InForce) -> None:
+        super().__init__()
+        self._corrections = corrections
+
+    def __missing__(self, line_id: str) -> tuple[Fraction, float] | None:
+        audit = self._corrections.audit(line_id)
+        self[line_id] = None if audit is None else (Fraction(audit.factor), audit.relative_error)
+        return self[line_id]
+
+
 def _add_corrected(
-    into: Crossed, row: TrafficRow, audit: Audit | None, carried: Mapping[tuple[str, ...], Carried]
+    into: Crossed,
+    row: TrafficRow,
+    factor: tuple[Fraction, float] | None,
+    carried: Mapping[tuple[str, ...], Carried],
 ) -> None:
     crossings, groups = row.crossings, row.groups
-    if audit is not None:
+    if factor is not None:
         key = (row.line_id, row.direction, row.crossing_class)
-        crossings = carried[key].add(Decimal(row.crossings) * audit.factor)
-        groups = carried[(*key, "groups")].add(Decimal(row.groups) * audit.factor)
+        crossings = carried[key].add(row.crossings * factor[0])
+        groups = carried[(*key, "groups")].add(row.groups * factor[0])
     if row.direction == "out":
         into.exits += crossings
         return
     into.entries += crossings
     into.believed += row.crossings
-    if audit is not None:
-        into.error += round(1000 * crossings * audit.relative_error)
+    if factor is not None:
+        into.error += round(1000 * crossings * factor[1])
     if row.crossing_class == _STAFF:
         into.staff_entries += crossings
         into.believed_staff += row.crossings
