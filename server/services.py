@@ -14,6 +14,7 @@ from server.configs.service import ConfigService
 from server.ingest.ledger import GapLedger
 from server.ingest.service import IngestService
 from server.jobs.service import JobsService
+from server.kpi.answered import AnsweredReports
 from server.kpi.correction_service import CorrectionsService
 from server.kpi.service import KpiService
 from server.kpi.tables import TableImport
@@ -51,6 +52,7 @@ class Services:
     kpi: KpiService
     corrections: CorrectionsService
     tables: TableImport
+    answered: AnsweredReports
     jobs: JobsService
     requests: RequestService
 
@@ -99,6 +101,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         kpi=KpiService(db, stores, clock, reading=reading),
         corrections=corrections,
         tables=TableImport(stores, corrections),
+        answered=AnsweredReports(reading),
         jobs=JobsService(db, clock),
         requests=RequestService(db, Exchange(broker_address(settings)), clock),
     )

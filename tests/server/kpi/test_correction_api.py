@@ -1,6 +1,7 @@
 """Corrections, rosters and settings over the API and from the command line."""
 
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 from fastapi.testclient import TestClient
@@ -83,6 +84,17 @@ def test_settings(chain: Services, sign_in: SignIn) -> None:
     assert hq.put("/api/v1/kpi/settings/mood", json={"value": 1, "valid_from": "2026-11-01"}).status_code == 422
     with chain.db.read() as conn:
         assert conn.execute("SELECT count(*) FROM kpi_setting").fetchone() == (3,)
+
+
+def test_an_earlier_answer_over_the_api(chain: Services, sign_in: SignIn) -> None:
+    chain.kpi.recompute("S01", date(2026, 11, 16))
+    asked = {"from": "2026-11-16", "to": "2026-11-16", "group_by": "store", "kpi": "entries,net_sales"}
+    hq = sign_in("hq")
+    told = hq.get("/api/v1/kpi/answered", params={**asked, "as_of": "2026-11-20T04:00:00Z"}).json()
+    assert [(row["key"], row["values"]["net_sales"]["withheld"]) for row in told["rows"]] == [("S01", "no_receipts")]
+    assert hq.get("/api/v1/kpi/answered", params={**asked, "as_of": "2026-11-19T04:00:00Z"}).json()["rows"] == []
+    refused = hq.get("/api/v1/kpi/answered", params={**asked, "as_of": "2026-11-20T04:00:00"})
+    assert refused.status_code == 422
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from server.access.models import Scope
 from server.errors import Conflict, Forbidden, InvalidInput, NotFound
 from server.jobs.days import Days
+from server.kpi.answered import AnsweredReports
 from server.kpi.correction_service import CorrectionsService, Shift
 from server.kpi.corrections import Audit, NewCorrection
 from tests.server.kpi.chain import MEMBER, SYSTEM, Chain
@@ -117,6 +118,29 @@ def test_the_old_answer_stays_and_so_does_why(shops: Chain, corrections: Correct
     shops.now += timedelta(minutes=1)
     compute(shops)
     assert [answered(shops, at) for at in (before, between, shops.now)] == [[30], [31], [30]]
+    reports = AnsweredReports(shops.db)
+    told = [
+        reports.report(HQ, kpis=["entries", "coverage"], days=(MONDAY, TUESDAY), at=at, group_by="store")
+        for at in (before, between, shops.now, before - timedelta(days=1))
+    ]
+    # Monday and Tuesday, from Monday on 31 and 31 by the audit; before anything was computed there is no answer.
+    assert [[(row.key, row.values["entries"].value) for row in each.rows] for each in told] == [
+        [("S01", 60), ("S02", 60)],
+        [("S01", 62), ("S02", 60)],
+        [("S01", 60), ("S02", 60)],
+        [],
+    ]
+    assert [each.total.values["entries"].value for each in told] == [120, 122, 120, None]
+    assert told[3].total.values["entries"].withheld == "no_data"
+    assert told[1].total.periods == 4
+    assert told[1].total.values["coverage"].value == 1
+    by_week = reports.report(MANAGER, kpis=["entries"], days=(MONDAY, TUESDAY), at=between, group_by="week")
+    assert [(row.labels, row.values["entries"].value) for row in by_week.rows] == [({"week": "2026-W47"}, 62)]
+    for wrong in ("hour", "store,quarter"):
+        with pytest.raises(InvalidInput):
+            reports.report(HQ, kpis=["entries"], days=(MONDAY, TUESDAY), at=between, group_by=wrong)
+    with pytest.raises(Forbidden):
+        reports.report(MANAGER, kpis=["entries"], days=(MONDAY, TUESDAY), at=between, store_ids=["S02"])
     assert [len(corrections.corrections(HQ, "S01", at=at)) for at in (before, between, shops.now)] == [0, 1, 0]
     assert corrections.corrections(HQ, "S01") == []
     assert corrections.corrections(HQ, "S01", withdrawn=True) == [ended]
