@@ -105,7 +105,7 @@ bench-ingest: $(VENV)/.test ## Measure ingest: share of plain COPY, a backlog, c
 	$(BIN)/python -m bench.bench_memory
 	$(if $(NODERED),$(BIN)/python -m bench.bench_nodered $(NODERED))
 
-bench-kpi: $(VENV)/.test ## Measure reading at chain size: 1,000 stores and a year, made up (half an hour, 30 GB on the disk)
+bench-kpi: $(VENV)/.test ## Measure reading at chain size: 1,000 stores and a year, made up (more than an hour, 30 GB)
 	$(BIN)/python -m bench.bench_kpi $(ARGS)
 
 # A server that has TimescaleDB, and a user who may add databases: make bench-storage TIMESCALE=postgresql://...

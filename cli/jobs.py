@@ -66,7 +66,8 @@ def kpi(
         datetime | None, typer.Option("--to", formats=_DAY_FORMATS, help="Last business day; today.")
     ] = None,
     by: Annotated[
-        str, typer.Option(help="chain, or some of: store, region, day, week, month, weekday, hour, hour_of_day.")
+        str,
+        typer.Option(help="chain, or some of: store, region, day, week, month, weekday, hour, hour_of_day, quarter."),
     ] = "store",
 ) -> None:
     """Print KPIs of stores over business days, with what is missing and why.
