@@ -140,7 +140,11 @@ class Asker:
         return self._report(["visitors", "transactions", "conversion"], day, day, [store], "quarter")
 
     def table(self) -> Report:
-        return self.kpi.recent(SCOPE, kpis=TABLE, days=30, back=1, group_by="store", compare="previous_period")
+        """As the page asks for it."""
+        shown = ("visitors", "conversion", "net_sales")
+        return self.kpi.recent(
+            SCOPE, kpis=TABLE, days=30, back=1, group_by="store", compare="previous_period", compared=shown
+        )
 
     def heat_map(self, days: int | None = None, store: str | None = None) -> Report:
         first = self._last - timedelta(days=(days or min(365, self.days)) - 1)
