@@ -28,6 +28,14 @@ _REASONS: Final = {
     models.NO_TRANSACTIONS: Reason(N_("No sales yet"), N_("Nothing has been sold, so there is no average.")),
     models.NO_PASSERS_BY: Reason(N_("No passers-by"), N_("Nobody was seen passing outside.")),
     models.NO_GROUPS: Reason(N_("No groups"), N_("No group of visitors has come in.")),
+    models.NO_ROSTER: Reason(
+        N_("No roster"), N_("Nobody has entered who was on the floor; enter the roster to see this number.")
+    ),
+    models.NO_STAFF_HOURS: Reason(N_("No staff hours"), N_("By the roster nobody was on the floor.")),
+    models.NO_CHECK_INS: Reason(
+        N_("No check-ins"), N_("This store takes no check-ins, so members who buy nothing are not known.")
+    ),
+    models.NO_MEMBERS: Reason(N_("No members came"), N_("No member has checked in or bought.")),
     models.CLOSED: Reason(N_("Closed"), N_("The store is closed, so there is nothing to count.")),
     models.NO_CAMERAS: Reason(
         N_("No cameras"), N_("No camera watches a door of this store, so visitors can't be counted.")
