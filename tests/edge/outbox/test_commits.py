@@ -140,8 +140,8 @@ class Door:
             self.uplink._handle(event)
         # A commit wakes it, and so does an event; otherwise it sleeps until something is due.
         self.uplink._step(self.now)
-        while (event := self.uplink._next_event(0.0)) is not None:
-            self.uplink._handle(event)
+        while (came := self.uplink._next_event(0.0)) is not None:
+            self.uplink._handle(came)
 
 
 @pytest.fixture

@@ -159,7 +159,7 @@ def full_and_killed(path: Path, when: str) -> None:
     count(outbox, clock, 3000, first=11)
     assert not outbox.flush()
     if when == "written":
-        Unwritten.settle = lambda _: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign,assignment,return-value]
+        Unwritten.settle = lambda _: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign,assignment]
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         outbox.flush()
     os.kill(os.getpid(), signal.SIGKILL)
