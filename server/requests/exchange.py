@@ -119,7 +119,8 @@ class _Conversation:
         self._stop = stop
         self._reason = ""
         self._asked = False
-        self._until = 0.0
+        self._away = False
+        self._until = self._asked_until = 0.0
         self._mid = -1
         self._said_at: datetime | None = None
         self._heard: Heard | None = None
@@ -138,7 +139,7 @@ class _Conversation:
             return self._heard
         if not self._asked:
             return Heard("no_broker", reason=self._reason or "the broker does not answer")
-        return Heard("silent", said_at=self._said_at)
+        return Heard("absent" if self._away else "silent", said_at=self._said_at)
 
     def _loop(self, client: mqtt.Client) -> None:
         guesses = self._protocol is _V5 and self._address.protocol == "auto"
@@ -201,7 +202,9 @@ class _Conversation:
         if self._protocol is _V5:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = max(1, round(self._request.within_s))
-        self._asked, self._until = True, time.monotonic() + self._request.within_s + GRACE_SECONDS
+        self._asked = True
+        self._asked_until = time.monotonic() + self._request.within_s + GRACE_SECONDS
+        self._wait()
         sent = client.publish(self._topic(Channel.REQUEST), encode(self._request), qos=1, properties=properties)
         self._mid = sent.mid
 
@@ -225,8 +228,14 @@ class _Conversation:
     def _take_status(self, payload: bytes) -> None:
         status = decode(payload, Status)
         self._said_at = status.at or self._said_at
-        if not status.online:
-            self._heard = Heard("absent", said_at=self._said_at)
+        self._away = not status.online
+        if self._asked:
+            self._wait()
+
+    def _wait(self) -> None:
+        """A box that is just coming back says so within moments; until then its last good-bye is what a broker has."""
+        moments = time.monotonic() + GRACE_SECONDS
+        self._until = min(self._asked_until, moments) if self._away else self._asked_until
 
     def _take_answer(self, answer: Answer) -> None:
         if (answer.device, answer.id) == (self._request.device, self._request.id):
