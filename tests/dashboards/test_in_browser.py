@@ -177,3 +177,21 @@ def test_no_page_is_wider_than_its_window(page: Page, shop: Shop, username: str,
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (path, width)
             assert page.evaluate(_SMALL) == [], (path, width)
+
+
+_LYING_ON = """() => {
+    const box = each => each.getBoundingClientRect();
+    const over = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    const [links, others] = [".nav a", ".bar-end > *"].map(each => [...document.querySelectorAll(each)]);
+    return links.flatMap(a => others.filter(b => over(box(a), box(b))).map(b => a.innerText + " on " + b.innerText));
+}"""
+
+
+def test_a_store_of_a_long_name_leaves_room_beside_it(page: Page, shop: Shop) -> None:
+    sign_in(page, shop, "manager", "en")
+    store = page.locator(".nav a").first
+    store.evaluate("each => each.textContent = '上海南京东路旗舰店 Shanghai Nanjing Road, flagship store'")
+    for width in (1440, 1024, 820, 768, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(_LYING_ON) == [], width
+        assert page.locator(".nav a").last.evaluate("each => each.scrollWidth - each.clientWidth") == 0, width
