@@ -39,16 +39,7 @@ def take(context: typer.Context) -> None:
     from server.storage.pool import Database
 
     settings = central.settings()
-    address = BrokerAddress(
-        host=settings.broker_host,
-        port=settings.broker_port,
-        username=settings.broker_username,
-        password=settings.broker_password.get_secret_value(),
-        ca_file=settings.broker_ca_file,
-        cert_file=settings.broker_cert_file,
-        key_file=settings.broker_key_file,
-        protocol=settings.broker_protocol,
-    )
+    address = BrokerAddress.of(settings)
     # A group of batches makes thousands of objects and drops them at once. Looking among all that was ever imported
     # for cycles each time costs more than it finds; not to look for long lets those grow that the MQTT client leaves
     # behind with each message, some 700 bytes.

@@ -12,6 +12,7 @@ from server.access.service import AccessService
 from server.clock import Clock, utc_now
 from server.configs.service import ConfigService
 from server.ingest.ledger import GapLedger
+from server.ingest.link import BrokerAddress
 from server.ingest.service import IngestService
 from server.jobs.service import JobsService
 from server.kpi.answered import AnsweredReports
@@ -20,7 +21,7 @@ from server.kpi.service import KpiService
 from server.kpi.tables import TableImport
 from server.membership.crypto import MemberKeys
 from server.membership.service import MembershipService
-from server.requests.exchange import Exchange, broker_address
+from server.requests.exchange import Exchange
 from server.requests.service import RequestService
 from server.sales.service import SalesService
 from server.settings import Settings
@@ -103,5 +104,5 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         tables=TableImport(stores, corrections),
         answered=AnsweredReports(reading),
         jobs=JobsService(db, clock),
-        requests=RequestService(db, Exchange(broker_address(settings)), clock),
+        requests=RequestService(db, Exchange(BrokerAddress.of(settings)), clock),
     )

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import paho.mqtt.client as mqtt
 import structlog
@@ -22,6 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from server.settings import Settings
 from wire import topics
 from wire.messages import MAX_PAYLOAD
 from wire.topics import Channel
@@ -62,6 +63,20 @@ class BrokerAddress:
     cert_file: Path | None = None
     key_file: Path | None = None
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The broker that the settings name."""
+        return cls(
+            host=settings.broker_host,
+            port=settings.broker_port,
+            username=settings.broker_username,
+            password=settings.broker_password.get_secret_value(),
+            ca_file=settings.broker_ca_file,
+            cert_file=settings.broker_cert_file,
+            key_file=settings.broker_key_file,
+            protocol=settings.broker_protocol,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from server.ingest.link import BrokerAddress
-from server.settings import Settings
 from wire import topics
 from wire.asking import MAX_ANSWER, Answer, Given, Request, decode_answer
 from wire.messages import MAX_STATUS, Status, WireError, decode, encode
@@ -60,20 +59,6 @@ class Heard:
     given: Given | None = None
     reason: str = ""
     said_at: datetime | None = None
-
-
-def broker_address(settings: Settings) -> BrokerAddress:
-    """Where the broker of these settings is and who we are to it."""
-    return BrokerAddress(
-        host=settings.broker_host,
-        port=settings.broker_port,
-        username=settings.broker_username,
-        password=settings.broker_password.get_secret_value(),
-        ca_file=settings.broker_ca_file,
-        cert_file=settings.broker_cert_file,
-        key_file=settings.broker_key_file,
-        protocol=settings.broker_protocol,
-    )
 
 
 class Exchange:
