@@ -33,9 +33,9 @@ def take(context: typer.Context) -> None:
         return
     from cli import central
     from server.configs.service import ConfigService
-    from server.ingest.link import BrokerAddress
     from server.ingest.service import IngestService
     from server.ingest.worker import IngestWorker
+    from server.mqtt import BrokerAddress
     from server.storage.pool import Database
 
     settings = central.settings()

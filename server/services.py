@@ -12,7 +12,6 @@ from server.access.service import AccessService
 from server.clock import Clock, utc_now
 from server.configs.service import ConfigService
 from server.ingest.ledger import GapLedger
-from server.ingest.link import BrokerAddress
 from server.ingest.service import IngestService
 from server.jobs.service import JobsService
 from server.kpi.answered import AnsweredReports
@@ -21,6 +20,7 @@ from server.kpi.service import KpiService
 from server.kpi.tables import TableImport
 from server.membership.crypto import MemberKeys
 from server.membership.service import MembershipService
+from server.mqtt import BrokerAddress
 from server.requests.exchange import Exchange
 from server.requests.service import RequestService
 from server.sales.service import SalesService

@@ -12,11 +12,12 @@ from datetime import datetime
 from typing import Annotated, Final, Protocol, cast
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from server.access.models import ApiKey, KeyRole, Locale, Role, Scope, SignedIn
 from server.access.service import AccessService
 from server.errors import Forbidden, NotSignedIn
+from server.inputs import Input
 from server.settings import Settings
 
 COOKIE: Final = "doorline_session"
@@ -147,31 +148,27 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-class _Input(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class SignInInput(_Input):
+class SignInInput(Input):
     """A user name and a password."""
 
     username: str = Field(max_length=200)
     password: str = Field(max_length=1000)
 
 
-class PasswordInput(_Input):
+class PasswordInput(Input):
     """The password now and the one to be."""
 
     current: str = Field(max_length=1000)
     new: str = Field(max_length=1000)
 
 
-class LocaleInput(_Input):
+class LocaleInput(Input):
     """The language to show things in."""
 
     locale: Locale
 
 
-class KeyInput(_Input):
+class KeyInput(Input):
     """A key to be made for a till or a BI tool."""
 
     name: str = Field(max_length=100, description="Which till or tool will use it.")

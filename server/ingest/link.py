@@ -7,13 +7,11 @@ by. A publish from another thread may write into the middle of a packet: so writ
 """
 
 import random
-import ssl
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final
 
 import paho.mqtt.client as mqtt
 import structlog
@@ -22,7 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from server.settings import Settings
+from server.mqtt import BrokerAddress
 from wire import topics
 from wire.messages import MAX_PAYLOAD
 from wire.topics import Channel
@@ -43,40 +41,6 @@ _VERSIONS: Final = {
     "5": MQTTProtocolVersion.MQTTv5,
     "3.1.1": MQTTProtocolVersion.MQTTv311,
 }
-
-
-@dataclass(frozen=True)
-class BrokerAddress:
-    """Where the broker is and who we are to it.
-
-    Attributes:
-        ca_file: set means TLS.
-        cert_file, key_file: our own certificate, where the broker asks for one.
-        protocol: MQTT version; `auto` tries 5 first, which a broker that knows only 3.1.1 may answer with silence.
-    """
-
-    host: str
-    port: int
-    username: str
-    password: str
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    protocol: Literal["auto", "5", "3.1.1"] = "auto"
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """The broker that the settings name."""
-        return cls(
-            host=settings.broker_host,
-            port=settings.broker_port,
-            username=settings.broker_username,
-            password=settings.broker_password.get_secret_value(),
-            ca_file=settings.broker_ca_file,
-            cert_file=settings.broker_cert_file,
-            key_file=settings.broker_key_file,
-            protocol=settings.broker_protocol,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +180,7 @@ class BrokerLink:
             reconnect_on_failure=False,
             clean_session=None if self._protocol is MQTTProtocolVersion.MQTTv5 else True,
         )
-        client.username_pw_set(self._address.username, self._address.password)
-        if self._address.ca_file is not None:
-            context = ssl.create_default_context(cafile=str(self._address.ca_file))
-            if self._address.cert_file is not None:
-                context.load_cert_chain(self._address.cert_file, self._address.key_file)
-            client.tls_set_context(context)
+        self._address.sign_in(client)
         client.connect_timeout = 5
         client.max_queued_messages_set(_MOST_QUEUED)
         client.on_connect = self._on_connect

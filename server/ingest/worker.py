@@ -23,10 +23,11 @@ from server.clock import Clock, utc_now
 from server.configs.service import ConfigService
 from server.errors import Unavailable
 from server.ingest.intake import DEFAULT_LIMITS, Arrival, Intake, Limits
-from server.ingest.link import BrokerAddress, BrokerLink, Delivery
+from server.ingest.link import BrokerLink, Delivery
 from server.ingest.models import Incoming
 from server.ingest.publishing import ConfigPublisher
 from server.ingest.service import IngestService
+from server.mqtt import BrokerAddress
 from wire import topics
 from wire.messages import MAX_STATUS, WireError, encode
 from wire.topics import Channel, TopicError

@@ -9,11 +9,12 @@ from typing import Annotated, BinaryIO, Protocol, cast
 
 import msgspec
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from server.access.api import CurrentScope, require_role
 from server.access.models import Scope
 from server.errors import InvalidInput
+from server.inputs import Input
 from server.kpi.answered import AnsweredReports
 from server.kpi.correction_service import CorrectionsService, Shift
 from server.kpi.corrections import Audit, Correction, CorrectionKind, NewCorrection
@@ -46,11 +47,7 @@ def _state(request: Request) -> _State:
     return cast("_State", request.app.state.services)
 
 
-class _Input(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class AuditInput(_Input):
+class AuditInput(Input):
     """A hand count beside the counter's."""
 
     counted: int = Field(ge=1, le=10_000_000, description="Crossings the counter counted.")
@@ -58,7 +55,7 @@ class AuditInput(_Input):
     invented: int = Field(ge=0, le=10_000_000, description="Of those it counted, those there were not.")
 
 
-class CorrectionInput(_Input):
+class CorrectionInput(Input):
     """A correction; which fields it has depends on its kind."""
 
     kind: CorrectionKind
@@ -75,13 +72,13 @@ class CorrectionInput(_Input):
     ends_at: AwareDatetime | None = None
 
 
-class WithdrawalInput(_Input):
+class WithdrawalInput(Input):
     """Why a correction no longer holds."""
 
     reason: str = Field(max_length=500)
 
 
-class SettingInput(_Input):
+class SettingInput(Input):
     """A setting from a business day on, of one store or of the chain's default."""
 
     value: Decimal = Field(ge=0, le=1)
@@ -89,7 +86,7 @@ class SettingInput(_Input):
     store_id: str | None = Field(None, max_length=32)
 
 
-class ShiftInput(_Input):
+class ShiftInput(Input):
     """People on the floor from one instant to another."""
 
     starts_at: AwareDatetime
@@ -98,7 +95,7 @@ class ShiftInput(_Input):
     note: str = Field("", max_length=200)
 
 
-class RosterInput(_Input):
+class RosterInput(Input):
     """A business day's whole roster: shifts, or hours that are spread evenly over its opening hours."""
 
     shifts: list[ShiftInput] | None = Field(None, max_length=500)

@@ -10,10 +10,11 @@ from typing import Annotated, Protocol, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from server.access.api import require_role
 from server.access.models import Scope
+from server.inputs import Input
 from server.membership.models import Member, MemberSummary, NewConsent, NewMember, Purpose
 from server.membership.service import MembershipService
 
@@ -30,11 +31,7 @@ def _service(request: Request) -> MembershipService:
     return cast("_State", request.app.state.services).membership
 
 
-class _Input(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ConsentInput(_Input):
+class ConsentInput(Input):
     """What was asked, in the words that were shown, and what was answered."""
 
     purpose: Purpose
@@ -43,7 +40,7 @@ class ConsentInput(_Input):
     channel: str = Field("desk", max_length=50)
 
 
-class MemberInput(_Input):
+class MemberInput(Input):
     """A person to be enrolled."""
 
     name: str = Field(max_length=200)
@@ -54,7 +51,7 @@ class MemberInput(_Input):
     source: str = Field("desk", max_length=50)
 
 
-class SearchInput(_Input):
+class SearchInput(Input):
     """A phone number, card number, last four digits, name, pinyin or initials."""
 
     text: str = Field(max_length=200)

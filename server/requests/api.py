@@ -10,11 +10,12 @@ from typing import Annotated, Literal, Protocol, cast
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Path as FromPath
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from server.access.api import require_role
 from server.access.models import Scope
 from server.errors import InvalidInput
+from server.inputs import Input
 from server.requests.models import DeviceRequest, Kind, State
 from server.requests.service import RequestService
 from wire.asking import MAX_WIDTH, REMEMBERED_S, Ask, LineTest, Paths, Snapshot, Unable
@@ -35,11 +36,7 @@ def _service(request: Request) -> RequestService:
     return cast("_State", request.app.state.services).requests
 
 
-class _Input(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class SnapshotInput(_Input):
+class SnapshotInput(Input):
     """What a camera sees now, with nobody recognisable in it."""
 
     kind: Literal["snapshot"]
@@ -47,7 +44,7 @@ class SnapshotInput(_Input):
     width: int = Field(960, ge=160, le=MAX_WIDTH, description="Of the picture at most (pixels).")
 
 
-class PathsInput(_Input):
+class PathsInput(Input):
     """Where people walked before a camera of late."""
 
     kind: Literal["paths"]
@@ -55,7 +52,7 @@ class PathsInput(_Input):
     seconds: float = Field(REMEMBERED_S, gt=0, le=REMEMBERED_S, description="How far back.")
 
 
-class LineInput(_Input):
+class LineInput(Input):
     """A line in fractions of the frame: either `start` and `end`, or `points`."""
 
     id: str = Field(max_length=64)
@@ -68,7 +65,7 @@ class LineInput(_Input):
     settle: Literal["immediate", "on_exit"] = "immediate"
 
 
-class LineTestInput(_Input):
+class LineTestInput(Input):
     """What a line would have counted of late; nothing is counted by it."""
 
     kind: Literal["line_test"]

@@ -9,7 +9,6 @@ this one's.
 import os
 import secrets
 import socket
-import ssl
 import threading
 import time
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from server.ingest.link import BrokerAddress
+from server.mqtt import BrokerAddress
 from wire import topics
 from wire.asking import MAX_ANSWER, Answer, Given, Request, decode_answer
 from wire.messages import MAX_STATUS, Status, WireError, decode, encode
@@ -144,12 +143,7 @@ class _Conversation:
             reconnect_on_failure=False,
             clean_session=None if self._protocol is _V5 else True,
         )
-        client.username_pw_set(self._address.username, self._address.password)
-        if self._address.ca_file is not None:
-            context = ssl.create_default_context(cafile=str(self._address.ca_file))
-            if self._address.cert_file is not None:
-                context.load_cert_chain(self._address.cert_file, self._address.key_file)
-            client.tls_set_context(context)
+        self._address.sign_in(client)
         client.connect_timeout = _CONNECT_SECONDS
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe

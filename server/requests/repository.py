@@ -1,14 +1,13 @@
 """SQL of what was asked of boxes."""
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 import msgspec
-from psycopg.rows import class_row
+from psycopg.rows import class_row, kwargs_row
 
 from server.access.models import Scope
-from server.requests.models import AskedDevice, DeviceRequest, Kind
+from server.requests.models import AskedDevice, DeviceRequest
 from server.storage.pool import Connection
 from wire.asking import Given
 
@@ -18,34 +17,8 @@ _FIELDS: LiteralString = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    request_id: str
-    device_id: str
-    store_id: str
-    camera_id: str
-    kind: Kind
-    asked_by: str
-    asked_at: datetime
-    waits_until: datetime
-    keep_until: datetime
-    answered_at: datetime | None
-    given: bytes | None
-
-    def model(self) -> DeviceRequest:
-        return DeviceRequest(
-            self.request_id,
-            self.device_id,
-            self.store_id,
-            self.camera_id,
-            self.kind,
-            self.asked_by,
-            self.asked_at,
-            self.waits_until,
-            self.keep_until,
-            self.answered_at,
-            None if self.given is None else _given.decode(self.given),
-        )
+def _model(*, given: bytes | None, **told: Any) -> DeviceRequest:
+    return DeviceRequest(**told, given=None if given is None else _given.decode(given))
 
 
 def asked_device(conn: Connection, scope: Scope, device_id: str, now: datetime) -> AskedDevice | None:
@@ -104,8 +77,8 @@ def keep_answer(conn: Connection, scope: Scope, request_id: str, given: Given, a
 
 def request(conn: Connection, scope: Scope, request_id: str, now: datetime) -> DeviceRequest | None:
     """What was asked and what came of it; None when there is none, or it is forgotten."""
-    with conn.cursor(row_factory=class_row(_Row)) as cursor:
-        row = cursor.execute(
+    with conn.cursor(row_factory=kwargs_row(_model)) as cursor:
+        return cursor.execute(
             f"""
             SELECT {_FIELDS}
             FROM device_request
@@ -114,7 +87,6 @@ def request(conn: Connection, scope: Scope, request_id: str, now: datetime) -> D
             """,  # noqa: S608 - a constant of ours
             {"request_id": request_id, "now": now, "scope": scope.store_ids},
         ).fetchone()
-    return None if row is None else row.model()
 
 
 def forget(conn: Connection, scope: Scope, now: datetime) -> int:

@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import Annotated, Protocol, cast
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from server.access.api import CurrentScope, require_role
 from server.access.models import Scope
+from server.inputs import Input
 from server.stores.calendar import DEFAULT_DAY_STARTS, OpeningSpan
 from server.stores.models import (
     Camera,
@@ -43,11 +44,7 @@ def _service(request: Request) -> StoresService:
     return cast("_State", request.app.state.services).stores
 
 
-class _Input(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class SpanInput(_Input):
+class SpanInput(Input):
     """Opening hours on a weekday (0 = Monday, 7 = public holidays); `closes` at or before `opens` is past midnight."""
 
     weekday: int = Field(ge=0, le=7)
@@ -55,7 +52,7 @@ class SpanInput(_Input):
     closes: time
 
 
-class StoreInput(_Input):
+class StoreInput(Input):
     """A store to be added."""
 
     store_id: str = Field(max_length=32, examples=["S01"])
@@ -71,14 +68,14 @@ class StoreInput(_Input):
     hours: list[SpanInput] = Field(default_factory=list, max_length=70)
 
 
-class HoursInput(_Input):
+class HoursInput(Input):
     """A whole week's opening hours."""
 
     valid_from: date = Field(description="First business day they hold on.")
     hours: list[SpanInput] = Field(min_length=1, max_length=70)
 
 
-class CameraInput(_Input):
+class CameraInput(Input):
     """A camera to be registered."""
 
     camera_id: str = Field(max_length=64)
@@ -86,7 +83,7 @@ class CameraInput(_Input):
     installed_at: datetime | None = Field(None, description="Coverage is due from then on; now when left out.")
 
 
-class LineInput(_Input):
+class LineInput(Input):
     """A counting line to be added."""
 
     line_id: str = Field(max_length=64)
@@ -94,13 +91,13 @@ class LineInput(_Input):
     kind: LineKind = "door"
 
 
-class DeviceInput(_Input):
+class DeviceInput(Input):
     """A box to be added."""
 
     name: str = Field(max_length=64, description="Its broker user name, unique in the chain.")
 
 
-class FactInput(_Input):
+class FactInput(Input):
     """What explains a number on some days: of a store, of a region, or, without either, of the whole chain."""
 
     kind: FactKind

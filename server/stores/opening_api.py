@@ -5,10 +5,11 @@ from datetime import date, time
 from typing import Annotated, Protocol, cast
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from server.access.api import CurrentScope, require_role
 from server.access.models import Scope
+from server.inputs import Input
 from server.stores.calendar import OpeningSpan
 from server.stores.models import OpeningException
 from server.stores.opening import OpeningService
@@ -30,25 +31,21 @@ def _service(request: Request) -> OpeningService:
     return cast("_State", request.app.state.services).opening
 
 
-class _Input(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class FromTo(_Input):
+class FromTo(Input):
     """Opening hours; `closes` at or before `opens` is past midnight."""
 
     opens: time
     closes: time
 
 
-class ExceptionInput(_Input):
+class ExceptionInput(Input):
     """When a store opens on one date."""
 
     hours: list[FromTo] = Field(max_length=10, description="None: closed all day.")
     reason: str = Field("", max_length=200)
 
 
-class HolidayInput(_Input):
+class HolidayInput(Input):
     """What a day is."""
 
     kind: DayKind

@@ -11,9 +11,9 @@ from edge.link.https import HttpsTransport
 from edge.link.mqtt import MqttTransport
 from edge.settings import BrokerSettings, HttpsSettings
 from server.ingest.broker import SERVER_USER, EmbeddedBroker
-from server.ingest.link import BrokerAddress
 from server.ingest.service import IngestService
 from server.ingest.worker import IngestWorker
+from server.mqtt import BrokerAddress
 from server.services import Services
 from server.storage.pool import Database
 from tests.edge.link.site import DEVICE, SYSTEM, Box, complete, password, services, web

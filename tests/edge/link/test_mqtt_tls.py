@@ -19,7 +19,8 @@ from edge.link.mqtt import MqttTransport
 from edge.link.transport import Closed, Event, Opened
 from edge.settings import BrokerSettings
 from server.ingest.broker import SERVER_USER, find_mosquitto
-from server.ingest.link import BrokerAddress, BrokerLink
+from server.ingest.link import BrokerLink
+from server.mqtt import BrokerAddress
 from tests.fixtures.broker import require_mosquitto
 from tests.fixtures.ports import free_port
 from tests.fixtures.wait import wait_until

@@ -11,10 +11,10 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from server.ingest.broker import SERVER_USER, EmbeddedBroker
 from server.ingest.intake import Limits
-from server.ingest.link import BrokerAddress
 from server.ingest.models import Incoming
 from server.ingest.service import IngestService
 from server.ingest.worker import IngestWorker
+from server.mqtt import BrokerAddress
 from server.storage.pool import Database
 from tests.fixtures.broker import SERVER_PASSWORD
 from tests.fixtures.listening import listening

@@ -17,9 +17,9 @@ from server.app import create_app
 from server.configs.service import ConfigService
 from server.ingest import publishing
 from server.ingest.broker import SERVER_USER, EmbeddedBroker
-from server.ingest.link import BrokerAddress
 from server.ingest.service import IngestService
 from server.ingest.worker import IngestWorker
+from server.mqtt import BrokerAddress
 from server.services import Services
 from server.storage.embedded import EmbeddedPostgres
 from server.storage.pool import Database

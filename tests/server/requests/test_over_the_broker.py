@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edge.agent import Agent
 from edge.scene import door_line
 from server.ingest.broker import SERVER_USER, EmbeddedBroker
-from server.ingest.link import BrokerAddress
+from server.mqtt import BrokerAddress
 from server.requests.exchange import Exchange, Heard
 from server.requests.service import RequestService
 from server.services import Services
