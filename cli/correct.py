@@ -5,7 +5,7 @@ Everything of the server is imported inside the commands, so that `--help` costs
 
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -41,18 +41,7 @@ def staff_rate(
 
     Example: doorline correct staff-rate S01 1.5 --from 2026-11-01 --why "watched for a day"
     """
-    from server.kpi.corrections import NewCorrection
-
-    _make(
-        NewCorrection(
-            "staff_rate",
-            why,
-            _store(store),
-            day_from=day_from.date(),
-            day_to=day_to.date() if day_to else None,
-            value=_number(value),
-        )
-    )
+    _make_factor("staff_rate", store, value, why, day_from, day_to)
 
 
 @app.command("group-factor")
@@ -67,18 +56,7 @@ def group_factor(
 
     Example: doorline correct group-factor all 1.6 --from 2026-11-01 --why "survey of October"
     """
-    from server.kpi.corrections import NewCorrection
-
-    _make(
-        NewCorrection(
-            "group_factor",
-            why,
-            _store(store),
-            day_from=day_from.date(),
-            day_to=day_to.date() if day_to else None,
-            value=_number(value),
-        )
-    )
+    _make_factor("group_factor", store, value, why, day_from, day_to)
 
 
 @app.command()
@@ -195,6 +173,20 @@ def withdraw(
     with central.database() as db:
         ended = CorrectionsService(db, StoresService(db)).withdraw(central.operator(), correction_id, why)
     typer.echo(f"Withdrew correction {ended.correction_id} ({_what(ended)}).")
+
+
+def _make_factor(
+    kind: Literal["staff_rate", "group_factor"],
+    store: str,
+    value: str,
+    why: str,
+    day_from: datetime,
+    day_to: datetime | None,
+) -> None:
+    from server.kpi.corrections import NewCorrection
+
+    last = day_to.date() if day_to else None
+    _make(NewCorrection(kind, why, _store(store), day_from=day_from.date(), day_to=last, value=_number(value)))
 
 
 def _make(new: "NewCorrection") -> None:

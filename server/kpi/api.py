@@ -14,9 +14,8 @@ from server.access.models import Scope
 from server.errors import InvalidInput
 from server.kpi import exports
 from server.kpi.assembling import Slices
+from server.kpi.question import Compare, Comparison, DayRange, Question, StoreFilter
 from server.kpi.registry import KPIS
-from server.kpi.report_repository import StoreFilter
-from server.kpi.reports import Compare, Comparison, DayRange
 from server.kpi.service import KpiService
 
 router = APIRouter(prefix="/api/v1", tags=["kpi"])
@@ -85,15 +84,8 @@ def report(
     form: Annotated[Form, Query(alias="format")] = "json",
 ) -> Response:
     """Sums over sums, each value with its coverage and, for ratios, a 95% interval; withheld with a reason."""
-    slices = _service(request).slices(
-        scope,
-        kpis=_names(kpi) or [],
-        day_from=day_from,
-        day_to=day_to,
-        where=where,
-        group_by=group_by,
-        compare=compare,
-    )
+    question = Question(_names(kpi) or [], day_from, day_to, where, group_by, compare)
+    slices = _service(request).slices(scope, question)
     name = f"doorline-{day_from}-{day_to}.{form}"
     headers = {} if form == "json" else {"Content-Disposition": f'attachment; filename="{name}"'}
     if form == "xlsx":

@@ -16,6 +16,7 @@ from psycopg.rows import class_row
 from server.access.models import Scope
 from server.kpi.grouping import EXPRESSIONS, DayLine, Dimension, Group, is_hourly
 from server.kpi.models import FACT_NAMES, Facts, Occupancy
+from server.kpi.question import StoreFilter
 from server.storage.pool import Connection
 
 #: Facts kept in bigint columns, whose sum PostgreSQL would give as numeric.
@@ -37,29 +38,6 @@ class Mark:
 
     store_id: str
     hour: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class StoreFilter:
-    """Which stores of the scope are meant; what is None or empty leaves nothing out.
-
-    Attributes:
-        tags: a store must have all of them.
-    """
-
-    store_ids: Sequence[str] | None = None
-    regions: Sequence[str] | None = None
-    formats: Sequence[str] | None = None
-    tags: Sequence[str] = ()
-
-    @property
-    def is_all(self) -> bool:
-        """Whether nothing is left out."""
-        return self == ALL_STORES
-
-
-#: Every store of the scope.
-ALL_STORES: Final = StoreFilter()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,10 @@ told together (`telling`) and the parts put into one report.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import chain
-from typing import Final, Literal
+from typing import Final
 
 from server.access.models import Scope
 from server.clock import Clock
@@ -20,31 +19,19 @@ from server.kpi.assembling import Asking, Part, Periods, Slices, report_of
 from server.kpi.decomposition import NEEDS, Decomposition, Pair, decompose
 from server.kpi.grouping import Group
 from server.kpi.models import Report
+from server.kpi.question import ALL_STORES, Compare, Comparison, DayRange, Question, StoreFilter
 from server.kpi.registry import chosen
-from server.kpi.report_repository import Mark, StoreFilter, StoreRow
+from server.kpi.report_repository import Mark, StoreRow
 from server.kpi.telling import Days, Teller, Wish
 from server.storage.pool import Connection, Readable
 from server.stores.calendar import StoreCalendar
 from server.stores.models import EVER
 from server.stores.service import StoresService
 
-Compare = Literal["last_week", "last_year", "previous_period"]
-
 #: A report over more days than this is refused.
 MOST_DAYS: Final = 1100
 #: No store's today is more than a day behind UTC's date, and a business day lags its date by less than another.
 _TODAYS_WITHIN: Final = timedelta(days=2)
-
-
-@dataclass(frozen=True, slots=True)
-class DayRange:
-    """Business days to compare with; `last`, included, is as many days on as the report has, when left out."""
-
-    first: date
-    last: date | None = None
-
-
-Comparison = Compare | DayRange
 
 
 class ReportMaker:
@@ -55,39 +42,15 @@ class ReportMaker:
         self._stores = stores
         self._clock = clock
 
-    def make(
-        self,
-        scope: Scope,
-        *,
-        kpis: Sequence[str],
-        day_from: date,
-        day_to: date,
-        where: StoreFilter,
-        group_by: str | Sequence[str],
-        compare: Comparison | None,
-    ) -> Report:
+    def make(self, scope: Scope, question: Question) -> Report:
         """See `KpiService.report`."""
-        found = chosen(kpis)
-        asking = Asking(scope, Wish.of(found), grouping.dimensions(group_by), self._clock())
-        stores, part = self._part(asking, day_from, day_to, where, compare)
-        return report_of(found, asking, stores, self._tell(asking, [part]))
+        asking, stores, part = self._asking(scope, question)
+        return report_of(chosen(question.kpis), asking, stores, self._tell(asking, [part]))
 
-    def slices(
-        self,
-        scope: Scope,
-        *,
-        kpis: Sequence[str],
-        day_from: date,
-        day_to: date,
-        where: StoreFilter,
-        group_by: str | Sequence[str],
-        compare: Comparison | None,
-    ) -> Slices:
+    def slices(self, scope: Scope, question: Question) -> Slices:
         """See `KpiService.slices`."""
-        found = chosen(kpis)
-        asking = Asking(scope, Wish.of(found), grouping.dimensions(group_by), self._clock())
-        _, part = self._part(asking, day_from, day_to, where, compare)
-        return Slices(found, asking, part, self._tell)
+        asking, _, part = self._asking(scope, question)
+        return Slices(chosen(question.kpis), asking, part, self._tell)
 
     def changes(
         self, scope: Scope, *, day_from: date, day_to: date, where: StoreFilter, compare: Comparison
@@ -120,6 +83,11 @@ class ReportMaker:
             stores=tuple(changes),
             left_out=tuple(left_out),
         )
+
+    def _asking(self, scope: Scope, question: Question) -> tuple[Asking, Mapping[str, StoreRow], Part]:
+        wish = Wish.of(chosen(question.kpis))
+        asking = Asking(scope, wish, grouping.dimensions(question.group_by), self._clock())
+        return asking, *self._part(asking, question.day_from, question.day_to, question.where, question.compare)
 
     def _part(
         self, asking: Asking, day_from: date, day_to: date, where: StoreFilter, compare: Comparison | None
@@ -165,7 +133,7 @@ class ReportMaker:
         todays = self._stores.todays(scope, asking.now)
         parts = []
         with self._db.read() as conn:
-            stores = {row.store_id: row for row in report_repository.store_rows(conn, scope, StoreFilter())}
+            stores = {row.store_id: row for row in report_repository.store_rows(conn, scope, ALL_STORES)}
             # Stores whose today is the same date have the same days; there are never more than three such dates.
             alike: dict[date, dict[str, StoreRow]] = defaultdict(dict)
             for store_id, row in stores.items():

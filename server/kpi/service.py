@@ -26,9 +26,9 @@ from server.kpi.definition import Kpi
 from server.kpi.explaining import Explainer, Explanation
 from server.kpi.grouping import DayLine
 from server.kpi.models import DayFacts, HourFacts, KpiValue, LiveHour, LiveView, Period, Report
+from server.kpi.question import ALL_STORES, Compare, Comparison, Question, StoreFilter
 from server.kpi.registry import KPIS
-from server.kpi.report_repository import ALL_STORES, StoreFilter
-from server.kpi.reports import Compare, Comparison, ReportMaker, check_days
+from server.kpi.reports import ReportMaker, check_days
 from server.kpi.repository import Window
 from server.kpi.values import values_of
 from server.storage import dirty
@@ -115,35 +115,16 @@ class KpiService:
             NotFound: a store there isn't.
             InvalidInput: an unknown KPI or group, days the wrong way round or too many.
         """
-        return self._reports.make(
-            scope,
-            kpis=kpis,
-            day_from=day_from,
-            day_to=day_to,
-            where=StoreFilter(store_ids, regions, formats, tags),
-            group_by=group_by,
-            compare=compare,
-        )
+        where = StoreFilter(store_ids, regions, formats, tags)
+        return self._reports.make(scope, Question(kpis, day_from, day_to, where, group_by, compare))
 
-    def slices(
-        self,
-        scope: Scope,
-        *,
-        kpis: Sequence[str],
-        day_from: date,
-        day_to: date,
-        where: StoreFilter,
-        group_by: str | Sequence[str] = "chain",
-        compare: Comparison | None = None,
-    ) -> Slices:
+    def slices(self, scope: Scope, question: Question) -> Slices:
         """The same as `report`, to be taken some stores at a time; what is asked is checked at once.
 
         Raises:
             Forbidden, NotFound, InvalidInput: as `report`.
         """
-        return self._reports.slices(
-            scope, kpis=kpis, day_from=day_from, day_to=day_to, where=where, group_by=group_by, compare=compare
-        )
+        return self._reports.slices(scope, question)
 
     def decomposition(
         self,

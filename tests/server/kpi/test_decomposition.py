@@ -13,8 +13,7 @@ from server.errors import Forbidden, InvalidInput
 from server.kpi.decomposition import Effects, Pair, decompose, divisia, effects, side_of
 from server.kpi.grouping import Group
 from server.kpi.models import Facts
-from server.kpi.report_repository import StoreFilter
-from server.kpi.reports import DayRange
+from server.kpi.question import DayRange, StoreFilter
 from tests.server.kpi.chain import SYSTEM, Chain
 
 MONDAY, NEXT_MONDAY = date(2026, 11, 9), date(2026, 11, 16)

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from server.errors import InvalidInput
 from server.kpi import assembling, exports
 from server.kpi.assembling import Slices
-from server.kpi.report_repository import StoreFilter
+from server.kpi.question import Question
 from server.services import Services
 from tests.server.conftest import TurnedClock
 from tests.server.kpi.chain import SYSTEM, Chain
@@ -26,15 +26,8 @@ SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
 
 def slices(shops: Chain, group_by: str = "store,day", *kpis: str, **more: Any) -> Slices:
-    return shops.kpi.slices(
-        SYSTEM,
-        kpis=kpis or ("visitors", "conversion", "net_sales"),
-        day_from=MONDAY,
-        day_to=TUESDAY,
-        where=StoreFilter(),
-        group_by=group_by,
-        **more,
-    )
+    wanted = kpis or ("visitors", "conversion", "net_sales")
+    return shops.kpi.slices(SYSTEM, Question(wanted, MONDAY, TUESDAY, group_by=group_by, **more))
 
 
 def read_csv(slices: Slices) -> list[list[str]]:

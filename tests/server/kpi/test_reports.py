@@ -11,8 +11,8 @@ from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
 from server.kpi.decomposition import NEEDS
 from server.kpi.models import Report
+from server.kpi.question import DayRange
 from server.kpi.registry import KPIS
-from server.kpi.reports import DayRange
 from tests.server.kpi.chain import SYSTEM, Chain
 
 MONDAY = date(2026, 11, 16)
