@@ -41,8 +41,8 @@ def add(
 
     Example: doorline facts add promotion "Two for one" --from 2026-11-20 --to 2026-11-22 --region east
     """
+    from server.stores.facts import FactsService
     from server.stores.models import NewFact
-    from server.stores.service import StoresService
 
     new = NewFact(
         kind=cast("FactKind", kind),
@@ -54,7 +54,7 @@ def add(
         region=region,
     )
     with central.database() as db:
-        noted = StoresService(db).add_fact(central.operator(), new)
+        noted = FactsService(db).add(central.operator(), new)
     typer.echo(f"Noted {noted.fact_id}: {noted.kind} {noted.title}, {noted.day_from} to {noted.day_to}.")
 
 
@@ -72,10 +72,10 @@ def list_(
     from rich.markup import escape
     from rich.table import Table
 
-    from server.stores.service import StoresService
+    from server.stores.facts import FactsService
 
     with central.database() as db:
-        found = StoresService(db).facts_of(
+        found = FactsService(db).of_stores(
             central.operator(), day_from.date(), (day_to or day_from).date(), [store] if store else None
         )
     if not found:
@@ -96,10 +96,10 @@ def remove(fact_id: Annotated[int, typer.Argument(metavar="ID", help="As `list` 
 
     Example: doorline facts remove 12
     """
-    from server.stores.service import StoresService
+    from server.stores.facts import FactsService
 
     with central.database() as db:
-        StoresService(db).remove_fact(central.operator(), fact_id)
+        FactsService(db).remove(central.operator(), fact_id)
     typer.echo(f"Removed {fact_id}.")
 
 
@@ -130,10 +130,11 @@ def roster(file: File) -> None:
 def _tables(db: "Database") -> "TableImport":
     from server.kpi.correction_service import CorrectionsService
     from server.kpi.tables import TableImport
+    from server.stores.facts import FactsService
     from server.stores.service import StoresService
 
     stores = StoresService(db)
-    return TableImport(stores, CorrectionsService(db, stores))
+    return TableImport(stores, FactsService(db), CorrectionsService(db, stores))
 
 
 def _opened(file: Path) -> BinaryIO:

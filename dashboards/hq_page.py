@@ -238,7 +238,7 @@ def _facts(
     """What explains days of the chart, each once, with the stores it holds for."""
     fmt, gettext = Formats(viewer.locale), translations(viewer.locale).gettext
     found: dict[tuple[str, str, date, date], list[str]] = {}
-    for fact in services.stores.facts_of(viewer.scope, first, last):
+    for fact in services.facts.of_stores(viewer.scope, first, last):
         names = [
             store.name
             for store in stores

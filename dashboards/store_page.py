@@ -59,7 +59,7 @@ def store_page(
     store = services.stores.store(scope, store_id)
     live = services.kpi.live(scope, store_id)
     first = live.day - timedelta(days=_DAYS - 1)
-    facts = services.stores.facts(scope, store_id, first, live.day)
+    facts = services.facts.of_store(scope, store_id, first, live.day)
     report = services.kpi.report(
         scope,
         store_ids=[store_id],

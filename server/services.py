@@ -26,6 +26,7 @@ from server.requests.service import RequestService
 from server.sales.service import SalesService
 from server.settings import Settings
 from server.storage.pool import Database, Readable, Replica
+from server.stores.facts import FactsService
 from server.stores.opening import OpeningService
 from server.stores.service import StoresService
 
@@ -44,6 +45,7 @@ class Services:
     reading: Readable
     access: AccessService
     stores: StoresService
+    facts: FactsService
     opening: OpeningService
     configs: ConfigService
     ingest: IngestService
@@ -85,6 +87,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
     reading = Replica(Database(read_dsn, settings.pool_size), db) if read_dsn else db
     stores = StoresService(db, clock)
     membership = MembershipService(db, keys, clock)
+    facts = FactsService(db, clock)
     corrections = CorrectionsService(db, stores, clock)
     return Services(
         settings=settings,
@@ -93,6 +96,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         reading=reading,
         access=AccessService(db, settings, clock),
         stores=stores,
+        facts=facts,
         opening=OpeningService(db, stores, clock),
         configs=ConfigService(db, clock),
         ingest=IngestService(db, clock),
@@ -101,7 +105,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         membership=membership,
         kpi=KpiService(db, stores, clock, reading=reading),
         corrections=corrections,
-        tables=TableImport(stores, corrections),
+        tables=TableImport(stores, facts, corrections),
         answered=AnsweredReports(reading),
         jobs=JobsService(db, clock),
         requests=RequestService(db, Exchange(BrokerAddress.of(settings)), clock),

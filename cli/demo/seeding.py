@@ -27,6 +27,7 @@ from server.sales.models import ReceiptRow
 from server.storage import dirty
 from server.storage.pool import Database
 from server.stores.calendar import StoreCalendar
+from server.stores.facts import FactsService
 from server.stores.models import NewFact, NewStore
 from server.stores.service import StoresService
 
@@ -78,6 +79,7 @@ class Seeding:
         self._story = Story(today)
         self._progress = progress
         self._stores = StoresService(db)
+        self._facts = FactsService(db)
         self._kpi = KpiService(db, self._stores)
         self._done = 0
         self._lock = threading.Lock()
@@ -107,17 +109,15 @@ class Seeding:
 
     def _add_facts(self) -> None:
         promotion, rain = self._story.promotion, self._story.rain
-        self._stores.add_fact(
+        self._facts.add(
             SCOPE, NewFact("promotion", promotion.first, promotion.last, "会员周 Members' week", "全场八五折 15% off")
         )
         for store_id in self._story.rain_stores:
-            self._stores.add_fact(
-                SCOPE, NewFact("weather", rain.first, rain.last, "连日大雨 Heavy rain", store_id=store_id)
-            )
+            self._facts.add(SCOPE, NewFact("weather", rain.first, rain.last, "连日大雨 Heavy rain", store_id=store_id))
         for outage in self._story.outages:
             day = self._stores.calendar(SCOPE, outage.store_id).day_of(outage.start)
             title = "摄像头断电 Camera without power" if outage.state == "offline" else "镜头被遮挡 Camera covered"
-            self._stores.add_fact(SCOPE, NewFact("event", day, day, title, store_id=outage.store_id))
+            self._facts.add(SCOPE, NewFact("event", day, day, title, store_id=outage.store_id))
 
     def fill(self, first_day: date, now: datetime) -> timedelta:
         """Write everything from where each store stands (or the start of `first_day`) up to `now`.

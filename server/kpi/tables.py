@@ -20,6 +20,7 @@ from server.errors import InvalidInput
 from server.kpi.correction_service import CorrectionsService, Shift
 from server.sales.csv_format import decimal_of, delimiter_of, encoding_of
 from server.stores.calendar import ONE_DAY, StoreCalendar
+from server.stores.facts import FactsService
 from server.stores.models import FactKind, NewFact
 from server.stores.service import StoresService
 
@@ -124,8 +125,9 @@ class _Row:
 class TableImport:
     """Takes files of facts and of rosters."""
 
-    def __init__(self, stores: StoresService, corrections: CorrectionsService) -> None:
+    def __init__(self, stores: StoresService, facts: FactsService, corrections: CorrectionsService) -> None:
         self._stores = stores
+        self._facts = facts
         self._corrections = corrections
 
     def facts(self, scope: Scope, stream: BinaryIO) -> TableResult:
@@ -137,9 +139,9 @@ class TableImport:
         """
         rows, encoding = _rows(stream, _FACT_HEADERS, ("kind", "from", "title"))
         told: list[NewFact] = []
-        errors = _each(rows, lambda row: told.append(_checked(self._stores, _fact(row))))
+        errors = _each(rows, lambda row: told.append(_checked(_fact(row))))
         if not errors:
-            self._stores.add_facts(scope, told)
+            self._facts.add_all(scope, told)
         return _result(rows, 0 if errors else len(told), errors, encoding)
 
     def rosters(self, scope: Scope, stream: BinaryIO) -> TableResult:
@@ -204,8 +206,8 @@ def _fact(row: _Row) -> NewFact:
     )
 
 
-def _checked(stores: StoresService, fact: NewFact) -> NewFact:
-    stores.check_fact(fact)
+def _checked(fact: NewFact) -> NewFact:
+    FactsService.check(fact)
     return fact
 
 

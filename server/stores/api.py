@@ -13,6 +13,7 @@ from server.access.api import CurrentScope, require_role
 from server.access.models import Scope
 from server.inputs import Input
 from server.stores.calendar import DEFAULT_DAY_STARTS, OpeningSpan
+from server.stores.facts import FactsService
 from server.stores.models import (
     Camera,
     CameraHealth,
@@ -38,10 +39,15 @@ Reader = Annotated[Scope, Depends(require_role("admin", "hq", "region", "manager
 
 class _State(Protocol):
     stores: StoresService
+    facts: FactsService
 
 
 def _service(request: Request) -> StoresService:
     return cast("_State", request.app.state.services).stores
+
+
+def _facts(request: Request) -> FactsService:
+    return cast("_State", request.app.state.services).facts
 
 
 class SpanInput(Input):
@@ -203,7 +209,7 @@ def list_facts(
     day_to: Annotated[date, Query(alias="to")],
 ) -> list[Fact]:
     """What holds for a store on any of the days, its region's and the chain's own included."""
-    return _service(request).facts(scope, store_id, day_from, day_to)
+    return _facts(request).of_store(scope, store_id, day_from, day_to)
 
 
 @router.get("/facts", summary="Promotions, weather, events of all your stores")
@@ -214,19 +220,19 @@ def list_all_facts(
     day_to: Annotated[date, Query(alias="to")],
 ) -> list[Fact]:
     """Each once, by day; the regions' and the chain's own included."""
-    return _service(request).facts_of(scope, day_from, day_to)
+    return _facts(request).of_stores(scope, day_from, day_to)
 
 
 @router.post("/facts", status_code=201, summary="Note a promotion, weather or an event")
 def add_fact(body: FactInput, request: Request, scope: CurrentScope) -> Fact:
     """Note what explains a number, for a store or (admin and HQ) for a region or the whole chain."""
-    return _service(request).add_fact(scope, NewFact(**body.model_dump()))
+    return _facts(request).add(scope, NewFact(**body.model_dump()))
 
 
 @router.delete("/facts/{fact_id}", status_code=204, summary="Take a promotion, weather or an event away")
 def remove_fact(fact_id: int, request: Request, scope: CurrentScope) -> None:
     """Take it away."""
-    _service(request).remove_fact(scope, fact_id)
+    _facts(request).remove(scope, fact_id)
 
 
 def _spans(hours: Sequence[SpanInput]) -> tuple[OpeningSpan, ...]:

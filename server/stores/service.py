@@ -27,10 +27,8 @@ from server.stores.models import (
     CameraHealth,
     Device,
     DeviceSecret,
-    Fact,
     Line,
     LineKind,
-    NewFact,
     NewStore,
     Store,
 )
@@ -96,7 +94,7 @@ class StoresService:
         with self._db.read() as conn:
             found = calendars_of(conn, scope, [store_id])
         if store_id not in found:
-            raise _no_store(store_id)
+            raise no_store(store_id)
         return found[store_id]
 
     def calendars(self, scope: Scope, store_ids: Sequence[str] | None = None) -> dict[str, StoreCalendar]:
@@ -300,96 +298,6 @@ class StoresService:
                 raise NotFound(f"there is no live device {name!r}", field="name")
             audit.record(conn, now, scope.actor, "device.revoke", subject=name, store_id=store_id)
 
-    # -- facts
-
-    def add_fact(self, scope: Scope, fact: NewFact) -> Fact:
-        """Note a promotion, a spell of weather or an event, for a store or (admin and HQ) a region or the chain.
-
-        One noted before, of the same place, kind, days and title, gets the new detail.
-
-        Raises:
-            Forbidden: not theirs to note.
-            NotFound: no such store or region.
-            InvalidInput: naming the field.
-        """
-        return self.add_facts(scope, [fact])[0]
-
-    def add_facts(self, scope: Scope, facts: Sequence[NewFact]) -> list[Fact]:
-        """The same for many, all of them or none."""
-        scope.require_role("admin", "hq", "region", "manager")
-        for fact in facts:
-            self.check_fact(fact)
-            if fact.store_id is not None:
-                scope.require(fact.store_id)
-            else:
-                scope.require_role("admin", "hq")
-                scope.require_whole_chain()
-        now = self._clock()
-        with self._db.transaction() as conn:
-            stores = {store.store_id: store.region for store in repository.stores(conn, scope)}
-            regions = set(stores.values())
-            noted = []
-            for fact in facts:
-                if fact.store_id is not None and fact.store_id not in stores:
-                    raise _no_store(fact.store_id)
-                if fact.region is not None and fact.region not in regions:
-                    raise NotFound(f"no store is in region {fact.region!r}", field="region", remedy="check its name")
-                noted.append(repository.put_fact(conn, fact, scope.actor, now))
-            audit.record(conn, now, scope.actor, "fact.add", detail={"facts": [each.fact_id for each in noted]})
-        return noted
-
-    @staticmethod
-    def check_fact(fact: NewFact) -> None:
-        """What a promotion, an event or weather must be, whoever notes it.
-
-        Raises:
-            InvalidInput: naming the field.
-        """
-        checks.check_fact(fact)
-
-    def remove_fact(self, scope: Scope, fact_id: int) -> None:
-        """Take one away.
-
-        Raises:
-            Forbidden: not theirs: a store's is its manager's, too; the others are admin's and HQ's.
-            NotFound: there is none.
-        """
-        scope.require_role("admin", "hq", "region", "manager")
-        now = self._clock()
-        with self._db.transaction() as conn:
-            stands = repository.fact(conn, scope, fact_id)
-            if stands is None:
-                raise NotFound(f"there is no fact {fact_id}", field="fact_id", remedy="see the list")
-            if stands.store_id is None:
-                scope.require_role("admin", "hq")
-                scope.require_whole_chain()
-            repository.delete_fact(conn, scope, fact_id)
-            audit.record(
-                conn,
-                now,
-                scope.actor,
-                "fact.remove",
-                subject=str(fact_id),
-                store_id=stands.store_id,
-                detail={"kind": stands.kind, "title": stands.title, "from": stands.day_from.isoformat()},
-            )
-
-    def facts(self, scope: Scope, store_id: str, day_from: date, day_to: date) -> list[Fact]:
-        """What holds for a store on any of the days, its region's and the chain's own included."""
-        scope.require(store_id)
-        return self.facts_of(scope, day_from, day_to, [store_id])
-
-    def facts_of(
-        self, scope: Scope, day_from: date, day_to: date, store_ids: Sequence[str] | None = None
-    ) -> list[Fact]:
-        """What holds on any of the days for any store of the scope, or for some: each once, by day.
-
-        Args:
-            store_ids: those of them outside the scope have no part.
-        """
-        with self._db.read() as conn:
-            return repository.facts(conn, scope, store_ids, day_from, day_to)
-
     # -- inside
 
     def _own(self, conn: Connection, scope: Scope, store_id: str) -> None:
@@ -423,9 +331,10 @@ def _hash(password: str) -> str:
 
 def _found(store: Store | None, store_id: str) -> Store:
     if store is None:
-        raise _no_store(store_id)
+        raise no_store(store_id)
     return store
 
 
-def _no_store(store_id: str) -> NotFound:
+def no_store(store_id: str) -> NotFound:
+    """What to say of a store there is not."""
     return NotFound(f"there is no store {store_id!r}", field="store_id", remedy="add it, or check the id")

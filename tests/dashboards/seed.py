@@ -92,7 +92,7 @@ def _people(services: Services, store_ids: list[str]) -> None:
 
 def _facts(services: Services, today: date, first_store: str) -> None:
     day = timedelta(days=1)
-    add = services.stores.add_fact
+    add = services.facts.add
     add(ADMIN, NewFact("promotion", today - 2 * day, today + 2 * day, "周年庆满减", "满 300 减 50"))
     add(ADMIN, NewFact("weather", today - 9 * day, today - 7 * day, "连续降雨"))
     add(ADMIN, NewFact("weather", today, today, "小雨", "8–12 °C", first_store))

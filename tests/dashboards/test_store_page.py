@@ -68,7 +68,7 @@ def test_a_bad_day_of_the_fortnight_says_why(as_user: Callable[[str], httpx.Clie
 
 def test_a_fact_can_carry_no_markup(as_user: Callable[[str], httpx.Client], shop: Shop) -> None:
     title = "</script><script>alert(1)</script>"
-    shop.services.stores.add_fact(ADMIN, NewFact("event", TODAY, TODAY, title, "<img src=x onerror=alert(1)>", "S03"))
+    shop.services.facts.add(ADMIN, NewFact("event", TODAY, TODAY, title, "<img src=x onerror=alert(1)>", "S03"))
     client = as_user("hq")
     for path in ("/stores/S03", "/hq?range=today"):
         text = client.get(path).text

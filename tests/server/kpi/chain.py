@@ -15,6 +15,7 @@ from server.access.models import Scope
 from server.kpi.service import KpiService
 from server.storage import dirty
 from server.storage.pool import Database
+from server.stores.facts import FactsService
 from server.stores.models import LineKind, NewStore, every_day
 from server.stores.service import StoresService
 
@@ -33,6 +34,7 @@ class Chain:
 
     def __post_init__(self) -> None:
         self.stores = StoresService(self.db, self.clock)
+        self.facts = FactsService(self.db, self.clock)
         self.kpi = KpiService(self.db, self.stores, self.clock)
 
     def clock(self) -> datetime:

@@ -29,7 +29,7 @@ def promotion(title: str, **of: str) -> NewFact:
 
 
 def titles(chain: Services, scope: Scope, *stores: str) -> list[str]:
-    return [fact.title for fact in chain.stores.facts_of(scope, MONDAY, SUNDAY, list(stores) or None)]
+    return [fact.title for fact in chain.facts.of_stores(scope, MONDAY, SUNDAY, list(stores) or None)]
 
 
 def test_a_store_has_its_own_its_region_s_and_the_chain_s(chain: Services, scope_of: ScopeOf) -> None:
@@ -41,36 +41,36 @@ def test_a_store_has_its_own_its_region_s_and_the_chain_s(chain: Services, scope
         promotion("one", store_id="S01"),
         promotion("two", store_id="S02"),
     ):
-        chain.stores.add_fact(SYSTEM, fact)
+        chain.facts.add(SYSTEM, fact)
     assert titles(chain, SYSTEM) == ["all", "east", "north", "one", "two"]
     assert titles(chain, SYSTEM, "S01") == ["all", "east", "one"]
     assert titles(chain, SYSTEM, "S01", "B01") == ["all", "east", "one"]
     assert titles(chain, scope_of("manager")) == ["all", "east", "one"]
     assert titles(chain, scope_of("manager"), "S02") == ["all"]
-    assert [fact.title for fact in chain.stores.facts(SYSTEM, "S02", MONDAY, MONDAY)] == ["all", "north", "two"]
-    assert chain.stores.facts(SYSTEM, "S02", SUNDAY, SUNDAY) == []
+    assert [fact.title for fact in chain.facts.of_store(SYSTEM, "S02", MONDAY, MONDAY)] == ["all", "north", "two"]
+    assert chain.facts.of_store(SYSTEM, "S02", SUNDAY, SUNDAY) == []
 
 
 def test_noted_twice_it_is_there_once_with_the_new_detail(chain: Services) -> None:
-    first = chain.stores.add_fact(SYSTEM, promotion("all"))
-    again = chain.stores.add_fact(SYSTEM, NewFact("promotion", MONDAY, MONDAY, " all ", "two for one"))
+    first = chain.facts.add(SYSTEM, promotion("all"))
+    again = chain.facts.add(SYSTEM, NewFact("promotion", MONDAY, MONDAY, " all ", "two for one"))
     assert (again.fact_id, again.detail) == (first.fact_id, "two for one")
     assert titles(chain, SYSTEM) == ["all"]
 
 
 def test_who_may_note_and_remove(chain: Services, scope_of: ScopeOf) -> None:
     manager = scope_of("manager")
-    own = chain.stores.add_fact(manager, promotion("one", store_id="S01"))
+    own = chain.facts.add(manager, promotion("one", store_id="S01"))
     for refused in (promotion("all"), promotion("east", region="华东"), promotion("two", store_id="S02")):
         with pytest.raises(Forbidden):
-            chain.stores.add_fact(manager, refused)
-    whole = chain.stores.add_fact(SYSTEM, promotion("all"))
-    other = chain.stores.add_fact(SYSTEM, promotion("two", store_id="S02"))
-    chain.stores.remove_fact(manager, own.fact_id)
+            chain.facts.add(manager, refused)
+    whole = chain.facts.add(SYSTEM, promotion("all"))
+    other = chain.facts.add(SYSTEM, promotion("two", store_id="S02"))
+    chain.facts.remove(manager, own.fact_id)
     with pytest.raises(Forbidden):
-        chain.stores.remove_fact(manager, whole.fact_id)
+        chain.facts.remove(manager, whole.fact_id)
     with pytest.raises(NotFound):
-        chain.stores.remove_fact(manager, other.fact_id)
+        chain.facts.remove(manager, other.fact_id)
     assert titles(chain, SYSTEM) == ["all", "two"]
 
 
@@ -88,14 +88,14 @@ def test_who_may_note_and_remove(chain: Services, scope_of: ScopeOf) -> None:
 )
 def test_what_explains_nothing_is_refused(chain: Services, fact: NewFact, field: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        chain.stores.add_fact(SYSTEM, fact)
+        chain.facts.add(SYSTEM, fact)
     assert refused.value.field == field
 
 
 @pytest.mark.parametrize("fact", [promotion("x", store_id="S99"), promotion("x", region="Mars")])
 def test_it_is_of_a_store_or_region_there_is(chain: Services, fact: NewFact) -> None:
     with pytest.raises(NotFound):
-        chain.stores.add_fact(SYSTEM, fact)
+        chain.facts.add(SYSTEM, fact)
 
 
 # -- files
@@ -113,7 +113,7 @@ event,2026-11-18,,City run,,,,
 def test_a_file_of_facts(chain: Services, encoding: str) -> None:
     result = chain.tables.facts(SYSTEM, BytesIO(WEATHER.encode(encoding)))
     assert (result.rows, result.kept, result.errors) == (3, 3, ())
-    found = chain.stores.facts(SYSTEM, "S01", MONDAY, SUNDAY)
+    found = chain.facts.of_store(SYSTEM, "S01", MONDAY, SUNDAY)
     assert [(each.kind, each.day_from, each.day_to, each.title, each.region) for each in found] == [
         ("weather", MONDAY, MONDAY, "Rain", None),
         ("event", date(2026, 11, 18), date(2026, 11, 18), "City run", None),
@@ -121,7 +121,7 @@ def test_a_file_of_facts(chain: Services, encoding: str) -> None:
     ]
     assert (found[0].temperature_c, found[0].rain_mm) == (Decimal("8.5"), Decimal(12))
     chain.tables.facts(SYSTEM, BytesIO(WEATHER.encode(encoding)))
-    assert len(chain.stores.facts(SYSTEM, "S01", MONDAY, SUNDAY)) == 3
+    assert len(chain.facts.of_store(SYSTEM, "S01", MONDAY, SUNDAY)) == 3
 
 
 def test_a_file_in_chinese(chain: Services) -> None:

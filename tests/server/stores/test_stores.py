@@ -52,7 +52,7 @@ def test_everyone_sees_their_own_stores(chain: Services, scope_of: Callable[[str
         lambda: chain.stores.lines(manager, "S02"),
         lambda: chain.stores.devices(manager, "S02"),
         lambda: chain.stores.camera_health(manager, "S02"),
-        lambda: chain.stores.facts(manager, "S02", date(2026, 1, 1), date(2026, 1, 2)),
+        lambda: chain.facts.of_store(manager, "S02", date(2026, 1, 1), date(2026, 1, 2)),
         lambda: chain.stores.set_hours(manager, "S02", date(2026, 1, 1), every_day(time(9), time(18))),
         # Whether it exists is not told.
         lambda: chain.stores.store(manager, "S99"),
@@ -72,7 +72,7 @@ def test_only_those_who_may_set_up(chain: Services, scope_of: Callable[[str], Sc
             lambda scope=scope: chain.stores.add_store(scope, NewStore("S09", "x")),
             lambda scope=scope: chain.stores.add_camera(scope, "S01", "S01-C9"),
             lambda scope=scope: chain.stores.add_device(scope, "S01", "box"),
-            lambda scope=scope: chain.stores.add_fact(
+            lambda scope=scope: chain.facts.add(
                 scope, NewFact("event", date(2026, 1, 1), date(2026, 1, 1), "whole chain")
             ),
         ):
@@ -296,12 +296,12 @@ def test_camera_health_says_what_to_do_in_the_readers_language(
 
 def test_facts_hold_for_a_store_or_the_chain(chain: Services, scope_of: Callable[[str], Scope]) -> None:
     day = date(2026, 11, 20)
-    add = chain.stores.add_fact
+    add = chain.facts.add
     chainwide = add(scope_of("hq"), NewFact("promotion", day, day + timedelta(days=2), "周年庆"))
     own = add(scope_of("manager"), NewFact("weather", day, day, "小雨", store_id="S01"))
     add(SYSTEM, NewFact("event", day, day, "elsewhere", store_id="S02"))
-    assert chain.stores.facts(scope_of("manager"), "S01", day, day) == [chainwide, own]
-    assert chain.stores.facts(scope_of("manager"), "S01", day + timedelta(days=1), day + timedelta(days=9)) == [
+    assert chain.facts.of_store(scope_of("manager"), "S01", day, day) == [chainwide, own]
+    assert chain.facts.of_store(scope_of("manager"), "S01", day + timedelta(days=1), day + timedelta(days=9)) == [
         chainwide
     ]
     for bad, field in (
