@@ -13,7 +13,7 @@ from cli import central
 from cli.main import fail
 
 if TYPE_CHECKING:
-    from server.kpi.corrections import Correction, NewCorrection
+    from server.kpi.corrections.in_force import Correction, NewCorrection
 
 app = typer.Typer(no_args_is_help=True, help="Correct what is counted: staff, groups, audits, intervals.")
 
@@ -77,7 +77,7 @@ def accuracy(
     Example: doorline correct accuracy S01 --line S01-L1 --counted 338 --missed 9 --invented 2 --from 2026-11-01
     --why "audit of 31 October"
     """
-    from server.kpi.corrections import Audit, NewCorrection
+    from server.kpi.corrections.in_force import Audit, NewCorrection
 
     _make(
         NewCorrection(
@@ -104,7 +104,7 @@ def exclude(
 
     Example: doorline correct exclude S01 2026-11-16T10:00+08:00 2026-11-16T10:30+08:00 --why "delivery"
     """
-    from server.kpi.corrections import NewCorrection
+    from server.kpi.corrections.in_force import NewCorrection
 
     _make(
         NewCorrection(
@@ -183,7 +183,7 @@ def _make_factor(
     day_from: datetime,
     day_to: datetime | None,
 ) -> None:
-    from server.kpi.corrections import NewCorrection
+    from server.kpi.corrections.in_force import NewCorrection
 
     last = day_to.date() if day_to else None
     _make(NewCorrection(kind, why, _store(store), day_from=day_from.date(), day_to=last, value=_number(value)))

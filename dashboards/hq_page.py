@@ -23,7 +23,7 @@ from dashboards.sparkline import Sparkline, sparkline
 from dashboards.store_view import changed, written
 from dashboards.viewer import CHAIN_READERS, Viewer, viewer_with
 from server.access.models import Locale
-from server.kpi.grouping import DayLine
+from server.kpi.answers.grouping import DayLine
 from server.kpi.models import COVERAGE_BELOW_THRESHOLD, KpiValue, Report, ReportRow
 from server.stores.models import Store
 

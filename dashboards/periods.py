@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dashboards.i18n import N_
-from server.kpi.question import Compare
+from server.kpi.answers.question import Compare
 
 DEFAULT: Final = "7d"
 

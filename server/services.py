@@ -14,7 +14,7 @@ from server.configs.service import ConfigService
 from server.ingest.ledger import GapLedger
 from server.ingest.service import IngestService
 from server.jobs.service import JobsService
-from server.kpi.answered import AnsweredReports
+from server.kpi.answers.answered import AnsweredReports
 from server.kpi.correction_service import CorrectionsService
 from server.kpi.service import KpiService
 from server.kpi.tables import TableImport

@@ -22,6 +22,7 @@ MAY_IMPORT = {
 #: The server's packages from what all rest on to what rests on all: an arrow points to the left only.
 SERVER_ORDER = (
     "storage",
+    "events",
     "access",
     "stores",
     "provisioning",
@@ -33,6 +34,8 @@ SERVER_ORDER = (
     "kpi",
     "jobs",
 )
+#: The rooms of the KPIs likewise: what people say of a day, the day made of it, the figures over days, the answers.
+KPI_ORDER = ("corrections", "days", "figures", "answers")
 #: "A file is about one thing and stays under about 400 lines."
 LONGEST = 440
 
@@ -63,14 +66,20 @@ def test_arrows_between_packages_point_one_way(package: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_arrows_within_the_server_point_one_way() -> None:
+@pytest.mark.parametrize(
+    ("house", "order", "front"),
+    [
+        ("server", SERVER_ORDER, {"app", "services"}),
+        ("server.kpi", KPI_ORDER, {"api", "service", "correction_api", "correction_service", "tables"}),
+    ],
+)
+def test_arrows_between_rooms_point_one_way(house: str, order: tuple[str, ...], front: set[str]) -> None:
     wrong = []
-    for place, package in enumerate(SERVER_ORDER):
-        above = SERVER_ORDER[place + 1 :]
-        for path in sources(f"server/{package}"):
+    for place, room in enumerate(order):
+        barred = {f"{house}.{above}" for above in {*order[place + 1 :], *front}}
+        for path in sources(f"{house.replace('.', '/')}/{room}"):
             for name in imports(path):
-                parts = name.split(".")
-                if parts[0] == "server" and len(parts) > 1 and parts[1] in {*above, "app", "services"}:
+                if any(name == above or name.startswith(f"{above}.") for above in barred):
                     wrong.append(f"{path.relative_to(ROOT)} imports {name}")
     assert not wrong, "\n".join(wrong)
 

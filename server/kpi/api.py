@@ -12,10 +12,10 @@ from pydantic import AwareDatetime
 from server.access.api import require_role
 from server.access.models import Scope
 from server.errors import InvalidInput
-from server.kpi import exports
-from server.kpi.assembling import Slices
-from server.kpi.question import Compare, Comparison, DayRange, Question, StoreFilter
-from server.kpi.registry import KPIS
+from server.kpi.answers import exports
+from server.kpi.answers.assembling import Slices
+from server.kpi.answers.question import Compare, Comparison, DayRange, Question, StoreFilter
+from server.kpi.figures.registry import KPIS
 from server.kpi.service import KpiService
 
 router = APIRouter(prefix="/api/v1", tags=["kpi"])

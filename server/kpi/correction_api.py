@@ -15,9 +15,9 @@ from server.access.api import CurrentScope, require_role
 from server.access.models import Scope
 from server.errors import InvalidInput
 from server.inputs import Input
-from server.kpi.answered import AnsweredReports
+from server.kpi.answers.answered import AnsweredReports
 from server.kpi.correction_service import CorrectionsService, Shift
-from server.kpi.corrections import Audit, Correction, CorrectionKind, NewCorrection
+from server.kpi.corrections.in_force import Audit, Correction, CorrectionKind, NewCorrection
 from server.kpi.service import KpiService, Setting
 from server.kpi.tables import TableImport, TableResult
 

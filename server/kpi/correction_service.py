@@ -16,8 +16,9 @@ from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import Conflict, InvalidInput, NotFound
 from server.ingest.gaps import WEEKS
-from server.kpi import correction_checks, correction_repository, repository
-from server.kpi.corrections import Correction, NewCorrection, quarters_around
+from server.kpi.corrections import correction_checks, correction_repository
+from server.kpi.corrections.in_force import Correction, NewCorrection, quarters_around
+from server.kpi.days import repository
 from server.storage import dirty
 from server.storage.pool import Connection, Database
 from server.stores import checks

@@ -17,20 +17,21 @@ from server.access import audit
 from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import InvalidInput, NotFound
-from server.kpi import day_repository, report_repository, repository
-from server.kpi.assembling import Slices
-from server.kpi.compute import Want, compute
-from server.kpi.day_repository import StoredDay
-from server.kpi.decomposition import Decomposition
-from server.kpi.definition import Kpi
-from server.kpi.explaining import Explainer, Explanation
-from server.kpi.grouping import DayLine
+from server.kpi.answers import report_repository
+from server.kpi.answers.assembling import Slices
+from server.kpi.answers.decomposition import Decomposition
+from server.kpi.answers.explaining import Explainer, Explanation
+from server.kpi.answers.grouping import DayLine
+from server.kpi.answers.question import ALL_STORES, Compare, Comparison, Question, StoreFilter
+from server.kpi.answers.reports import ReportMaker, check_days
+from server.kpi.days import day_repository, repository
+from server.kpi.days.compute import Want, compute
+from server.kpi.days.day_repository import StoredDay
+from server.kpi.days.repository import Window
+from server.kpi.figures.definition import Kpi
+from server.kpi.figures.registry import KPIS
+from server.kpi.figures.values import values_of
 from server.kpi.models import DayFacts, HourFacts, KpiValue, LiveHour, LiveView, Period, Report
-from server.kpi.question import ALL_STORES, Compare, Comparison, Question, StoreFilter
-from server.kpi.registry import KPIS
-from server.kpi.reports import ReportMaker, check_days
-from server.kpi.repository import Window
-from server.kpi.values import values_of
 from server.storage import dirty
 from server.storage.pool import Connection, Database, Readable
 from server.stores.calendar import StoreCalendar

@@ -16,7 +16,7 @@ from cli.bench.trade import shops, trade
 from cli.main import app
 from server.access.models import Scope
 from server.errors import Conflict, InvalidInput
-from server.kpi import day_repository
+from server.kpi.days import day_repository
 from server.kpi.models import Facts
 from server.kpi.service import KpiService
 from server.storage.pool import Database

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
+from server.kpi.figures.registry import KPIS
 from server.kpi.models import KpiValue
-from server.kpi.registry import KPIS
 from tests.server.kpi.chain import SYSTEM, Chain, by_hand
 
 MONDAY = date(2026, 11, 16)

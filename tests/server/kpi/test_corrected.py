@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.kpi import facts as facts_module
-from server.kpi.corrections import Audit, Excluded, InForce
-from server.kpi.crossings import TrafficRow
-from server.kpi.facts import DayInputs, DaySettings, ReceiptRow, VisitRow
-from server.kpi.imputation import Past, PastRow
+from server.kpi.corrections.in_force import Audit, Excluded, InForce
+from server.kpi.corrections.staffing import Roster
+from server.kpi.days import facts as facts_module
+from server.kpi.days.crossings import TrafficRow
+from server.kpi.days.facts import DayInputs, DaySettings, ReceiptRow, VisitRow
+from server.kpi.days.imputation import Past, PastRow
+from server.kpi.days.watching import CoverageRow
+from server.kpi.figures.registry import KPIS
 from server.kpi.models import DayFacts, Facts, HourSlot, KpiValue, Period
-from server.kpi.registry import KPIS
 from server.kpi.rounding import Carried
-from server.kpi.staffing import Roster
-from server.kpi.watching import CoverageRow
 from tests.server.kpi.test_facts import CALENDAR, DAY, DOOR, NEXT_WEEK, all_watched, at, sold, traffic, watched
 
 TEN = ["10:00", "10:15", "10:30", "10:45", "11:00", "11:15", "11:30", "11:45"]

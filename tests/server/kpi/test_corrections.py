@@ -11,9 +11,9 @@ import pytest
 from server.access.models import Scope
 from server.errors import Conflict, Forbidden, InvalidInput, NotFound
 from server.jobs.days import Days
-from server.kpi.answered import AnsweredReports
+from server.kpi.answers.answered import AnsweredReports
 from server.kpi.correction_service import CorrectionsService, Shift
-from server.kpi.corrections import Audit, NewCorrection
+from server.kpi.corrections.in_force import Audit, NewCorrection
 from tests.server.kpi.chain import MEMBER, SYSTEM, Chain
 
 MONDAY = date(2026, 11, 16)

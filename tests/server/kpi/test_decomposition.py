@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput
-from server.kpi.decomposition import Effects, Pair, decompose, divisia, effects, side_of
-from server.kpi.grouping import Group
+from server.kpi.answers.decomposition import Effects, Pair, decompose, divisia, effects, side_of
+from server.kpi.answers.grouping import Group
+from server.kpi.answers.question import DayRange, StoreFilter
 from server.kpi.models import Facts
-from server.kpi.question import DayRange, StoreFilter
 from tests.server.kpi.chain import SYSTEM, Chain
 
 MONDAY, NEXT_MONDAY = date(2026, 11, 9), date(2026, 11, 16)

@@ -12,9 +12,9 @@ from fastapi.testclient import TestClient
 
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
+from server.kpi.answers.explaining import Explanation
 from server.kpi.correction_service import CorrectionsService
-from server.kpi.corrections import NewCorrection
-from server.kpi.explaining import Explanation
+from server.kpi.corrections.in_force import NewCorrection
 from server.services import Services
 from server.storage.retention_repository import raise_floor
 from tests.server.conftest import TurnedClock

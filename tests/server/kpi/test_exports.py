@@ -14,9 +14,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from server.errors import InvalidInput
-from server.kpi import assembling, exports
-from server.kpi.assembling import Slices
-from server.kpi.question import Question
+from server.kpi.answers import assembling, exports
+from server.kpi.answers.assembling import Slices
+from server.kpi.answers.question import Question
 from server.services import Services
 from tests.server.conftest import TurnedClock
 from tests.server.kpi.chain import SYSTEM, Chain

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.ingest.gaps import UPLOAD_LAG
-from server.kpi.crossings import TrafficRow
-from server.kpi.facts import DayInputs, DaySettings, ReceiptRow, build
+from server.kpi.days.crossings import TrafficRow
+from server.kpi.days.facts import DayInputs, DaySettings, ReceiptRow, build
+from server.kpi.days.watching import CameraRow, CoverageRow, DoorHistory, door_weights
+from server.kpi.figures.registry import KPIS
 from server.kpi.models import DayFacts, Facts, Period
-from server.kpi.registry import KPIS
-from server.kpi.watching import CameraRow, CoverageRow, DoorHistory, door_weights
 from server.stores.calendar import QUARTER, DayRule, OpeningSpan, StoreCalendar, WeeklyHours
 
 DAY = date(2026, 11, 16)

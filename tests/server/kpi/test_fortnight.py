@@ -16,7 +16,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from server.app import create_app
-from server.kpi.registry import KPIS
+from server.kpi.figures.registry import KPIS
 from server.services import Services
 from server.stores.models import NewStore, every_day
 from tests.server.conftest import PASSWORD, SYSTEM, TurnedClock

@@ -6,7 +6,7 @@ from math import sqrt
 
 import pytest
 
-from server.kpi.interval import Interval, mean, part_of_sum, rate, ratio_of_counts, share, sum_over_count
+from server.kpi.figures.interval import Interval, mean, part_of_sum, rate, ratio_of_counts, share, sum_over_count
 
 
 def close(found: Interval | None, low: float, high: float, within: float) -> None:

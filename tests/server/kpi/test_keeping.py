@@ -9,8 +9,8 @@ import pytest
 
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
-from server.kpi import day_repository
-from server.kpi.day_repository import StoredDay, StoredHour
+from server.kpi.days import day_repository
+from server.kpi.days.day_repository import StoredDay, StoredHour
 from server.kpi.models import DayFacts, Facts
 from tests.server.kpi.chain import SYSTEM, Chain, by_hand
 

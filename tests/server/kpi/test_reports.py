@@ -9,10 +9,10 @@ import pytest
 from dashboards.hq_page import COLUMNS
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
-from server.kpi.decomposition import NEEDS
+from server.kpi.answers.decomposition import NEEDS
+from server.kpi.answers.question import DayRange
+from server.kpi.figures.registry import KPIS
 from server.kpi.models import Report
-from server.kpi.question import DayRange
-from server.kpi.registry import KPIS
 from tests.server.kpi.chain import SYSTEM, Chain
 
 MONDAY = date(2026, 11, 16)

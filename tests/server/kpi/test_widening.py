@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from server.kpi.corrections import Audit
-from server.kpi.interval import Z, ratio_of_counts
-from server.kpi.widening import mean_of_stays, widened
+from server.kpi.corrections.in_force import Audit
+from server.kpi.figures.interval import Z, ratio_of_counts
+from server.kpi.figures.widening import mean_of_stays, widened
 
 SIX = 2e-6
 

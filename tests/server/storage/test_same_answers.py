@@ -13,7 +13,7 @@ import pytest
 from server.ingest import recount_repository
 from server.ingest.ledger import GapLedger
 from server.ingest.service import IngestService
-from server.kpi.registry import KPIS
+from server.kpi.figures.registry import KPIS
 from server.storage import timescale
 from server.storage.migrate import migrate
 from server.storage.pool import Database

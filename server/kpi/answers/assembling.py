@@ -14,13 +14,13 @@ from itertools import chain
 from typing import Final
 
 from server.access.models import Scope
-from server.kpi import grouping
-from server.kpi.definition import Kpi
-from server.kpi.grouping import Dimension, Group
+from server.kpi.answers import grouping
+from server.kpi.answers.grouping import Dimension, Group
+from server.kpi.answers.report_repository import Mark, StoreRow
+from server.kpi.answers.telling import Days, Profiles, Told, Wish, slots_of
+from server.kpi.figures.definition import Kpi
+from server.kpi.figures.values import no_data, values_of
 from server.kpi.models import EMPTY, KpiValue, Period, Report, ReportRow
-from server.kpi.report_repository import Mark, StoreRow
-from server.kpi.telling import Days, Profiles, Told, Wish, slots_of
-from server.kpi.values import no_data, values_of
 
 #: About so many rows are in memory at once when a report is made in slices.
 ROWS_AT_ONCE: Final = 10_000

@@ -12,12 +12,12 @@ from typing import Final
 
 from server.access.models import Scope
 from server.errors import InvalidInput
-from server.kpi import answered_repository, grouping
-from server.kpi.definition import Kpi
-from server.kpi.grouping import Group
+from server.kpi.answers import answered_repository, grouping
+from server.kpi.answers.grouping import Group
+from server.kpi.figures.definition import Kpi
+from server.kpi.figures.registry import chosen
+from server.kpi.figures.values import no_data, values_of
 from server.kpi.models import KpiValue, Period
-from server.kpi.registry import chosen
-from server.kpi.values import no_data, values_of
 from server.storage.pool import Readable
 from server.stores import checks
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from math import sqrt
 from typing import Final
 
-from server.kpi.interval import Interval, Z
+from server.kpi.figures.interval import Interval, Z
 from server.kpi.models import Facts
 
 _SIX: Final = Decimal("0.000001")

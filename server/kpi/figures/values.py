@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from server.kpi.definition import Kpi
+from server.kpi.figures.definition import Kpi
 from server.kpi.models import MIXED_CURRENCIES, NO_DATA, KpiValue, Period
 
 

@@ -12,14 +12,15 @@ from typing import Final, Protocol, TypeVar
 
 from server.access.models import Scope
 from server.ingest.gaps import UPLOAD_LAG, WEEKS
-from server.kpi import correction_repository, repository
-from server.kpi.corrections import Correction, in_force
-from server.kpi.facts import DayInputs, DaySettings, build, unwatched_quarters
-from server.kpi.imputation import Past, PastRow
+from server.kpi.corrections import correction_repository
+from server.kpi.corrections.in_force import Correction, in_force
+from server.kpi.corrections.staffing import Roster
+from server.kpi.days import repository
+from server.kpi.days.facts import DayInputs, DaySettings, build, unwatched_quarters
+from server.kpi.days.imputation import Past, PastRow
+from server.kpi.days.repository import Window
+from server.kpi.days.watching import CameraRow, door_weights
 from server.kpi.models import DayFacts
-from server.kpi.repository import Window
-from server.kpi.staffing import Roster
-from server.kpi.watching import CameraRow, door_weights
 from server.storage.pool import Connection
 from server.stores.calendar import QUARTER, StoreCalendar
 

@@ -15,16 +15,17 @@ from typing import Final, Literal
 from server.access.models import Scope
 from server.clock import Clock
 from server.errors import InvalidInput, NotFound
-from server.kpi import correction_repository, explain_repository
-from server.kpi.compute import Want, inputs_of
-from server.kpi.corrections import Correction, InForce
-from server.kpi.definition import Kpi
-from server.kpi.explain_repository import CrossingRow, ReceiptLine, SettingRow, VersionRow
-from server.kpi.facts import DayInputs, build
+from server.kpi.answers import explain_repository
+from server.kpi.answers.explain_repository import CrossingRow, ReceiptLine, SettingRow, VersionRow
+from server.kpi.corrections import correction_repository
+from server.kpi.corrections.in_force import Correction, InForce
+from server.kpi.days.compute import Want, inputs_of
+from server.kpi.days.facts import DayInputs, build
+from server.kpi.days.repository import Window
+from server.kpi.figures.definition import Kpi
+from server.kpi.figures.registry import chosen
+from server.kpi.figures.values import values_of
 from server.kpi.models import DayFacts, Facts, HourSlot, KpiValue, Occupancy, Period
-from server.kpi.registry import chosen
-from server.kpi.repository import Window
-from server.kpi.values import values_of
 from server.storage import retention
 from server.storage.pool import Connection, Readable
 from server.stores.calendar import QUARTER, StoreCalendar

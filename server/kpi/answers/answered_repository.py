@@ -7,7 +7,7 @@ from typing import Final
 from psycopg import sql
 
 from server.access.models import Scope
-from server.kpi.grouping import EXPRESSIONS, Dimension, Group
+from server.kpi.answers.grouping import EXPRESSIONS, Dimension, Group
 from server.kpi.models import FACT_NAMES, Facts, Occupancy
 from server.storage.pool import Connection
 

@@ -7,8 +7,8 @@ and their conversion are withheld; they take check-ins, by which also those are 
 from decimal import Decimal
 
 from server.kpi import models
-from server.kpi.definition import Count, Ratio, unsold
-from server.kpi.interval import Interval, part_of_sum, share
+from server.kpi.figures.definition import Count, Ratio, unsold
+from server.kpi.figures.interval import Interval, part_of_sum, share
 from server.kpi.models import Facts
 
 _TILLS = ("open_quarters", "till_quarters", "transactions", "refund_count")

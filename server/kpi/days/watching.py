@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from server.kpi.corrections import NOTHING, InForce
+from server.kpi.corrections.in_force import NOTHING, InForce
 from server.stores.calendar import QUARTER
 
 _MINUTE: Final = timedelta(minutes=1)

@@ -15,10 +15,10 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from server.access.models import Scope
-from server.kpi.crossings import TrafficRow
-from server.kpi.facts import ReceiptRow, VisitRow
-from server.kpi.imputation import PastRow
-from server.kpi.watching import CameraRow, CoverageRow, DoorHistory
+from server.kpi.days.crossings import TrafficRow
+from server.kpi.days.facts import ReceiptRow, VisitRow
+from server.kpi.days.imputation import PastRow
+from server.kpi.days.watching import CameraRow, CoverageRow, DoorHistory
 from server.storage.pool import Connection
 
 _WINDOWS: Final = sql.SQL("""

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from fractions import Fraction
 from typing import Final
 
-from server.kpi.corrections import InForce
+from server.kpi.corrections.in_force import InForce
 from server.kpi.rounding import Carried
 
 _STAFF: Final = "staff"

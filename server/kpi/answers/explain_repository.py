@@ -14,8 +14,8 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from server.access.models import Scope
+from server.kpi.days.repository import Window
 from server.kpi.models import FACT_NAMES, Facts, Occupancy
-from server.kpi.repository import Window
 from server.storage.pool import Connection
 
 

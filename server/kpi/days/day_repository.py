@@ -9,8 +9,8 @@ from psycopg import sql
 from psycopg.rows import scalar_row
 
 from server.access.models import Scope
+from server.kpi.days.repository import Window
 from server.kpi.models import FACT_NAMES, Facts, HourFacts, Occupancy
-from server.kpi.repository import Window
 from server.storage.pool import Connection
 
 _DAY_COLUMNS: Final = ("occupancy", "occupancy_peak", "drift", *FACT_NAMES)

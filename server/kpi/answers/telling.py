@@ -14,12 +14,12 @@ from typing import Final
 
 from server.access.models import Scope
 from server.errors import InvalidInput
-from server.kpi import grouping, report_repository
-from server.kpi.compute import StoreDay, Want, compute
-from server.kpi.definition import Kpi
-from server.kpi.grouping import Dimension, Group, Labelled
+from server.kpi.answers import grouping, report_repository
+from server.kpi.answers.grouping import Dimension, Group, Labelled
+from server.kpi.answers.report_repository import Asked, Mark, SlotRow, StoreRow, Stretch
+from server.kpi.days.compute import StoreDay, Want, compute
+from server.kpi.figures.definition import Kpi
 from server.kpi.models import DayFacts, Facts, HourSlot, Occupancy
-from server.kpi.report_repository import Asked, Mark, SlotRow, StoreRow, Stretch
 from server.storage.pool import Connection
 from server.stores.calendar import StoreCalendar
 

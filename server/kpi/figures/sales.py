@@ -15,10 +15,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 from server.kpi import models
-from server.kpi.definition import Count, Ratio, half_seen, unsold
-from server.kpi.interval import Interval, mean, ratio_of_counts, sum_over_count
+from server.kpi.figures.definition import Count, Ratio, half_seen, unsold
+from server.kpi.figures.interval import Interval, mean, ratio_of_counts, sum_over_count
+from server.kpi.figures.widening import audited
 from server.kpi.models import Facts, KpiValue, Period
-from server.kpi.widening import audited
 
 _COVERAGE = ("open_quarters", "camera_quarters", "due_ms", "observed_ms", "required_ms")
 _TILLS = ("open_quarters", "till_quarters", "transactions", "refund_count")

@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 import msgspec
 
 from server.errors import InvalidInput
-from server.kpi.assembling import Slices
+from server.kpi.answers.assembling import Slices
 from server.kpi.models import KpiValue, Report, ReportRow
 
 #: Numbers are JSON numbers with all their digits, never binary fractions, so that money arrives to the cent.

@@ -4,11 +4,11 @@ from dataclasses import replace
 from decimal import Decimal
 
 from server.kpi import models
-from server.kpi.definition import Count, Kpi, Ratio, half_seen, rounded, unseen
-from server.kpi.facts import POWER_SHARE, drift_is_large
-from server.kpi.interval import Interval, rate, ratio_of_counts
+from server.kpi.days.facts import POWER_SHARE, drift_is_large
+from server.kpi.figures.definition import Count, Kpi, Ratio, half_seen, rounded, unseen
+from server.kpi.figures.interval import Interval, rate, ratio_of_counts
+from server.kpi.figures.widening import audited, mean_of_stays
 from server.kpi.models import Facts, HourSlot, KpiValue, Period
-from server.kpi.widening import audited, mean_of_stays
 
 _COVERAGE = ("open_quarters", "camera_quarters", "due_ms", "observed_ms", "required_ms")
 #: What other weeks make us expect in the time not watched; beside a count, never in it.

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Final
 
 from server.ingest.gaps import LEAST_WEEKS, WATCHED_ENOUGH
-from server.kpi.corrections import InForce
+from server.kpi.corrections.in_force import InForce
 
 #: Tenths of a second: less than a minute missing of a quarter hour is not looked into. Frames that came a moment late
 #: make a few tenths of every quarter hour, and would have all history read for nobody.

@@ -14,15 +14,15 @@ from typing import Final
 from server.access.models import Scope
 from server.clock import Clock
 from server.errors import InvalidInput, NotFound
-from server.kpi import grouping, report_repository
-from server.kpi.assembling import Asking, Part, Periods, Slices, report_of
-from server.kpi.decomposition import NEEDS, Decomposition, Pair, decompose
-from server.kpi.grouping import Group
+from server.kpi.answers import grouping, report_repository
+from server.kpi.answers.assembling import Asking, Part, Periods, Slices, report_of
+from server.kpi.answers.decomposition import NEEDS, Decomposition, Pair, decompose
+from server.kpi.answers.grouping import Group
+from server.kpi.answers.question import ALL_STORES, Compare, Comparison, DayRange, Question, StoreFilter
+from server.kpi.answers.report_repository import Mark, StoreRow
+from server.kpi.answers.telling import Days, Teller, Wish
+from server.kpi.figures.registry import chosen
 from server.kpi.models import Report
-from server.kpi.question import ALL_STORES, Compare, Comparison, DayRange, Question, StoreFilter
-from server.kpi.registry import chosen
-from server.kpi.report_repository import Mark, StoreRow
-from server.kpi.telling import Days, Teller, Wish
 from server.storage.pool import Connection, Readable
 from server.stores.calendar import StoreCalendar
 from server.stores.models import EVER

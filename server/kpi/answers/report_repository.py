@@ -14,9 +14,9 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from server.access.models import Scope
-from server.kpi.grouping import EXPRESSIONS, DayLine, Dimension, Group, is_hourly
+from server.kpi.answers.grouping import EXPRESSIONS, DayLine, Dimension, Group, is_hourly
+from server.kpi.answers.question import StoreFilter
 from server.kpi.models import FACT_NAMES, Facts, Occupancy
-from server.kpi.question import StoreFilter
 from server.storage.pool import Connection
 
 #: Facts kept in bigint columns, whose sum PostgreSQL would give as numeric.

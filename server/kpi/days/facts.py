@@ -14,13 +14,13 @@ from fractions import Fraction
 from typing import Final
 
 from server.ingest.gaps import UPLOAD_LAG
-from server.kpi.corrections import NOTHING, InForce
-from server.kpi.crossings import Crossed, TrafficRow, crossed
-from server.kpi.imputation import Past, expected, is_worth_imputing
+from server.kpi.corrections.in_force import NOTHING, InForce
+from server.kpi.corrections.staffing import UNKNOWN, Roster, Staff
+from server.kpi.days.crossings import Crossed, TrafficRow, crossed
+from server.kpi.days.imputation import Past, expected, is_worth_imputing
+from server.kpi.days.watching import CameraRow, CoverageRow, Watching, watched
 from server.kpi.models import EMPTY, DayFacts, Facts, HourFacts, Occupancy, QuarterFacts
 from server.kpi.rounding import Carried
-from server.kpi.staffing import UNKNOWN, Roster, Staff
-from server.kpi.watching import CameraRow, CoverageRow, Watching, watched
 from server.stores.calendar import QUARTER, StoreCalendar
 
 #: A sale rung up so soon after closing is to someone who came in before it, and counts with the last open quarter

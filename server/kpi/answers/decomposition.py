@@ -19,8 +19,8 @@ from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Final
 
 from server.kpi import models
-from server.kpi.definition import half_seen, unsold
-from server.kpi.grouping import Group
+from server.kpi.answers.grouping import Group
+from server.kpi.figures.definition import half_seen, unsold
 from server.kpi.models import ZERO, Facts
 
 CENT: Final = Decimal("0.01")

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Final, get_args
 
 from server.errors import InvalidInput
-from server.kpi.corrections import LARGEST_ERROR, Audit, CorrectionKind, NewCorrection
+from server.kpi.corrections.in_force import LARGEST_ERROR, Audit, CorrectionKind, NewCorrection
 from server.stores import checks
 
 _LONGEST_REASON: Final = 500

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from server.errors import InvalidInput
-from server.kpi import members, sales, traffic
-from server.kpi.definition import Kpi
+from server.kpi.figures import members, sales, traffic
+from server.kpi.figures.definition import Kpi
 
 KPIS: Final[dict[str, Kpi]] = {
     kpi.slug: kpi

@@ -9,8 +9,8 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from server.access.models import Scope
-from server.kpi.corrections import Correction, NewCorrection
-from server.kpi.staffing import ShiftRow
+from server.kpi.corrections.in_force import Correction, NewCorrection
+from server.kpi.corrections.staffing import ShiftRow
 from server.storage.pool import Connection
 
 _COLUMNS: Final = sql.SQL("""

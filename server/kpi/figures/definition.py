@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import ClassVar, Literal
 
 from server.kpi import models
-from server.kpi.interval import Interval
+from server.kpi.figures.interval import Interval
 from server.kpi.models import Facts, KpiValue, Period
 
 Unit = Literal["count", "ratio", "money", "people", "units", "hours", "minutes", "per_hour"]

@@ -1,0 +1,1 @@
+"""A question put to kept days, and its answer: reports, comparisons, reasons."""
