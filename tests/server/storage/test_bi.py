@@ -193,7 +193,13 @@ def test_nothing_in_it_leads_to_a_person(chain: Services) -> None:
         "SELECT table_name::text, column_name::text FROM information_schema.view_column_usage WHERE view_schema = 'bi'"
         " AND table_name = 'member' OR table_name ~ '^(member_|app_user|user|session|api_key|audit)'",
     )
-    assert {column for table, column in used if table == "member"} <= {"home_store", "tier", "enrolled_at", "erased_at"}
+    assert {column for table, column in used if table == "member"} <= {
+        "home_store",
+        "tier",
+        "enrolled_at",
+        "erased_at",
+        "merged_into",
+    }
     assert {table for table, _ in used} <= {"member"}
 
 
