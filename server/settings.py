@@ -31,6 +31,12 @@ class Settings(BaseSettings):
         description="For how many days raw crossings and minutes watched are kept; left out, for ever. Roll-ups, facts"
         " and receipts stay. Fourteen at the least: last week up to this minute is counted from raw rows.",
     )
+    event_days: int = Field(
+        default=30,
+        ge=1,
+        description="For how many days events (a receipt recorded, a member enrolled) are kept at the least; then they"
+        " go, once everything that acts on them has.",
+    )
     pool_size: int = Field(default=8, ge=1, le=200, description="Most database connections of one process.")
     broker_host: str = Field(default="127.0.0.1", description="Address of the MQTT broker.")
     broker_port: int = Field(default=1883, ge=1, le=65535, description="Port of the MQTT broker.")

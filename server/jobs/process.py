@@ -19,6 +19,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from server.access.service import AccessService
 from server.clock import Clock, utc_now
 from server.errors import Unavailable
+from server.events import EventRetention
 from server.jobs import reconcile, repository
 from server.jobs.days import Days
 from server.jobs.housekeeping import Housekeeping
@@ -54,6 +55,7 @@ def standard_jobs(
         Job("silences", 60, Silences(db).look),
         Job("clean_up", 3600, house.clean),
         Job("box_answers", 60, Forgetting(db).run),
+        Job("event_retention", 3600, EventRetention(db, settings.event_days, utc_now).run),
         Job("retention", 3600, Retention(db, settings.raw_days, utc_now).run),
         Job(reconcile.NAME, 86_400, reconcile.Reconcile(db).run, nightly=RECONCILE_AT),
     ]
