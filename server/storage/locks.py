@@ -16,3 +16,4 @@ class LockSpace(IntEnum):
     SIGN_IN = 1
     RECEIPTS = 2
     EVENT_CONSUMER = 3
+    MEMBER_CODES = 22
