@@ -2,6 +2,7 @@
 
 A mark is deleted in the transaction that computed what it asked for, and only marks that were read before the facts
 were: one made in between stays and is a reason to compute again. A store's failure keeps its marks and nobody else's.
+What comes late for a day marks the later days that rest on it, too (`learning`), in the transaction that computed it.
 """
 
 from collections import defaultdict
@@ -18,7 +19,9 @@ from server.clock import Clock, utc_now
 from server.errors import NotFound, Unavailable
 from server.jobs import repository
 from server.jobs.models import MarkRow
+from server.kpi.days import learning
 from server.kpi.service import SETTLED_AFTER, KpiService
+from server.storage import dirty
 from server.storage.pool import Database
 from server.stores.calendar import ONE_DAY, StoreCalendar
 from server.stores.service import StoresService
@@ -155,14 +158,14 @@ class Days:
         if not marks:
             return
         calendars = self._stores.calendars(self._scope)
-        asked: dict[StoreDay, list[int]] = defaultdict(list)
+        asked: dict[StoreDay, list[MarkRow]] = defaultdict(list)
         waiting: dict[int, int] = {}
         for mark in marks:
             if mark.store_id in calendars:
                 days = calendars[mark.store_id].days_of_hour(mark.hour)
                 waiting[mark.mark_id] = len(days)
                 for day in days:
-                    asked[(mark.store_id, day)].append(mark.mark_id)
+                    asked[(mark.store_id, day)].append(mark)
         if orphans := [mark.mark_id for mark in marks if mark.mark_id not in waiting]:
             _log.warning("marks of unknown stores deleted", marks=len(orphans))
             with self._db.transaction() as conn:
@@ -179,14 +182,20 @@ class Days:
             else:
                 progress.done += 1
 
-    def _one(self, pair: StoreDay, calendar: StoreCalendar, marks: Sequence[int], waiting: dict[int, int]) -> int:
+    def _one(self, pair: StoreDay, calendar: StoreCalendar, marks: Sequence[MarkRow], waiting: dict[int, int]) -> int:
         """One store-day and the end of its marks, how many; a mark that touches several days ends with the last."""
-        ended = [mark for mark in marks if waiting[mark] == 1]
+        store_id, day = pair
+        ended = [mark.mark_id for mark in marks if waiting[mark.mark_id] == 1]
+        taught = {mark.hour for mark in marks if mark.reason in learning.TEACHING}
         with self._db.transaction() as conn:
-            self._kpi.recompute_in(conn, *pair, calendar)
+            self._kpi.recompute_in(conn, store_id, day, calendar)
+            # Nothing rests on the day that is running: what comes for it, all day long, needs no look at others.
+            if taught and day < calendar.day_of(self._clock()):
+                later = learning.resting_on(conn, self._scope, store_id, taught, calendar)
+                dirty.mark(conn, store_id, (calendar.bounds(each)[0] for each in later), learning.LEARNT)
             repository.delete_marks(conn, ended)
         for mark in marks:
-            waiting[mark] -= 1
+            waiting[mark.mark_id] -= 1
         return len(ended)
 
     def _recompute(self, pairs: Sequence[StoreDay], calendars: dict[str, StoreCalendar], stop: Event) -> str | None:

@@ -48,6 +48,7 @@ class MarkRow:
     mark_id: int
     store_id: str
     hour: datetime
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

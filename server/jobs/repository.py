@@ -15,7 +15,7 @@ def marks(conn: Connection, scope: Scope, limit: int) -> list[MarkRow]:
     with conn.cursor(row_factory=class_row(MarkRow)) as cursor:
         return cursor.execute(
             """
-            SELECT mark_id, store_id, hour
+            SELECT mark_id, store_id, hour, reason
             FROM dirty_mark
             WHERE (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
             ORDER BY mark_id
