@@ -5,13 +5,13 @@ store would be quicker to write and a lie: a store's year would lie in a few pag
 rows by time would find nothing.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import psycopg
 
 from cli.bench import joined, repository
@@ -31,8 +31,9 @@ from cli.bench.binary import (
     text,
 )
 from cli.bench.repository import ColumnType
-from cli.bench.trade import EPOCH, HOURS_OPEN, OPEN_QUARTERS, Day, Shops, shops, spread, trade
+from cli.bench.trade import EPOCH, HOURS_OPEN, OPEN_QUARTERS, SHIFTS, Day, Mask, Shops, shops, spread, trade
 from server.errors import Conflict, InvalidInput
+from server.ingest.gaps import WEEKS
 from server.kpi.models import FACT_NAMES
 from server.storage.migrate import migrate
 from server.storage.pool import Connection, connection_options
@@ -41,6 +42,7 @@ from server.storage.retention_repository import raise_floor
 _FACT_TABLES: Final = ("store_day", "store_hour")
 _JOINED: Final = ("occupancy", "occupancy_peak", "drift", *FACT_NAMES)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_HOUR_US: Final = 3600 * 1_000_000
 _EPOCH_NAME: Final = b"bench"
 
 
@@ -83,16 +85,18 @@ def generate(dsn: str, plan: Plan, told: Callable[[int], None] = lambda _: None)
             raise Conflict(f"the database has {found} stores already", remedy="name an empty database")
         chain = shops(plan.stores, plan.seed)
         first = plan.last - timedelta(days=plan.days - 1)
-        with conn.transaction():
-            repository.register(conn, chain, datetime.combine(first, time(), UTC) - timedelta(days=7), HOURS_OPEN)
+        # One transaction, so that nothing is left of a chain that was not finished, and its rows need no log.
+        with conn.transaction(), repository.in_bulk(conn) as frozen:
+            repository.register(
+                conn, chain, datetime.combine(first, time(), UTC) - timedelta(days=7), HOURS_OPEN, joined.AUDIT
+            )
             # Of days without raw rows, nobody must think that nobody came.
             raw_from = plan.last - timedelta(days=min(plan.raw_days, plan.days) - 1)
             raise_floor(conn, datetime.combine(raw_from, time(), UTC))
-        writer = _Writer(conn, chain, plan, rows)
-        for done in range(plan.days):
-            with conn.transaction():
+            writer = _Writer(conn, chain, plan, rows, frozen)
+            for done in range(plan.days):
                 writer.write(first + timedelta(days=done))
-            told(done + 1)
+                told(done + 1)
         # Index-only scans need to know which pages everybody sees.
         conn.execute("VACUUM ANALYZE")
     return rows
@@ -115,10 +119,14 @@ class _Writer:
 
     Args:
         rows: by table, added to.
+        frozen: tables of `repository.in_bulk`.
     """
 
-    def __init__(self, conn: Connection, chain: Shops, plan: Plan, rows: dict[str, int]) -> None:
+    def __init__(
+        self, conn: Connection, chain: Shops, plan: Plan, rows: dict[str, int], frozen: frozenset[str]
+    ) -> None:
         self._conn = conn
+        self._frozen = frozen
         self._chain = chain
         self._plan = plan
         self._rows = rows
@@ -126,12 +134,16 @@ class _Writer:
         self._ids = text(chain.ids)
         self._per_hour = np.repeat(chain.ids, HOURS_OPEN)
         self._per_quarter = np.repeat(chain.ids, OPEN_QUARTERS)
+        self._before: deque[Day] = deque(maxlen=7 * max(WEEKS))
 
     def write(self, day: date) -> None:
         """Everything of one day."""
         made = trade(self._chain, self._plan.seed, day)
         ago = (self._plan.last - day).days
-        facts = joined.quarters(self._chain, made)
+        ago_by_weeks = [self._before[-7 * week] for week in WEEKS if 7 * week <= len(self._before)]
+        facts = joined.quarters(self._chain, made, ago_by_weeks)
+        self._before.append(made)
+        self._rosters(made)
         self._hours(made, joined.hours(facts))
         self._days(made, joined.days(facts))
         if ago < self._plan.rollup_days:
@@ -142,8 +154,21 @@ class _Writer:
             self._receipts(made)
 
     def _copy(self, table: str, columns: Sequence[str], blocks: Sequence[tuple[int, list[Cells]]]) -> None:
-        repository.copy(self._conn, table, columns, blocks)
+        repository.copy(self._conn, table, columns, blocks, frozen=table in self._frozen)
         self._rows[table] = self._rows.get(table, 0) + sum(count for count, _ in blocks)
+
+    def _rosters(self, made: Day) -> None:
+        number = self._chain.count
+        opens, day = made.starts[:, 0], int4([_days_since(made.day)])
+        entered = int8(opens - 24 * _HOUR_US)
+        columns = ["store_id", "day", "entered_by", "entered_at"]
+        self._copy("roster_day", columns, [(number, [self._ids, day, same(b"bench"), entered])])
+        people = numeric(self._chain.staff * 1_000_000, 6)
+        blocks = [
+            (number, [self._ids, day, int8(opens + begins * _HOUR_US), int8(opens + ends * _HOUR_US), people])
+            for begins, ends in SHIFTS
+        ]
+        self._copy("roster_shift", ["store_id", "day", "starts_at", "ends_at", "people"], blocks)
 
     # -- joined facts
 
@@ -222,7 +247,7 @@ class _Writer:
         self._copy("coverage_15m", columns, blocks)
 
     def _coverage_block(
-        self, made: Day, camera: bytes, where: npt.NDArray[np.bool_], seconds: int, state: bytes
+        self, made: Day, camera: bytes, where: Mask, seconds: int, state: bytes
     ) -> tuple[int, list[Cells]]:
         ids = self._per_quarter[where]
         return ids.size, [
@@ -301,18 +326,22 @@ class _Writer:
             "receipt",
             [*columns, *last],
             [
-                self._receipt_block(made, sold.refund, b"refund", []),
-                self._receipt_block(made, ~sold.refund & ~sold.member, b"sale", []),
+                self._receipt_block(made, sold.refund, (b"refund", b"till"), []),
+                self._receipt_block(made, sold.sale & ~sold.member, (b"sale", b"till"), []),
             ],
         )
-        member = raw(draw.integers(0, 256, (int(sold.member.sum()), 16), dtype=np.uint8).view("V16").ravel())
-        self._copy(
-            "receipt", [*columns, "member_id", *last], [self._receipt_block(made, sold.member, b"sale", [member])]
-        )
+
+        def known(where: Mask, channel: bytes) -> tuple[int, list[Cells]]:
+            members = raw(draw.integers(0, 256, (int(where.sum()), 16), dtype=np.uint8).view("V16").ravel())
+            return self._receipt_block(made, where, (b"sale", channel), [members])
+
+        blocks = [known(sold.sale & sold.member, b"till"), known(sold.pickup, b"pickup")]
+        self._copy("receipt", [*columns, "member_id", *last], blocks)
 
     def _receipt_block(
-        self, made: Day, where: npt.NDArray[np.bool_], kind: bytes, member: list[Cells]
+        self, made: Day, where: Mask, what: tuple[bytes, bytes], member: list[Cells]
     ) -> tuple[int, list[Cells]]:
+        """Receipts of a kind and a channel."""
         sold = made.receipts
         number = np.flatnonzero(where)
         order = np.argsort(sold.at[number], kind="stable")
@@ -322,8 +351,7 @@ class _Writer:
         return number.size, [
             text(self._per_quarter[sold.slot[number]]),
             text(np.char.add(f"{made.day:%y%m%d}-".encode(), digits)),
-            same(kind),
-            same(b"till"),
+            *map(same, what),
             int8(at),
             same(b"CNY"),
             numeric(sold.cents[number], 2),

@@ -18,6 +18,8 @@ from cli.bench.binary import Ints
 #: Quarter hours in which a store is open.
 OPEN_QUARTERS: Final = 48
 HOURS_OPEN: Final = OPEN_QUARTERS // 4
+#: Hours after opening between which each shift works.
+SHIFTS: Final = ((0, 8), (4, HOURS_OPEN))
 #: PostgreSQL counts days and microseconds from here.
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 QUARTER_US: Final = 15 * 60 * 1_000_000
@@ -36,8 +38,13 @@ REGIONS: Final = (
 _WEEK: Final = (0.82, 0.80, 0.84, 0.92, 1.08, 1.42, 1.32)
 #: Somebody who came leaves so many quarter hours later, or at closing.
 _STAY: Final = 2
-#: Every so-manieth store has a camera that looks at the street.
-_STREET_EVERY: Final = 4
+#: Every so-manieth store has a camera that looks at the street, takes check-ins of members, or had its door audited.
+#: No divisors of one another nor of the number of regions: every region has some of each.
+_STREET_EVERY: Final = 7
+_CHECKS_IN_EVERY: Final = 3
+_AUDITED_EVERY: Final = 5
+#: Visitors of an average day for each of staff on a shift.
+_VISITORS_A_HEAD: Final = 300
 
 Mask = npt.NDArray[np.bool_]
 Texts = npt.NDArray[np.bytes_]
@@ -53,6 +60,7 @@ class Shops:
         size: visitors of an average day.
         buys: share of the visitors who buy.
         spends: median receipt (cents).
+        staff: people on each shift.
     """
 
     ids: Texts
@@ -61,7 +69,10 @@ class Shops:
     size: npt.NDArray[np.float64]
     buys: npt.NDArray[np.float64]
     spends: npt.NDArray[np.float64]
+    staff: Ints
     street: Mask
+    checks_in: Mask
+    audited: Mask
 
     @property
     def count(self) -> int:
@@ -90,6 +101,9 @@ class Receipts:
     Attributes:
         slot: store times `OPEN_QUARTERS` plus quarter hour.
         at: microseconds since `EPOCH`.
+        member: whether somebody known bought; nobody does twice a day.
+        refund: money paid back at the till.
+        pickup: a member fetched what was ordered online; neither sold nor refunded at the till.
     """
 
     slot: Ints
@@ -98,6 +112,13 @@ class Receipts:
     units: Ints
     member: Mask
     refund: Mask
+    pickup: Mask
+
+    @property
+    def sale(self) -> Mask:
+        """Rung up at the till."""
+        made: Mask = ~(self.refund | self.pickup)
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +146,19 @@ def shops(count: int, seed: int) -> Shops:
     draw = np.random.default_rng([seed, count, 1])
     numbers = np.arange(1, count + 1)
     width = max(4, len(str(count)))
+    opens = draw.choice(np.array([9, 10]), count)
+    size = np.clip(draw.lognormal(np.log(260), 0.55, count), 40, 2500)
     return Shops(
         ids=np.array([f"S{number:0{width}d}".encode() for number in numbers], dtype=f"S{width + 1}"),
         region=numbers % len(REGIONS),
-        opens=draw.choice(np.array([9, 10]), count),
-        size=np.clip(draw.lognormal(np.log(260), 0.55, count), 40, 2500),
+        opens=opens,
+        size=size,
         buys=np.clip(draw.normal(0.24, 0.06, count), 0.06, 0.5),
         spends=draw.lognormal(np.log(12_000), 0.3, count),
+        staff=1 + (size / _VISITORS_A_HEAD).astype(np.int64),
         street=numbers % _STREET_EVERY == 0,
+        checks_in=numbers % _CHECKS_IN_EVERY == 0,
+        audited=numbers % _AUDITED_EVERY == 0,
     )
 
 
@@ -151,7 +177,7 @@ def trade(chain: Shops, seed: int, day: date) -> Day:
         "child": draw.poisson(expected * 0.08),
         "staff": draw.poisson(0.12, shape),
     }
-    came["staff"][:, 0] += 2 + (chain.size / 300).astype(np.int64)
+    came["staff"][:, 0] += 1 + chain.staff
     receipts = _receipts(draw, chain, day, came["adult"])
     watched = _watched(draw, shape)
     crossed = {}
@@ -202,9 +228,12 @@ def _watched(draw: np.random.Generator, shape: tuple[int, int]) -> Mask:
 
 def _receipts(draw: np.random.Generator, chain: Shops, day: date, adults: Ints) -> Receipts:
     sold = draw.binomial(adults, chain.buys[:, None]).ravel()
-    refunded = draw.binomial(sold, 0.02)
-    slot = np.concatenate([np.repeat(np.arange(sold.size), sold), np.repeat(np.arange(sold.size), refunded)])
-    refund = np.arange(slot.size) >= sold.sum()
+    refunded, fetched = draw.binomial(sold, 0.02), draw.binomial(sold, 0.05)
+    each = np.arange(sold.size)
+    slot = np.concatenate([np.repeat(each, counts) for counts in (sold, refunded, fetched)])
+    place = np.arange(slot.size)
+    pickup = place >= sold.sum() + refunded.sum()
+    refund = (place >= sold.sum()) & ~pickup
     store = slot // OPEN_QUARTERS
     cents = np.maximum(100, chain.spends[store] * draw.lognormal(0, 0.6, slot.size)).astype(np.int64)
     opened = chain.openings(day)
@@ -213,8 +242,9 @@ def _receipts(draw: np.random.Generator, chain: Shops, day: date, adults: Ints) 
         at=opened[store] + slot % OPEN_QUARTERS * QUARTER_US + draw.integers(0, QUARTER_US, slot.size),
         cents=cents,
         units=1 + draw.poisson(0.9, slot.size),
-        member=(draw.random(slot.size) < 0.34) & ~refund,
+        member=pickup | ((draw.random(slot.size) < 0.34) & ~refund),
         refund=refund,
+        pickup=pickup,
     )
 
 
