@@ -1,12 +1,13 @@
 """The audit trail's one entry point, so that a line is written in the transaction of what it speaks of.
 
 An audit written afterwards is missing exactly when something went wrong; a reveal that commits without its line must
-be impossible. Never put a secret or a phone number into `detail`.
+be impossible. The commit links the line to all before it (`trail.py`), so a line can't be taken back: never put a
+secret or a phone number into `detail`.
 """
 
 from datetime import datetime
 
-from server.access import repository
+from server.access import audit_repository
 from server.storage.pool import Connection
 
 
@@ -29,4 +30,4 @@ def record(
         action: dotted verb, such as ``member.reveal_phone``.
         subject: what it was done to (an id).
     """
-    repository.insert_audit(conn, at, actor, action, subject, store_id, detail or {})
+    audit_repository.insert(conn, at, actor, action, subject, store_id, detail or {})

@@ -15,6 +15,8 @@ Locale = Literal["zh", "en"]
 #: Roles a person can have; `till` belongs to keys and `system` to jobs.
 UserRole = Literal["admin", "hq", "region", "manager", "desk"]
 KeyRole = Literal["till", "hq", "admin"]
+#: What a session still asks for before it opens anything: a one-time code, its set-up, another password.
+Stage = Literal["open", "code", "enrol", "password"]
 
 USER_ROLES: Final[tuple[str, ...]] = get_args(UserRole)
 KEY_ROLES: Final[tuple[str, ...]] = get_args(KeyRole)
@@ -32,6 +34,7 @@ class Scope:
         stores: the only stores it may touch; None means all of them.
         locale: language of what is shown.
         name: how it stands in the audit trail (user name, or the key's name).
+        rights: of a key that may do some things only (`ApiKey.rights`); None: whatever its role may.
     """
 
     user_id: str
@@ -39,6 +42,7 @@ class Scope:
     stores: frozenset[str] | None
     locale: Locale = "zh"
     name: str = ""
+    rights: frozenset[str] | None = None
 
     @classmethod
     def system(cls, name: str = "system") -> "Scope":
@@ -83,6 +87,19 @@ class Scope:
         if self.stores is not None:
             raise Forbidden("this is for the whole chain", remedy="ask someone who sees every store")
 
+    def require_right(self, area: str, *, is_write: bool) -> None:
+        """Refuse a key what it was not made for.
+
+        Args:
+            area: the first part of the address behind ``/api/v1/``.
+
+        Raises:
+            Forbidden: naming the right it has not.
+        """
+        right = f"{area}:{'write' if is_write else 'read'}"
+        if self.rights is not None and right not in self.rights and area != "me":
+            raise Forbidden(f"this key may not do this: it has not the right {right!r}", remedy="use another key")
+
     def has_role(self, *roles: Role) -> bool:
         """Whether its role is one of `roles`; the system may do everything."""
         return self.role == "system" or self.role in roles
@@ -102,7 +119,13 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person who can sign in. `stores` is empty for roles that see the whole chain."""
+    """A person who can sign in. `stores` is empty for roles that see the whole chain.
+
+    Attributes:
+        has_totp: signs in with a one-time code as well.
+        must_change: has a temporary password, which has to be replaced first.
+        is_external: signs in through the identity provider, and never by password.
+    """
 
     user_id: str
     username: str
@@ -112,6 +135,9 @@ class User:
     stores: list[str] = field(default_factory=list)
     created_at: datetime | None = None
     disabled_at: datetime | None = None
+    has_totp: bool = False
+    must_change: bool = False
+    is_external: bool = False
 
     def scope(self) -> Scope:
         """What this user may see."""
@@ -132,12 +158,16 @@ class SignedIn:
         token: what the browser holds; the database has its hash only.
         csrf: must come back with every unsafe request of this session.
         expires_at: the absolute end (UTC); unused, it ends earlier.
+        stage: what it asks for before it opens anything; `open` for a session that does.
+        session_id: its name in lists; worth nothing to who hasn't the token.
     """
 
     token: str
     user: User
     csrf: str
     expires_at: datetime
+    stage: Stage = "open"
+    session_id: str = ""
 
     @property
     def scope(self) -> Scope:
@@ -146,8 +176,32 @@ class SignedIn:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """A live session as its owner or an administrator sees it.
+
+    Attributes:
+        agent: what the browser calls itself.
+        is_current: the one that asks.
+    """
+
+    session_id: str
+    username: str
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    address: str
+    agent: str
+    is_current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key of a till or a BI tool, without its secret."""
+    """A key of a till or a BI tool, without its secret.
+
+    Attributes:
+        rights: ``area:read`` and ``area:write``, by the first part of the address; none: whatever its role may.
+        follows: the key it took over from.
+    """
 
     key_id: str
     name: str
@@ -157,6 +211,8 @@ class ApiKey:
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
+    rights: list[str] = field(default_factory=list)
+    follows: str | None = None
 
     def scope(self) -> Scope:
         """What this key may see; a key of hq or admin without stores sees all."""
@@ -166,6 +222,7 @@ class ApiKey:
             role=self.role,
             stores=None if whole_chain else frozenset(self.store_ids),
             name=f"key:{self.name}",
+            rights=frozenset(self.rights) or None,
         )
 
 

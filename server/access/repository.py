@@ -1,14 +1,13 @@
-"""SQL of users, sessions, API keys, failed sign-ins and the audit trail."""
+"""SQL of users, sessions, API keys and failed sign-ins."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
 
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
 
 from server.access.lockout import Failures
-from server.access.models import ApiKey, AuditEntry, Locale, User, UserRole
+from server.access.models import ApiKey, Locale, User, UserRole
 from server.storage.locks import LockSpace
 from server.storage.pool import Connection
 
@@ -303,36 +302,3 @@ def revoke_api_key(conn: Connection, key_id: str, now: datetime) -> bool:
         ).rowcount
         == 1
     )
-
-
-def insert_audit(
-    conn: Connection,
-    at: datetime,
-    actor: str,
-    action: str,
-    subject: str,
-    store_id: str | None,
-    detail: dict[str, object],
-) -> None:
-    """Append one line to the audit trail."""
-    conn.execute(
-        """
-        INSERT INTO audit (at, actor, action, subject, store_id, detail)
-        VALUES (%s, %s, %s, %s, %s, %s)
-        """,
-        (at, actor, action, subject, store_id, Jsonb(detail)),
-    )
-
-
-def audit_trail(conn: Connection, limit: int) -> list[AuditEntry]:
-    """The newest lines of the audit trail."""
-    with conn.cursor(row_factory=class_row(AuditEntry)) as cursor:
-        return cursor.execute(
-            """
-            SELECT audit_id, at, actor, action, subject, store_id, detail
-            FROM audit
-            ORDER BY audit_id DESC
-            LIMIT %s
-            """,
-            (limit,),
-        ).fetchall()

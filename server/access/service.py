@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from server.access import audit, checks, lockout, repository
+from server.access import audit, audit_repository, checks, lockout, repository
 from server.access.models import (
     KEY_ROLES,
     ApiKey,
@@ -341,7 +341,7 @@ class AccessService:
         """The newest lines of the audit trail, for admins."""
         checks.require_administrator(scope)
         with self._db.read() as conn:
-            return repository.audit_trail(conn, limit)
+            return audit_repository.newest(conn, limit)
 
     # -- inside
 
