@@ -90,6 +90,19 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="At least 32 bytes in base64: master key for members' data and keyed hashes.",
     )
+    old_secret_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret keys of before, by commas, under which members' data may still stand; after"
+        " `doorline members rotate-keys` none does, and they can be left out.",
+    )
+    code_sender: str = Field(
+        default="",
+        description="What carries one-time codes to members' phones: `module:function`, called with these settings,"
+        " which answers with an object that has `send(message)`. Empty writes each into a file of `messages_dir`.",
+    )
+    messages_dir: Path = Field(
+        default=Path("messages"), description="Folder of the messages that no sender carries; its owner's only."
+    )
     session_idle_minutes: int = Field(default=60, ge=1, description="A session unused for so long ends.")
     session_hours: int = Field(default=12, ge=1, description="A session ends after so long in any case.")
     argon2_memory_kib: int = Field(

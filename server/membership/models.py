@@ -4,7 +4,7 @@ No type here holds a full phone number except `NewMember`, on its way in; so no 
 accident. `MembershipService.reveal_phone` is the only way to a number, and it leaves a line in the audit trail.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,23 +12,43 @@ from typing import Literal
 from uuid import UUID
 
 from server.errors import Conflict
+from server.membership.fields import Answer, Given
 
-Purpose = Literal["membership", "marketing"]
+#: Consent to analysis of what one buys (profiling) and to passing data on (sharing) is asked for apart: PIPL 23, 24.
+Purpose = Literal["membership", "marketing", "profiling", "sharing"]
+#: By what way a member may be reached; empty is any.
+Reach = Literal["", "sms", "phone", "email", "wechat", "post"]
 
 
 @dataclass(frozen=True, slots=True)
 class NewConsent:
-    """What was asked, in the words that were shown, and what was answered."""
+    """What was asked, in the words that were shown, and what was answered.
+
+    Attributes:
+        channel: where it was answered, such as ``desk``.
+        reach: the way it is about; empty is about all ways.
+        version: of the wording.
+    """
 
     purpose: Purpose
     granted: bool
     wording: str
     channel: str = "desk"
+    reach: Reach = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That somebody holds a number: the code that was sent there."""
+
+    code_id: UUID
+    code: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A consent as recorded; the newest of a purpose counts."""
+    """A consent as recorded; of those about a way or about all ways, the newest counts."""
 
     purpose: Purpose
     granted: bool
@@ -36,6 +56,8 @@ class Consent:
     channel: str
     recorded_by: str
     at: datetime
+    reach: Reach = ""
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +67,13 @@ class NewMember:
     Attributes:
         phone: as typed; without a country code it is of the home store's country.
         consents: membership must be among them and granted.
-        source: where the member came from, such as ``desk``, ``till``, ``import``.
+        source: the channel the member came by, such as ``desk``, ``till``, ``import``.
+        staff: who won the member over; `campaign`: by what.
+        advisor: who is to look after the member.
+        custom: answers to the chain's own questions, by field.
+        proof: that the person holds the number; a number of somebody else is taken from them with it only.
+        external_no: the member's number in the system they were brought in from.
+        at: when they agreed, where that was before it reached us (a desk without a network; aware); now when left out.
     """
 
     name: str
@@ -54,11 +82,19 @@ class NewMember:
     consents: Sequence[NewConsent]
     birthday: date | None = None
     source: str = "desk"
+    staff: str = ""
+    campaign: str = ""
+    advisor: str = ""
+    tags: Sequence[str] = ()
+    custom: Mapping[str, Given] = field(default_factory=dict, repr=False)
+    proof: Proof | None = None
+    external_no: str | None = None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MemberSummary:
-    """A member in a list."""
+    """A member in a list; `phone` is masked, and empty where the number went to somebody else."""
 
     member_id: UUID
     card_no: str
@@ -96,7 +132,13 @@ class Purchases:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member as the desk sees one; `phone` is masked."""
+    """A member as the desk sees one; `phone` is masked, and empty where the number went to somebody else.
+
+    Attributes:
+        phone_verified_at: when a code that was sent to the number came back (UTC).
+        source: the channel the member came by, `enrolled_store` where, `staff` through whom, `campaign` by what.
+        merged: ids of the members who were merged into this one.
+    """
 
     member_id: UUID
     card_no: str
@@ -110,6 +152,14 @@ class Member:
     enrolled_at: datetime
     consents: list[Consent]
     purchases: Purchases
+    phone_verified_at: datetime | None = None
+    enrolled_store: str | None = None
+    staff: str = ""
+    campaign: str = ""
+    advisor: str = ""
+    tags: list[str] = field(default_factory=list)
+    custom: dict[str, Answer] = field(default_factory=dict)
+    merged: list[UUID] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from server.storage.pool import Connection
 
 @dataclass(frozen=True, slots=True)
 class MemberRow:
-    """A member as stored: encrypted. `country` is the home store's."""
+    """A member as stored: encrypted, and neither erased nor merged into another. `country` is the home store's."""
 
     member_id: UUID
     card_no: str
@@ -29,11 +29,18 @@ class MemberRow:
     tier: str
     key_id: str
     name_enc: bytes
-    phone_enc: bytes
+    phone_enc: bytes | None
     birthday_enc: bytes | None
     source: str
     enrolled_by: str
     enrolled_at: datetime
+    custom_enc: bytes | None = None
+    phone_verified_at: datetime | None = None
+    enrolled_store: str | None = None
+    staff: str = ""
+    campaign: str = ""
+    advisor: str = ""
+    external_no: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,14 @@ class TokenKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class More:
+    """What stands beside a member's row: tags of all the family, and who was merged into the member."""
+
+    tags: list[str]
+    merged: list[UUID]
+
+
+@dataclass(frozen=True, slots=True)
 class VisitRow:
     """What receipts say of visits."""
 
@@ -65,10 +80,11 @@ class VisitRow:
 
 _MEMBER: LiteralString = """
     SELECT m.member_id, m.card_no, m.home_store, s.country, m.tier, m.key_id, m.name_enc, m.phone_enc,
-           m.birthday_enc, m.source, m.enrolled_by, m.enrolled_at
+           m.birthday_enc, m.source, m.enrolled_by, m.enrolled_at, m.custom_enc, m.phone_verified_at,
+           m.enrolled_store, m.staff, m.campaign, m.advisor, m.external_no
     FROM member m
     JOIN store s ON s.store_id = m.home_store
-    WHERE m.erased_at IS NULL
+    WHERE m.erased_at IS NULL AND m.merged_into IS NULL
 """
 
 
@@ -78,8 +94,9 @@ def insert_member(conn: Connection, row: MemberRow) -> bool:
         conn.execute(
             """
             INSERT INTO member (member_id, card_no, home_store, tier, key_id, name_enc, phone_enc, birthday_enc,
-                                source, enrolled_by, enrolled_at)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                                source, enrolled_by, enrolled_at, custom_enc, phone_verified_at, enrolled_store,
+                                staff, campaign, advisor, external_no)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             ON CONFLICT (card_no) DO NOTHING
             """,
             (
@@ -94,6 +111,13 @@ def insert_member(conn: Connection, row: MemberRow) -> bool:
                 row.source,
                 row.enrolled_by,
                 row.enrolled_at,
+                row.custom_enc,
+                row.phone_verified_at,
+                row.enrolled_store,
+                row.staff,
+                row.campaign,
+                row.advisor,
+                row.external_no,
             ),
         ).rowcount
         == 1
@@ -134,10 +158,16 @@ def insert_consents(
     with conn.cursor() as cursor:
         cursor.executemany(
             """
-            INSERT INTO member_consent (member_id, purpose, channel, wording, granted, recorded_by, at)
-            VALUES (%s, %s, %s, %s, %s, %s, %s)
+            INSERT INTO member_consent (member_id, purpose, channel, wording, granted, recorded_by, at, reach, version)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
             """,
-            [(member_id, each.purpose, each.channel, each.wording, each.granted, recorded_by, at) for each in consents],
+            [
+                (
+                    *(member_id, each.purpose, each.channel, each.wording, each.granted),
+                    *(recorded_by, at, each.reach, each.version),
+                )
+                for each in consents
+            ],
         )
 
 
@@ -146,9 +176,16 @@ def members_of_phones(conn: Connection, tokens: Sequence[bytes]) -> list[TokenKn
     with conn.cursor(row_factory=class_row(TokenKnown)) as cursor:
         return cursor.execute(
             """
-            SELECT t.token, t.member_id, m.card_no
+            SELECT t.token, k.member_id, k.card_no
             FROM member_token t
             JOIN member m USING (member_id)
+            -- Whoever was merged is read through the member who is left; of the others, nothing is asked twice.
+            JOIN LATERAL (
+                SELECT m.member_id, m.card_no WHERE m.merged_into IS NULL
+                UNION ALL
+                SELECT r.member_id, r.card_no FROM member r
+                WHERE m.merged_into IS NOT NULL AND r.member_id = member_root(m.merged_into)
+            ) k ON true
             WHERE t.kind = 'phone' AND t.token = ANY(%s::bytea[]) AND m.erased_at IS NULL
             """,
             (list(tokens),),
@@ -160,20 +197,23 @@ def members_of_cards(conn: Connection, cards: Sequence[str], ids: Sequence[str])
     with conn.cursor(row_factory=class_row(Known)) as cursor:
         return cursor.execute(
             """
-            SELECT card_no AS key, member_id, card_no
-            FROM member
-            WHERE card_no = ANY(%(cards)s::text[]) AND erased_at IS NULL
-            UNION ALL
-            SELECT member_id::text, member_id, card_no
-            FROM member
-            WHERE member_id = ANY(%(ids)s::uuid[]) AND erased_at IS NULL
+            SELECT named.key, r.member_id, r.card_no
+            FROM (
+                SELECT card_no AS key, member_id, merged_into FROM member
+                WHERE card_no = ANY(%(cards)s::text[]) AND erased_at IS NULL
+                UNION ALL
+                SELECT member_id::text, member_id, merged_into FROM member
+                WHERE member_id = ANY(%(ids)s::uuid[]) AND erased_at IS NULL
+            ) named
+            JOIN member r ON r.member_id = CASE WHEN named.merged_into IS NULL THEN named.member_id
+                                                ELSE member_root(named.merged_into) END
             """,
             {"cards": list(cards), "ids": list(ids)},
         ).fetchall()
 
 
 def member(conn: Connection, scope: Scope, member_id: UUID, *, whole_chain: bool) -> MemberRow | None:
-    """One member.
+    """One member; of somebody merged into another, that other.
 
     Args:
         whole_chain: True only after an exact phone or card number led here; otherwise the member must have its home
@@ -181,14 +221,17 @@ def member(conn: Connection, scope: Scope, member_id: UUID, *, whole_chain: bool
     """
     with conn.cursor(row_factory=class_row(MemberRow)) as cursor:
         return cursor.execute(
-            _MEMBER
+            _MEMBER  # noqa: S608 - constants
             + """
-              AND m.member_id = %(member_id)s
+              AND m.member_id = member_root(%(member_id)s)
               AND (%(whole_chain)s
                    OR %(scope)s::text[] IS NULL
-                   OR m.home_store = ANY(%(scope)s)
+                   OR EXISTS (SELECT FROM member f
+                              WHERE f.member_id = ANY(ARRAY(SELECT member_family(m.member_id)))
+                                AND f.home_store = ANY(%(scope)s))
                    OR EXISTS (SELECT FROM receipt r
-                              WHERE r.member_id = m.member_id AND r.store_id = ANY(%(scope)s)))
+                              WHERE r.member_id = ANY(ARRAY(SELECT member_family(m.member_id)))
+                                AND r.store_id = ANY(%(scope)s)))
             """,
             {"member_id": member_id, "scope": scope.store_ids, "whole_chain": whole_chain},
         ).fetchone()
@@ -202,10 +245,14 @@ def members_by_tokens(
         return cursor.execute(
             _MEMBER  # noqa: S608 - constants
             + """
-              AND (%(scope)s::text[] IS NULL OR m.home_store = ANY(%(scope)s))
+              AND (%(scope)s::text[] IS NULL
+                   OR m.home_store = ANY(%(scope)s)
+                   OR EXISTS (SELECT FROM member f
+                              WHERE f.merged_into = m.member_id AND f.home_store = ANY(%(scope)s)))
               AND m.member_id IN (
-                  SELECT t.member_id
+                  SELECT CASE WHEN g.merged_into IS NULL THEN g.member_id ELSE member_root(g.merged_into) END
                   FROM member_token t
+                  JOIN member g USING (member_id)
                   JOIN unnest(%(kinds)s::text[], %(tokens)s::bytea[]) AS wanted (kind, token)
                     ON t.kind = wanted.kind AND t.token = wanted.token)
             ORDER BY m.enrolled_at DESC, m.member_id
@@ -241,7 +288,7 @@ def enrolled_by_store(conn: Connection, scope: Scope, since: datetime | None, un
         """
         SELECT home_store, count(*)
         FROM member
-        WHERE erased_at IS NULL
+        WHERE erased_at IS NULL AND merged_into IS NULL
           AND (%(scope)s::text[] IS NULL OR home_store = ANY(%(scope)s))
           AND (%(since)s::timestamptz IS NULL OR enrolled_at >= %(since)s)
           AND (%(until)s::timestamptz IS NULL OR enrolled_at < %(until)s)
@@ -252,15 +299,31 @@ def enrolled_by_store(conn: Connection, scope: Scope, since: datetime | None, un
     return {str(store_id): int(count) for store_id, count in rows}
 
 
+def more(conn: Connection, scope: Scope, member_id: UUID) -> More:
+    """Tags and merged members, for whoever may see members at all."""
+    scope.require_role("admin", "hq", "region", "manager", "desk")
+    with conn.cursor(row_factory=class_row(More)) as cursor:
+        found = cursor.execute(
+            """
+            SELECT ARRAY(SELECT DISTINCT tag FROM member_tag WHERE member_id = ANY(family.ids) ORDER BY tag) AS tags,
+                   ARRAY(SELECT id FROM unnest(family.ids) AS id WHERE id <> %(member_id)s ORDER BY id) AS merged
+            FROM (SELECT ARRAY(SELECT member_family(%(member_id)s)) AS ids) family
+            """,
+            {"member_id": member_id},
+        ).fetchone()
+    assert found is not None, "a row is always made"  # noqa: S101
+    return found
+
+
 def consents(conn: Connection, scope: Scope, member_id: UUID) -> list[Consent]:
     """What a member answered, newest first, for whoever may see members at all."""
     scope.require_role("admin", "hq", "region", "manager", "desk")
     with conn.cursor(row_factory=class_row(Consent)) as cursor:
         return cursor.execute(
             """
-            SELECT purpose, granted, wording, channel, recorded_by, at
+            SELECT purpose, granted, wording, channel, recorded_by, at, reach, version
             FROM member_consent
-            WHERE member_id = %s
+            WHERE member_id = ANY(ARRAY(SELECT member_family(%s)))
             ORDER BY at DESC, consent_id DESC
             """,
             (member_id,),
@@ -268,7 +331,7 @@ def consents(conn: Connection, scope: Scope, member_id: UUID) -> list[Consent]:
 
 
 def purchases(conn: Connection, scope: Scope, member_id: UUID) -> Purchases:
-    """What a member's receipts in the scope's stores add up to.
+    """What receipts of a member, and of whoever was merged into them, add up to in the scope's stores.
 
     A visit's day is the last one that had begun by then, under the rule in force on that day, as in `StoreCalendar`;
     only a `day_starts` that the clock shows twice in a night of summer time may be read as the later one here.
@@ -294,7 +357,8 @@ def purchases(conn: Connection, scope: Scope, member_id: UUID) -> Purchases:
                 ) rule
                 WHERE day >= first_day
             ) d
-            WHERE r.member_id = %(member_id)s AND r.kind = 'sale' AND r.voided_at IS NULL
+            WHERE r.member_id = ANY(ARRAY(SELECT member_family(%(member_id)s)))
+              AND r.kind = 'sale' AND r.voided_at IS NULL
               AND (%(scope)s::text[] IS NULL OR r.store_id = ANY(%(scope)s))
             """,
             parameters,
@@ -304,7 +368,8 @@ def purchases(conn: Connection, scope: Scope, member_id: UUID) -> Purchases:
             """
             SELECT currency, sum(CASE kind WHEN 'sale' THEN gross ELSE -gross END) AS net
             FROM receipt
-            WHERE member_id = %(member_id)s AND voided_at IS NULL AND kind IN ('sale', 'refund')
+            WHERE member_id = ANY(ARRAY(SELECT member_family(%(member_id)s)))
+              AND voided_at IS NULL AND kind IN ('sale', 'refund')
               AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
             GROUP BY currency
             ORDER BY currency

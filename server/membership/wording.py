@@ -1,26 +1,64 @@
-"""What a person is asked when they become a member. The words shown are the words kept with the answer."""
+"""What a person is asked when they become a member. The words shown are the words kept with the answer.
+
+A chain may put words of its own in their place; each version stays for ever, because a consent is worth what was shown.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
 
 from server.access.models import Locale
 from server.membership.models import NewConsent, Purpose
 
+#: Of the words that come with Doorline.
+VERSION: Final = "2026-11"
 WORDING: dict[Locale, dict[Purpose, str]] = {
     "zh": {
         "membership": "我同意商家为提供会员服务处理我的姓名、手机号和生日，并记录我的消费。"
         "我可以随时要求查询、更正或删除。（2026-11）",
         "marketing": "我同意通过短信接收优惠和活动信息，可随时退订。（2026-11）",
+        "profiling": "我同意商家分析我的消费记录，为我推荐商品和优惠；我可以随时拒绝，会员服务不受影响。（2026-11）",
+        "sharing": "我单独同意商家向告知我的第三方提供我的个人信息；不同意不影响会员服务。（2026-11）",
     },
     "en": {
         "membership": "I agree that my name, phone number, birthday and purchases are processed to run my membership. "
         "I can ask to see, correct or delete them at any time. (2026-11)",
         "marketing": "I agree to receive offers by text message and can stop them at any time. (2026-11)",
+        "profiling": "I agree that my purchases are analysed to suggest goods and offers to me. "
+        "I can refuse at any time and remain a member. (2026-11)",
+        "sharing": "I agree separately that my data may be passed on to the companies I was told of. "
+        "I can refuse and remain a member. (2026-11)",
     },
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """Words of one version, in one language."""
+
+    purpose: Purpose
+    locale: Locale
+    version: str
+    text: str
+
+
+def newest(own: Iterable[Wording]) -> dict[Locale, dict[Purpose, Wording]]:
+    """What is shown today: ours, and over it the chain's own, of which the later ones count."""
+    shown: dict[Locale, dict[Purpose, Wording]] = {
+        locale: {purpose: Wording(purpose, locale, VERSION, text) for purpose, text in words.items()}
+        for locale, words in WORDING.items()
+    }
+    for each in own:
+        shown[each.locale][each.purpose] = each
+    return shown
+
+
 def standard_consents(locale: Locale, *, marketing: bool, channel: str = "desk") -> list[NewConsent]:
-    """The answers of a person who agrees to the membership, and to marketing or not."""
+    """The answers of a person who agrees to the membership, and to marketing by text message or not."""
     words = WORDING[locale]
     return [
-        NewConsent("membership", granted=True, wording=words["membership"], channel=channel),
-        NewConsent("marketing", granted=marketing, wording=words["marketing"], channel=channel),
+        NewConsent("membership", granted=True, wording=words["membership"], channel=channel, version=VERSION),
+        NewConsent(
+            "marketing", granted=marketing, wording=words["marketing"], channel=channel, reach="sms", version=VERSION
+        ),
     ]

@@ -1,0 +1,147 @@
+"""SQL of merging: one pointer, the record of who set it, and members who look alike."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from psycopg.rows import class_row, scalar_row
+
+from server.access.models import Scope
+from server.storage.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """One member merged into another; `undone_at` None is in force. Times in UTC."""
+
+    merge_id: int
+    kept: UUID
+    gone: UUID
+    reason: str
+    merged_by: str
+    merged_at: datetime
+    undone_by: str | None
+    undone_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a row stands, locked."""
+
+    member_id: UUID
+    home_store: str
+    merged_into: UUID | None
+    erased_at: datetime | None
+
+
+def lock_all(conn: Connection, scope: Scope, members: list[UUID]) -> dict[UUID, Standing]:
+    """Let nobody else change these members until this transaction ends; in the order of ids, so that none deadlock."""
+    scope.require_role("admin", "hq", "region", "manager")
+    with conn.cursor(row_factory=class_row(Standing)) as cursor:
+        rows = cursor.execute(
+            """
+            SELECT member_id, home_store, merged_into, erased_at
+            FROM member
+            WHERE member_id = ANY(%s::uuid[])
+            ORDER BY member_id
+            FOR UPDATE
+            """,
+            (members,),
+        ).fetchall()
+    return {row.member_id: row for row in rows}
+
+
+def point(conn: Connection, scope: Scope, gone: UUID, into: UUID | None, at: datetime) -> None:
+    """Merge a member into another, or (None) part it again."""
+    scope.require_role("admin", "hq", "region", "manager")
+    conn.execute(
+        "UPDATE member SET merged_into = %s, changed_at = %s WHERE member_id = %s",
+        (into, at, gone),
+    )
+
+
+def insert(conn: Connection, kept: UUID, gone: UUID, reason: str, by: str, at: datetime) -> int:
+    """Put a merge on record; its number."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        number = cursor.execute(
+            """
+            INSERT INTO member_merge (kept, gone, reason, merged_by, merged_at)
+            VALUES (%s, %s, %s, %s, %s)
+            RETURNING merge_id
+            """,
+            (kept, gone, reason, by, at),
+        ).fetchone()
+    assert isinstance(number, int), "an insert answers"  # noqa: S101
+    return number
+
+
+def undo(conn: Connection, scope: Scope, merge_id: int, at: datetime) -> Merge | None:
+    """Put on record that a merge is undone; None when there is none in force by that number."""
+    with conn.cursor(row_factory=class_row(Merge)) as cursor:
+        return cursor.execute(
+            """
+            UPDATE member_merge SET undone_by = %s, undone_at = %s
+            WHERE merge_id = %s AND undone_at IS NULL
+            RETURNING merge_id, kept, gone, reason, merged_by, merged_at, undone_by, undone_at
+            """,
+            (scope.actor, at, merge_id),
+        ).fetchone()
+
+
+def merges(conn: Connection, scope: Scope, member_id: UUID) -> list[Merge]:
+    """Every merge a member or one of the family was part of, the newest first."""
+    scope.require_role("admin", "hq", "region", "manager", "desk")
+    with conn.cursor(row_factory=class_row(Merge)) as cursor:
+        return cursor.execute(
+            """
+            SELECT merge_id, kept, gone, reason, merged_by, merged_at, undone_by, undone_at
+            FROM member_merge
+            WHERE kept = ANY(ARRAY(SELECT member_family(%(id)s))) OR gone = ANY(ARRAY(SELECT member_family(%(id)s)))
+            ORDER BY merge_id DESC
+            """,
+            {"id": member_id},
+        ).fetchall()
+
+
+def twins(conn: Connection, scope: Scope, limit: int) -> list[list[UUID]]:
+    """Groups of members of one name and birthday, one of them at least of the scope's stores, the newest first.
+
+    Pairs of which somebody said that they are two people don't make a group. Read from the index of tokens by kind: one
+    row a member with a birthday.
+    """
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(
+            """
+            WITH alike AS (
+                SELECT t.token, array_agg(m.member_id ORDER BY m.enrolled_at, m.member_id) AS ids,
+                       max(m.enrolled_at) AS newest,
+                       bool_or(%(scope)s::text[] IS NULL OR m.home_store = ANY(%(scope)s)) AS is_ours
+                FROM member_token t
+                JOIN member m USING (member_id)
+                WHERE t.kind = 'twin' AND m.erased_at IS NULL AND m.merged_into IS NULL
+                GROUP BY t.token
+                HAVING count(*) > 1
+            )
+            SELECT ids
+            FROM alike
+            WHERE is_ours AND EXISTS (
+                SELECT FROM unnest(ids) AS a (id), unnest(ids) AS b (id)
+                WHERE a.id < b.id AND NOT EXISTS (
+                    SELECT FROM member_not_twin n WHERE n.one = a.id AND n.other = b.id))
+            ORDER BY newest DESC
+            LIMIT %(limit)s
+            """,
+            {"scope": scope.store_ids, "limit": limit},
+        ).fetchall()
+
+
+def part(conn: Connection, one: UUID, other: UUID, said_by: str, at: datetime) -> None:
+    """Two who look alike are two; said twice is said once."""
+    conn.execute(
+        """
+        INSERT INTO member_not_twin (one, other, said_by, said_at)
+        VALUES (least(%(one)s, %(other)s), greatest(%(one)s, %(other)s), %(by)s, %(at)s)
+        ON CONFLICT DO NOTHING
+        """,
+        {"one": one, "other": other, "by": said_by, "at": at},
+    )
