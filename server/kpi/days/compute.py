@@ -1,13 +1,14 @@
 """The facts of store-days straight from roll-ups, coverage and receipts: the one way, for pages and for jobs alike.
 
-What is stored and what is shown live can't drift apart when the same lines make both. Many store-days are read in a
-handful of statements, because HQ asks for the today of every store at once.
+What is stored and what is shown live can't drift apart when the same lines make both. Many store-days are read in one
+statement, or two, because HQ asks for the today of every store at once.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Final, Protocol, TypeVar
 
 from server.access.models import Scope
@@ -15,11 +16,12 @@ from server.ingest.gaps import UPLOAD_LAG, WEEKS
 from server.kpi.corrections import correction_repository
 from server.kpi.corrections.in_force import Correction, in_force
 from server.kpi.corrections.staffing import Roster
-from server.kpi.days import repository
+from server.kpi.days import inputs_repository, repository
 from server.kpi.days.facts import DayInputs, DaySettings, build, unwatched_quarters
 from server.kpi.days.imputation import Past, PastRow
+from server.kpi.days.inputs_repository import Found, Wanted
 from server.kpi.days.repository import Window
-from server.kpi.days.watching import CameraRow, door_weights
+from server.kpi.days.watching import door_weights
 from server.kpi.models import DayFacts
 from server.storage.pool import Connection
 from server.stores.calendar import QUARTER, StoreCalendar
@@ -71,66 +73,53 @@ def inputs_of(conn: Connection, scope: Scope, wants: Sequence[Want]) -> list[Day
     if not wants:
         return []
     windows = [_window(want) for want in wants]
-    store_ids = sorted({want.store_id for want in wants})
-    rolled_up = [
-        _whole_quarters(window) if want.in_past else window for want, window in zip(wants, windows, strict=True)
-    ]
+    asked = [_wanted(want, window) for want, window in zip(wants, windows, strict=True)]
+    kept = inputs_repository.found(conn, scope, asked)
     begun = [_begun_quarter(window) for want, window in zip(wants, windows, strict=True) if want.in_past]
-    traffic = repository.traffic(conn, scope, rolled_up)
-    if begun:
-        traffic += repository.raw_traffic(conn, scope, begun)
-    by_day = _by_day(traffic)
-    coverage = _by_day(repository.coverage(conn, scope, windows))
-    receipts = _by_day(repository.receipts(conn, scope, windows))
-    settings = _settings(conn, scope, windows)
-    checked_in = [window for window in windows if settings[(window.store_id, window.day)].takes_check_ins]
-    visits = _by_day(repository.visits(conn, scope, checked_in)) if checked_in else {}
-    cameras: dict[str, list[CameraRow]] = defaultdict(list)
-    for camera in repository.cameras(conn, scope, store_ids):
-        cameras[camera.store_id].append(camera)
-    weights = _weights(conn, scope, windows, cameras)
+    for row in repository.raw_traffic(conn, scope, begun):
+        kept[(row.store_id, row.day)].traffic.append(row)
     corrections: dict[str | None, list[Correction]] = defaultdict(list)
-    for correction in correction_repository.standing(conn, scope, store_ids):
+    for correction in correction_repository.standing(conn, scope, sorted({want.store_id for want in wants})):
         corrections[correction.store_id].append(correction)
-    rosters = _by_day(correction_repository.shifts(conn, scope, [(want.store_id, want.day) for want in wants]))
+    weights = _weights(conn, scope, windows, kept)
     found = []
     for want in wants:
         key = (want.store_id, want.day)
+        own = kept.get(key) or Found()
         found.append(
             DayInputs(
                 store_id=want.store_id,
                 day=want.day,
                 calendar=want.calendar,
                 as_of=want.as_of,
-                traffic=by_day.get(key, []),
-                coverage=coverage.get(key, []),
-                cameras=cameras.get(want.store_id, []),
-                receipts=receipts.get(key, []),
+                traffic=own.traffic,
+                coverage=own.coverage,
+                cameras=own.cameras,
+                receipts=own.receipts,
                 weights=weights.get(key, {}),
-                settings=settings[key],
+                settings=_settings(own.settings),
                 corrections=in_force(
                     [*corrections[None], *corrections[want.store_id]], *key, want.calendar.bounds(want.day)
                 ),
-                roster=Roster.of(rosters.get(key, [])),
-                visits=visits.get(key, []),
-                lag=timedelta(0) if want.in_past else UPLOAD_LAG,
+                roster=Roster.of(own.shifts),
+                visits=own.visits,
+                lag=_lag(want),
             )
         )
     return _with_past(conn, scope, found, corrections)
 
 
-def _settings(conn: Connection, scope: Scope, windows: Sequence[Window]) -> dict[StoreDay, DaySettings]:
-    found: dict[StoreDay, DaySettings] = {(window.store_id, window.day): DaySettings() for window in windows}
-    for row in repository.settings(conn, scope, windows):
-        key = (row.store_id, row.day)
-        match row.key:
-            case "coverage_threshold":
-                found[key] = replace(found[key], threshold=row.value)
-            case "power_share":
-                found[key] = replace(found[key], power_share=row.value)
-            case "takes_check_ins":
-                found[key] = replace(found[key], takes_check_ins=row.value > 0)
-    return found
+def _settings(told: Mapping[str, Decimal]) -> DaySettings:
+    usual = DaySettings()
+    return DaySettings(
+        threshold=told.get("coverage_threshold", usual.threshold),
+        power_share=told.get("power_share", usual.power_share),
+        takes_check_ins=told.get("takes_check_ins", 0) > 0,
+    )
+
+
+def _lag(want: Want) -> timedelta:
+    return timedelta(0) if want.in_past else UPLOAD_LAG
 
 
 def _with_past(
@@ -174,6 +163,13 @@ def _window(want: Want) -> Window:
     return Window(want.store_id, want.day, start, max(start, min(end, want.as_of)))
 
 
+def _wanted(want: Want, window: Window) -> Wanted:
+    rolled_up = _whole_quarters(window) if want.in_past else window
+    return Wanted(
+        want.store_id, want.day, window.start, window.end, rolled_up_to=rolled_up.end, due_by=want.as_of - _lag(want)
+    )
+
+
 def _whole_quarters(window: Window) -> Window:
     whole = (window.end - window.start) // QUARTER
     return Window(window.store_id, window.day, window.start, window.start + whole * QUARTER)
@@ -191,14 +187,13 @@ def _by_day(rows: Sequence[_R]) -> dict[StoreDay, list[_R]]:
 
 
 def _weights(
-    conn: Connection, scope: Scope, windows: Sequence[Window], cameras: dict[str, list[CameraRow]]
+    conn: Connection, scope: Scope, windows: Sequence[Window], kept: Mapping[StoreDay, Found]
 ) -> dict[StoreDay, dict[str, int]]:
     """Where a store has one door there is nothing to weigh, and its history is not read."""
-    several = {store_id for store_id, found in cameras.items() if sum(camera.at_door for camera in found) > 1}
     before = [
         Window(window.store_id, window.day, window.start - HISTORY, window.start)
         for window in windows
-        if window.store_id in several
+        if (own := kept.get((window.store_id, window.day))) and sum(camera.at_door for camera in own.cameras) > 1
     ]
     if not before:
         return {}

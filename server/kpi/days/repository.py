@@ -1,4 +1,4 @@
-"""SQL of what a day is computed from; `day_repository` has what it is kept in, `report_repository` what reports read.
+"""SQL of what a few days need besides (`inputs_repository` has what all of them do), and of their settings.
 
 Everything is read for many store-days at once, each with its own bounds in UTC, because a chain's "today" is a
 different pair of instants in every timezone. The plan these queries rely on: for each window, one range of the
@@ -16,9 +16,8 @@ from psycopg.rows import class_row
 
 from server.access.models import Scope
 from server.kpi.days.crossings import TrafficRow
-from server.kpi.days.facts import ReceiptRow, VisitRow
 from server.kpi.days.imputation import PastRow
-from server.kpi.days.watching import CameraRow, CoverageRow, DoorHistory
+from server.kpi.days.watching import DoorHistory
 from server.storage.pool import Connection
 
 _WINDOWS: Final = sql.SQL("""
@@ -27,9 +26,6 @@ _WINDOWS: Final = sql.SQL("""
 """)
 _IN_SCOPE: Final = sql.SQL("(%(scope)s::text[] IS NULL OR w.store_id = ANY(%(scope)s))")
 _QUARTER: Final = sql.SQL("date_bin('15 minutes', {at}, '2000-01-01 00:00:00+00'::timestamptz)")
-_SOLD: Final = sql.SQL("FILTER (WHERE r.kind = 'sale' AND r.voided_at IS NULL)")
-_TO_MEMBER: Final = sql.SQL("FILTER (WHERE r.kind = 'sale' AND r.voided_at IS NULL AND r.member_id IS NOT NULL)")
-_REFUNDED: Final = sql.SQL("FILTER (WHERE r.kind = 'refund' AND r.voided_at IS NULL)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +38,6 @@ class Window:
     end: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class SettingRow:
-    """A setting in force in a store on a day."""
-
-    store_id: str
-    day: date
-    key: str
-    value: Decimal
-
-
 def _over(scope: Scope, windows: Sequence[Window]) -> dict[str, Any]:
     return {
         "scope": scope.store_ids,
@@ -62,24 +48,8 @@ def _over(scope: Scope, windows: Sequence[Window]) -> dict[str, Any]:
     }
 
 
-def traffic(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[TrafficRow]:
-    """Crossings of door and street lines by quarter hour, from the roll-up."""
-    with conn.cursor(row_factory=class_row(TrafficRow)) as cursor:
-        return cursor.execute(
-            sql.SQL("""
-            SELECT w.store_id, w.day, t.quarter, l.kind, t.direction, t.class AS crossing_class,
-                   t.count AS crossings, t.groups, t.line_id
-            FROM {windows}
-            JOIN traffic_15m t ON t.store_id = w.store_id AND t.quarter >= w.start_at AND t.quarter < w.end_at
-            JOIN line l ON l.line_id = t.line_id AND l.kind <> 'interior'
-            WHERE {in_scope}
-            """).format(windows=_WINDOWS, in_scope=_IN_SCOPE),
-            _over(scope, windows),
-        ).fetchall()
-
-
 def raw_traffic(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[TrafficRow]:
-    """The same from the raw crossings, for the begun quarter hour of a moment in the past.
+    """Crossings from the raw rows, summed as in the roll-up, for the begun quarter hour of a moment in the past.
 
     All windows' bounds are told as one, too: a chain's stores ask for nearly the same minutes, and to look these up
     once in the summary of the crossings' times takes no longer for a thousand of them than for one.
@@ -103,72 +73,6 @@ def raw_traffic(conn: Connection, scope: Scope, windows: Sequence[Window]) -> li
                 "first": min(window.start for window in windows),
                 "last": max(window.end for window in windows),
             },
-        ).fetchall()
-
-
-def coverage(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[CoverageRow]:
-    """Seconds watched by camera, quarter hour and minute."""
-    with conn.cursor(row_factory=class_row(CoverageRow)) as cursor:
-        return cursor.execute(
-            sql.SQL("""
-            SELECT w.store_id, w.day, v.camera_id, v.quarter, v.minute_seconds::float8[] AS minute_seconds
-            FROM {windows}
-            JOIN coverage_15m v ON v.store_id = w.store_id AND v.quarter >= w.start_at AND v.quarter < w.end_at
-            WHERE {in_scope}
-            """).format(windows=_WINDOWS, in_scope=_IN_SCOPE),
-            _over(scope, windows),
-        ).fetchall()
-
-
-def receipts(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[ReceiptRow]:
-    """Receipts of the till channel by quarter hour. Online orders and pick-ups are none of the door's business."""
-    quarter = _QUARTER.format(at=sql.Identifier("r", "at"))
-    with conn.cursor(row_factory=class_row(ReceiptRow)) as cursor:
-        return cursor.execute(
-            sql.SQL("""
-            SELECT w.store_id, w.day, {quarter} AS quarter,
-                   count(*)::int AS received,
-                   (count(*) {sold})::int AS transactions,
-                   coalesce(sum(r.gross) {sold}, 0) AS gross_sales,
-                   coalesce(sum(r.gross * r.gross) {sold}, 0) AS sales_squares,
-                   coalesce(sum(r.units) {sold}, 0) AS units,
-                   coalesce(sum(r.units * r.units) {sold}, 0) AS units_squares,
-                   (count(*) {refunded})::int AS refund_count,
-                   coalesce(sum(r.gross) {refunded}, 0) AS refunds,
-                   (count(*) {to_member})::int AS member_transactions,
-                   coalesce(sum(r.gross) {to_member}, 0) AS member_sales,
-                   coalesce(sum(r.gross * r.gross) {to_member}, 0) AS member_squares
-            FROM {windows}
-            JOIN receipt r ON r.store_id = w.store_id AND r.at >= w.start_at AND r.at < w.end_at
-            WHERE r.channel = 'till' AND {in_scope}
-            GROUP BY w.store_id, w.day, {quarter}
-            """).format(
-                windows=_WINDOWS,
-                in_scope=_IN_SCOPE,
-                quarter=quarter,
-                sold=_SOLD,
-                to_member=_TO_MEMBER,
-                refunded=_REFUNDED,
-            ),
-            _over(scope, windows),
-        ).fetchall()
-
-
-def cameras(conn: Connection, scope: Scope, store_ids: Sequence[str]) -> list[CameraRow]:
-    """The register of cameras with a door or street line, gone ones too."""
-    with conn.cursor(row_factory=class_row(CameraRow)) as cursor:
-        return cursor.execute(
-            """
-            SELECT c.store_id, c.camera_id, c.installed_at, c.removed_at,
-                   bool_or(l.kind = 'door') AS at_door, bool_or(l.kind = 'street') AS at_street
-            FROM camera c
-            JOIN line l ON l.camera_id = c.camera_id AND l.kind <> 'interior'
-            WHERE c.store_id = ANY(%(wanted)s)
-              AND (%(scope)s::text[] IS NULL OR c.store_id = ANY(%(scope)s))
-            GROUP BY c.camera_id
-            ORDER BY c.camera_id
-            """,
-            {"wanted": list(store_ids), "scope": scope.store_ids},
         ).fetchall()
 
 
@@ -201,45 +105,6 @@ def door_history(conn: Connection, scope: Scope, windows: Sequence[Window]) -> l
             LEFT JOIN watched v ON (v.store_id, v.day, v.camera_id) = (w.store_id, w.day, c.camera_id)
             ORDER BY w.store_id, w.day, c.camera_id
             """).format(windows=_WINDOWS, in_scope=_IN_SCOPE),
-            _over(scope, windows),
-        ).fetchall()
-
-
-def settings(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[SettingRow]:
-    """Settings in force on the windows' days, where any is set: the store's own before the chain's."""
-    with conn.cursor(row_factory=class_row(SettingRow)) as cursor:
-        return cursor.execute(
-            sql.SQL("""
-            SELECT DISTINCT ON (w.store_id, w.day, k.key) w.store_id, w.day, k.key, k.value
-            FROM {windows}
-            JOIN kpi_setting k ON k.store_id IN (w.store_id, '') AND k.valid_from <= w.day
-            WHERE {in_scope}
-            ORDER BY w.store_id, w.day, k.key, k.store_id = '', k.valid_from DESC
-            """).format(windows=_WINDOWS, in_scope=_IN_SCOPE),
-            _over(scope, windows),
-        ).fetchall()
-
-
-def visits(conn: Connection, scope: Scope, windows: Sequence[Window]) -> list[VisitRow]:
-    """Members by the quarter hour of their first receipt of the day; a receipt of any kind of sale they came for.
-
-    Who buys at the till is a buyer; who fetches an online order was there all the same.
-    """
-    with conn.cursor(row_factory=class_row(VisitRow)) as cursor:
-        return cursor.execute(
-            sql.SQL("""
-            SELECT store_id, day, {quarter} AS quarter, count(*)::int AS visits,
-                   (count(*) FILTER (WHERE bought))::int AS buyers
-            FROM (
-                SELECT w.store_id, w.day, min(r.at) AS at, bool_or(r.channel = 'till') AS bought
-                FROM {windows}
-                JOIN receipt r ON r.store_id = w.store_id AND r.at >= w.start_at AND r.at < w.end_at
-                WHERE r.kind = 'sale' AND r.channel IN ('till', 'pickup') AND r.voided_at IS NULL
-                  AND r.member_id IS NOT NULL AND {in_scope}
-                GROUP BY w.store_id, w.day, r.member_id
-            ) v
-            GROUP BY store_id, day, {quarter}
-            """).format(windows=_WINDOWS, in_scope=_IN_SCOPE, quarter=_QUARTER.format(at=sql.Identifier("v", "at"))),
             _over(scope, windows),
         ).fetchall()
 

@@ -24,13 +24,19 @@ TRUSTED_AFTER: Final = 4 * 3600
 
 @dataclass(frozen=True, slots=True)
 class CoverageRow:
-    """Seconds watched in each minute of a camera's quarter hour."""
+    """What a camera watched of a quarter hour.
+
+    Attributes:
+        minute_seconds: of each of its fifteen minutes; None where all of them are due, which most are.
+        tenths: tenths of a second in all, read where `minute_seconds` is None.
+    """
 
     store_id: str
     day: date
     camera_id: str
     quarter: datetime
-    minute_seconds: list[float]
+    minute_seconds: Sequence[float] | None
+    tenths: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,7 @@ class Watching:
 
 def watched(watching: Watching, opened: Sequence[datetime]) -> dict[datetime, Watched]:
     """Camera time of each open quarter hour; what a camera saw of an excluded line is taken as not seen."""
-    seen = {(row.camera_id, row.quarter): row.minute_seconds for row in watching.coverage}
+    seen = {(row.camera_id, row.quarter): row for row in watching.coverage}
     found = {quarter: Watched(0, 0, 0, {}) for quarter in opened}
     for camera in watching.cameras:
         weight = watching.weights.get(camera.camera_id, EVEN_WEIGHT)
@@ -107,14 +113,18 @@ def watched(watching: Watching, opened: Sequence[datetime]) -> dict[datetime, Wa
                 continue
             # Milliseconds times weight over a hundred: tenths of a second times hundredths, in whole numbers.
             due, tenths = (last - first) * 600, 0
-            minutes = seen.get((camera.camera_id, quarter))
-            if minutes and not watching.corrections.excludes_camera(camera.camera_id, quarter):
-                tenths = sum(round(min(60.0, seconds) * 10) for seconds in minutes[first:last])
+            row = seen.get((camera.camera_id, quarter))
+            if row and not watching.corrections.excludes_camera(camera.camera_id, quarter):
+                tenths = row.tenths if row.minute_seconds is None else _tenths(row.minute_seconds[first:last])
             sums.due += due * weight
             sums.observed += tenths * weight
             if tenths < due:
                 sums.missing[camera.camera_id] = due - tenths
     return found
+
+
+def _tenths(minute_seconds: Sequence[float]) -> int:
+    return sum(round(min(60.0, seconds) * 10) for seconds in minute_seconds)
 
 
 def door_weights(history: Iterable[DoorHistory]) -> dict[str, int]:
