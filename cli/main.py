@@ -77,7 +77,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "pki": Entry("cli.pki:app", _SERVER, _SETUP, "Keep the certificate authority of broker and boxes.", True),
     "device": Entry("cli.device:app", _SERVER, _SETUP, "Make boxes and what they sign in with, and end them.", True),
     "user": Entry("cli.user:app", _SERVER, _SETUP, "Add people who sign in.", True),
-    "receipts": Entry("cli.receipts:app", _SERVER, _SETUP, "Bring in receipts from a till's export.", True),
+    "sales": Entry("cli.sales:app", _SERVER, _SETUP, "Bring in receipts from tills' exports; enter exchange rates.", True),
     "bench": Entry("cli.bench.command:app", ("bench",), _TRY, "Make up a chain at full size, to measure with.", True),
 }
 

@@ -28,6 +28,7 @@ from server.membership import api as membership_api
 from server.middleware import ApiHeaders, BodyLimit, RequestLog
 from server.requests import api as requests_api
 from server.sales import api as sales_api
+from server.sales import import_api, rate_api
 from server.services import Services
 from server.stores import api as stores_api
 from server.stores import opening_api
@@ -103,6 +104,8 @@ def create_app(services: Services) -> FastAPI:
         stores_api,
         opening_api,
         sales_api,
+        import_api,
+        rate_api,
         membership_api,
         ingest_api,
         requests_api,

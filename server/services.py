@@ -18,14 +18,18 @@ from server.kpi.answers.answered import AnsweredReports
 from server.kpi.correction_service import CorrectionsService
 from server.kpi.service import KpiService
 from server.kpi.tables import TableImport
-from server.membership.crypto import MemberKeys
+from server.membership.crypto import MemberKeys, derived_keys
 from server.membership.service import MembershipService
 from server.mqtt import BrokerAddress
 from server.requests.exchange import Exchange
 from server.requests.service import RequestService
+from server.sales.importing import ImportService
+from server.sales.rates import RatesService
 from server.sales.service import SalesService
+from server.sales.till_formats import FormatService
 from server.settings import Settings
 from server.storage.pool import Database, Readable, Replica
+from server.storage.sealing import Sealer
 from server.stores.facts import FactsService
 from server.stores.opening import OpeningService
 from server.stores.service import StoresService
@@ -51,6 +55,9 @@ class Services:
     ingest: IngestService
     gaps: GapLedger
     sales: SalesService
+    imports: ImportService
+    formats: FormatService
+    rates: RatesService
     membership: MembershipService
     kpi: KpiService
     corrections: CorrectionsService
@@ -60,8 +67,9 @@ class Services:
     requests: RequestService
 
     def close(self) -> None:
-        """Wait for no box any more and give the database connections back."""
+        """Wait for no box any more, stop what is brought in, and give the database connections back."""
         self.requests.close()
+        self.imports.close()
         if isinstance(self.reading, Replica):
             self.reading.close()
         self.db.close()
@@ -85,10 +93,13 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
     db = Database(settings.dsn.get_secret_value(), settings.pool_size)
     read_dsn = settings.read_dsn.get_secret_value()
     reading = Replica(Database(read_dsn, settings.pool_size), db) if read_dsn else db
+    secrets = (settings.secret_key.get_secret_value(), settings.old_secret_keys.get_secret_value())
+    sealer = Sealer(derived_keys(*secrets, b"doorline sealed", 32))
     stores = StoresService(db, clock)
     membership = MembershipService(db, keys, clock)
     facts = FactsService(db, clock)
     corrections = CorrectionsService(db, stores, clock)
+    sales = SalesService(db, membership, clock)
     return Services(
         settings=settings,
         clock=clock,
@@ -101,7 +112,10 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         configs=ConfigService(db, clock),
         ingest=IngestService(db, clock),
         gaps=GapLedger(db, stores, clock),
-        sales=SalesService(db, stores, membership, clock),
+        sales=sales,
+        imports=ImportService(db, stores, sales, sealer, clock),
+        formats=FormatService(db, clock),
+        rates=RatesService(db, settings.reporting_currency, clock, reading=reading),
         membership=membership,
         kpi=KpiService(db, stores, clock, reading=reading),
         corrections=corrections,

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
 
+import msgspec
 from psycopg import sql
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
 
 from server.events.models import Event, Lag, NewEvent
+from server.storage.arrays import array
 from server.storage.locks import LockSpace
 from server.storage.pool import Connection
 
@@ -39,10 +40,10 @@ def insert(conn: Connection, events: Sequence[NewEvent]) -> bool:
         ORDER BY e.place
         """,
         (
-            [event.kind for event in events],
-            [event.store_id for event in events],
-            [event.subject for event in events],
-            [Jsonb(event.body) for event in events],
+            array(event.kind for event in events),
+            array(event.store_id for event in events),
+            array(event.subject for event in events),
+            array(msgspec.json.encode(event.body).decode() for event in events),
         ),
     )
     return inserted.rowcount > 0

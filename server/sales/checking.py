@@ -63,6 +63,8 @@ def checked(new: NewReceipt, currency: str, now: datetime) -> ReceiptRow:
     if new.kind == "sale" and refers_to is not None:
         raise Refused("refers_to", "a sale refers to nothing", "leave it out, or say refund or void")
     lines = _lines(new.lines)
+    gross = _gross(new.gross, lines)
+    tax = _tax(new.tax, lines)
     row = ReceiptRow(
         store_id=new.store_id,
         receipt_no=number,
@@ -70,7 +72,7 @@ def checked(new: NewReceipt, currency: str, now: datetime) -> ReceiptRow:
         channel=new.channel,
         at=at,
         currency=currency,
-        gross=_gross(new.gross, lines),
+        gross=gross,
         units=_units(new.units, lines),
         member_id=None,
         cashier=_text(new.cashier, "cashier", 100),
@@ -78,6 +80,9 @@ def checked(new: NewReceipt, currency: str, now: datetime) -> ReceiptRow:
         refers_to=refers_to,
         content_hash=b"",
         lines=lines,
+        tax=tax,
+        tax_included=new.tax_included,
+        net=_net(gross, tax, included=new.tax_included),
     )
     return replace(row, content_hash=content_hash(row))
 
@@ -110,6 +115,11 @@ def content_hash(row: ReceiptRow) -> bytes:
         ]
         for line in row.lines
     )
+    # Only where they are said: receipts known from before they could be must not become conflicts.
+    if row.tax is not None or row.tax_included is not None:
+        parts.append([None if row.tax is None else _plain(row.tax), row.tax_included])
+    if any(line.group or line.tax is not None for line in row.lines):
+        parts.append([[line.group, None if line.tax is None else _plain(line.tax)] for line in row.lines])
     return sha256(msgspec.json.encode(parts)).digest()
 
 
@@ -165,6 +175,7 @@ def _line(index: int, line: NewLine) -> LineRow:
         raise Refused(f"{where}.quantity", "the quantity is zero", "leave the line out")
     if price < 0:
         raise Refused(f"{where}.unit_price", "the price is negative", "send a discount, or a negative quantity")
+    tax = None if line.tax is None else _amount(line.tax, f"{where}.tax", 2, _MOST_MONEY)
     amount = (quantity * price).quantize(_CENT, ROUND_HALF_UP) - discount
     if abs(amount) >= _MOST_MONEY:
         raise Refused(where, "the line's amount is too large", "check quantity and price")
@@ -177,6 +188,8 @@ def _line(index: int, line: NewLine) -> LineRow:
         discount=discount,
         amount=amount,
         cost=cost,
+        group=_text(line.group, f"{where}.group", 100),
+        tax=tax,
     )
 
 
@@ -199,6 +212,35 @@ def _gross(given: Decimal | None, lines: Sequence[LineRow]) -> Decimal:
             "gross", f"gross is {gross} and the lines add up to {total}", "send discount and rounding as part of a line"
         )
     return gross
+
+
+def _tax(given: Decimal | None, lines: Sequence[LineRow]) -> Decimal | None:
+    """The receipt's tax; from its lines when they have it."""
+    taxes = [line.tax for line in lines if line.tax is not None]
+    if taxes and len(taxes) < len(lines):
+        raise Refused("lines", "some lines have a tax and some have none", "send it on all; 0 where none is due")
+    total = sum(taxes, Decimal(0)) if taxes else None
+    if given is None:
+        return total
+    tax = _amount(given, "tax", 2, _MOST_MONEY)
+    if total is not None and abs(tax - total) > _CENT * len(lines):
+        raise Refused("tax", f"tax is {tax} and that of the lines adds up to {total}", "send what the receipt says")
+    return tax
+
+
+def _net(gross: Decimal, tax: Decimal | None, *, included: bool | None) -> Decimal | None:
+    """What is left without tax; None where it isn't known."""
+    if tax is not None and tax < 0:
+        raise Refused("tax", f"tax {tax} is negative", "send what is given back as kind refund, with a plus")
+    if tax is not None and included is None:
+        raise Refused("tax_included", "a tax is given, but not whether gross has it in it", "send true or false")
+    if included is False:
+        return gross
+    if tax is None:
+        return None
+    if tax > gross:
+        raise Refused("tax", f"tax {tax} is more than the gross {gross} it is part of", "check tax and tax_included")
+    return gross - tax
 
 
 def _units(given: Decimal | None, lines: Sequence[LineRow]) -> Decimal:
@@ -233,5 +275,5 @@ def _text(value: str, field: str, longest: int, *, needed: bool = False) -> str:
 
 
 def _plain(value: Decimal) -> str:
-    """One spelling for equal numbers: 2, 2.0 and 2.000 hash alike."""
-    return format(value.normalize(), "f")
+    """One spelling for equal numbers: 2, 2.0 and 2.000 hash alike. All of ours have places, and few."""
+    return str(value).rstrip("0").rstrip(".")

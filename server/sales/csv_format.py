@@ -41,11 +41,16 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "unit_price": ("unit_price", "price", "单价", "售价"),
     "discount": ("discount", "折扣", "优惠", "折扣金额", "优惠金额"),
     "cost": ("cost", "成本"),
+    "group": ("group", "sku_group", "category", "department", "品类", "类别", "分类"),
+    "line_tax": ("line_tax", "item tax", "行税额"),
     "gross": ("gross", "total", "amount", "receipt total", "总额", "合计", "金额", "实收", "实收金额"),
+    "tax": ("tax", "vat", "receipt tax", "税额", "税金"),
+    "tax_included": ("tax_included", "tax inclusive", "vat included", "含税"),
     "units": ("units", "pieces", "件数"),
     "currency": ("currency", "币种"),
     "member_card": ("member_card", "card", "member", "会员卡号", "会员号", "卡号"),
     "member_phone": ("member_phone", "phone", "mobile", "会员手机", "手机号", "手机"),
+    "member_id": ("member_id",),
     "tender": ("tender", "payment", "支付方式", "付款方式"),
     "cashier": ("cashier", "收银员", "导购"),
     "refers_to": ("refers_to", "original receipt", "原单号", "原小票号"),
@@ -61,10 +66,20 @@ CHANNELS: Final[dict[str, str]] = {
     "pickup": "pickup", "pick-up": "pickup", "自提": "pickup",
 }  # fmt: skip
 
+BOOLEANS: Final[dict[str, bool]] = {
+    "true": True, "yes": True, "y": True, "1": True, "是": True, "含税": True,
+    "false": False, "no": False, "n": False, "0": False, "否": False, "不含税": False,
+}  # fmt: skip
+
 _SIGNS: Final = re.compile(r"[\W_]+")
 _THOUSANDS: Final = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 _COMMA: Final = re.compile(r"[+-]?\d+,\d{1,3}")
 #: Only what can't be a mistyped digit: an O for a 0 must not be taken for a currency.
+#: What most cells are, and nothing else has to be tried on.
+_PLAIN: Final = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?")
+_YEAR_FIRST: Final = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ]+(\d{1,2}:\d{2}.*))?")
+_YEAR_LAST: Final = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})(?:[T ]+(\d{1,2}:\d{2}.*))?")
+_USUAL: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _CURRENCY: Final = re.compile(r"^(?:[$€£¥]|[A-Z]{3})|(?:[$€£¥元]|[A-Z]{3})$")
 
 
@@ -128,6 +143,8 @@ def decimal_of(text: str, *, comma: bool) -> Decimal:
     Raises:
         ValueError: when it is none.
     """
+    if _PLAIN.fullmatch(text):
+        return Decimal(text)
     plain = unicodedata.normalize("NFKC", text).replace(" ", "").replace("\u2212", "-")
     plain = _CURRENCY.sub("", plain)
     if comma and _COMMA.fullmatch(plain):
@@ -143,19 +160,33 @@ def decimal_of(text: str, *, comma: bool) -> Decimal:
     return value
 
 
-def time_of(text: str, calendar: StoreCalendar) -> datetime:
+def time_of(text: str, calendar: StoreCalendar, date_order: str = "ymd") -> datetime:
     """A time as written; without an offset it is on the store's clock.
+
+    Args:
+        date_order: ``dmy`` or ``mdy`` of dates that end with the year; in ``ymd`` there are none.
 
     Raises:
         ValueError: when it is none.
     """
+    if _USUAL.fullmatch(text):
+        try:
+            usual = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is no date and time") from None
+        return usual.replace(tzinfo=calendar.zone_on(usual.date()))
     plain = unicodedata.normalize("NFKC", text).strip()
-    match = re.fullmatch(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ]+(\d{1,2}:\d{2}.*))?", plain)
+    match = _YEAR_FIRST.fullmatch(plain)
+    year, month, day = (match[1], match[2], match[3]) if match else ("", "", "")
+    if match is None and date_order != "ymd" and (match := _YEAR_LAST.fullmatch(plain)):
+        day, month, year = match[1], match[2], match[3]
+        if date_order == "mdy":
+            day, month = month, day
     if match is None or match[4] is None:
         raise ValueError(f"{text!r} is no date and time")
     clock = match[4] if match[4][1] != ":" else f"0{match[4]}"
     try:
-        at = datetime.fromisoformat(f"{match[1]}-{int(match[2]):02}-{int(match[3]):02}T{clock.replace(' ', '')}")
+        at = datetime.fromisoformat(f"{year}-{int(month):02}-{int(day):02}T{clock.replace(' ', '')}")
     except ValueError:
         raise ValueError(f"{text!r} is no date and time") from None
     return at if at.tzinfo is not None else at.replace(tzinfo=calendar.zone_on(at.date()))

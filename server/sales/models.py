@@ -24,7 +24,9 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Attributes:
         discount: on the whole line, not per unit.
-        cost: of the whole line, for margins; None when the till doesn't know.
+        cost: of the whole line, without tax, for margins; None when the till doesn't know.
+        group: of goods, such as ``tea``: rules of points and coupons go by it.
+        tax: of the whole line; on all of a receipt's lines or on none.
     """
 
     sku: str
@@ -33,6 +35,8 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     discount: Decimal = Decimal(0)
     cost: Decimal | None = None
     description: str = ""
+    group: str = ""
+    tax: Decimal | None = None
 
 
 class MemberOf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,6 +59,8 @@ class NewReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         currency: the store's when left out, and it must be the store's.
         gross: the total, never negative; worked out from the lines when left out, checked against them when given.
         units: pieces sold; from the lines when left out.
+        tax: of the whole receipt; from the lines when left out and they have it. None: the till doesn't know.
+        tax_included: whether prices and gross have the tax in them; must be said where a tax is.
         refers_to: number of the sale a refund or void is about.
     """
 
@@ -71,6 +77,8 @@ class NewReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tender: str = ""
     cashier: str = ""
     refers_to: str | None = None
+    tax: Decimal | None = None
+    tax_included: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +93,17 @@ class LineRow:
     discount: Decimal
     amount: Decimal
     cost: Decimal | None
+    group: str
+    tax: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptRow:
-    """A checked receipt, ready to be kept."""
+    """A checked receipt, ready to be kept.
+
+    Attributes:
+        net: what is left of gross without tax; None when the till didn't say enough.
+    """
 
     store_id: str
     receipt_no: str
@@ -105,6 +119,9 @@ class ReceiptRow:
     refers_to: str | None
     content_hash: bytes
     lines: tuple[LineRow, ...]
+    tax: Decimal | None = None
+    tax_included: bool | None = None
+    net: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +141,9 @@ class Receipt:
     tender: str
     refers_to: str | None
     voided_at: datetime | None
+    tax: Decimal | None
+    tax_included: bool | None
+    net: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +209,7 @@ class ImportResult:
     """What became of a file.
 
     Attributes:
+        import_id: under which its progress and its rows that were not taken are kept.
         rows: data rows read.
         receipts: receipts they make up.
         rejected: receipts not taken because of their rows.
@@ -197,6 +218,7 @@ class ImportResult:
         dry_run: nothing was kept; the numbers say what would be.
     """
 
+    import_id: UUID
     rows: int
     receipts: int
     accepted: int
@@ -208,3 +230,96 @@ class ImportResult:
     notes: list[RowError]
     dry_run: bool
     encoding: str
+
+
+ImportState = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportJob:
+    """A file that is or was brought in.
+
+    Attributes:
+        size: bytes; `done` of them are read, about. Of a workbook nobody knows until the end.
+        rows: data rows read so far.
+        note_count: receipts taken although something was worth saying, such as an unknown member.
+        reason: why it failed, or was cancelled.
+        seen_at: when whoever works on it last gave a sign of life (UTC).
+    """
+
+    import_id: UUID
+    store_id: str
+    file_name: str
+    state: ImportState
+    dry_run: bool
+    size: int
+    started_by: str
+    started_at: datetime
+    seen_at: datetime
+    done: int = 0
+    rows: int = 0
+    receipts: int = 0
+    accepted: int = 0
+    repeated: int = 0
+    conflicts: int = 0
+    rejected: int = 0
+    error_count: int = 0
+    note_count: int = 0
+    reason: str = ""
+    cancel_asked: bool = False
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row of a file that was not taken.
+
+    Attributes:
+        reason: empty where it is another row of the same receipt that is to blame.
+        cells: what stood in it.
+    """
+
+    line: int
+    receipt_no: str | None
+    field: str | None
+    reason: str
+    remedy: str
+    cells: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewColumn:
+    """A column of a file, and which of ours it is taken for."""
+
+    header: str
+    ours: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewReceipt:
+    """A receipt as it would be taken; `gross` None: from its lines."""
+
+    receipt_no: str
+    at: datetime
+    kind: Kind
+    channel: Channel
+    lines: int
+    gross: Decimal | None
+    tax_included: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """How a file would be read.
+
+    Attributes:
+        receipts: the first of them.
+        errors: of the rows looked at.
+    """
+
+    encoding: str
+    delimiter: str
+    columns: list[PreviewColumn]
+    rows: list[list[str]]
+    receipts: list[PreviewReceipt]
+    errors: list[RowError]

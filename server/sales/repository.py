@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Final
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -10,10 +13,14 @@ from psycopg.types.json import Jsonb
 
 from server.access.models import Scope
 from server.sales.models import OpenConflict, Receipt, ReceiptRow
+from server.storage.arrays import array
 from server.storage.locks import LockSpace
 from server.storage.pool import Connection
 
 Key = tuple[str, str]
+
+#: Receipts whose lines are handed over at a time.
+_COPIED: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,7 @@ class KnownReceipt:
     content_hash: bytes
     member_id: UUID | None
     at: datetime
+    is_voided: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,7 @@ class Voided:
     """A receipt a void took back."""
 
     store_id: str
+    receipt_no: str
     at: datetime
 
 
@@ -82,62 +91,73 @@ def insert_receipts(conn: Connection, rows: Sequence[ReceiptRow], received_at: d
     inserted = conn.execute(
         """
         INSERT INTO receipt (store_id, receipt_no, kind, channel, at, currency, gross, units, member_id, cashier,
-                             tender, refers_to, content_hash, received_at)
+                             tender, refers_to, content_hash, tax, tax_included, net, received_at)
         SELECT r.*, %s
         FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::numeric[],
-                    %s::numeric[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::bytea[]) AS r
+                    %s::numeric[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::numeric[],
+                    %s::boolean[], %s::numeric[]) AS r
         ON CONFLICT (store_id, receipt_no) DO NOTHING
         RETURNING store_id, receipt_no
         """,
         (
             received_at,
-            [row.store_id for row in rows],
-            [row.receipt_no for row in rows],
-            [row.kind for row in rows],
-            [row.channel for row in rows],
-            [row.at for row in rows],
-            [row.currency for row in rows],
-            [row.gross for row in rows],
-            [row.units for row in rows],
-            [row.member_id for row in rows],
-            [row.cashier for row in rows],
-            [row.tender for row in rows],
-            [row.refers_to for row in rows],
-            [row.content_hash for row in rows],
+            array(row.store_id for row in rows),
+            array(row.receipt_no for row in rows),
+            array(row.kind for row in rows),
+            array(row.channel for row in rows),
+            array(row.at for row in rows),
+            array(row.currency for row in rows),
+            array(row.gross for row in rows),
+            array(row.units for row in rows),
+            array(row.member_id for row in rows),
+            array(row.cashier for row in rows),
+            array(row.tender for row in rows),
+            array(row.refers_to for row in rows),
+            array(f"\\x{row.content_hash.hex()}" for row in rows),
+            array(row.tax for row in rows),
+            array(row.tax_included for row in rows),
+            array(row.net for row in rows),
         ),
     ).fetchall()
     return {(str(store_id), str(number)) for store_id, number in inserted}
 
 
 def copy_lines(conn: Connection, rows: Iterable[ReceiptRow]) -> None:
-    """Keep the lines of receipts just inserted."""
+    """Keep the lines of receipts just inserted.
+
+    As text: the digits of a price are its text already, while binary takes them apart one by one in Python.
+    """
     with (
         conn.cursor() as cursor,
         cursor.copy(
             """
             COPY receipt_line (store_id, receipt_no, line_no, sku, description, quantity, unit_price, discount, amount,
-                               cost)
-            FROM STDIN (FORMAT BINARY)
+                               cost, sku_group, tax)
+            FROM STDIN
             """
         ) as copy,
     ):
-        copy.set_types(["text", "text", "int2", "text", "text", "numeric", "numeric", "numeric", "numeric", "numeric"])
-        for row in rows:
-            for line in row.lines:
-                copy.write_row(
-                    (
-                        row.store_id,
-                        row.receipt_no,
-                        line.line_no,
-                        line.sku,
-                        line.description,
-                        line.quantity,
-                        line.unit_price,
-                        line.discount,
-                        line.amount,
-                        line.cost,
-                    )
-                )
+        left = iter(rows)
+        while some := "".join(map(_lines, islice(left, _COPIED))):
+            copy.write(some)
+
+
+def _lines(row: ReceiptRow) -> str:
+    """A receipt's lines in COPY's text format; control characters were refused, so only backslashes stand out."""
+    of = f"{_escaped(row.store_id)}\t{_escaped(row.receipt_no)}\t"
+    return "".join(
+        f"{of}{line.line_no}\t{_escaped(line.sku)}\t{_escaped(line.description)}\t{line.quantity}\t{line.unit_price}\t"
+        f"{line.discount}\t{line.amount}\t{_null(line.cost)}\t{_escaped(line.group)}\t{_null(line.tax)}\n"
+        for line in row.lines
+    )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\") if "\\" in text else text
+
+
+def _null(value: Decimal | None) -> Decimal | str:
+    return "\\N" if value is None else value
 
 
 def known(conn: Connection, scope: Scope, keys: Sequence[Key]) -> dict[Key, KnownReceipt]:
@@ -145,7 +165,8 @@ def known(conn: Connection, scope: Scope, keys: Sequence[Key]) -> dict[Key, Know
     with conn.cursor(row_factory=class_row(KnownReceipt)) as cursor:
         found = cursor.execute(
             """
-            SELECT r.store_id, r.receipt_no, r.content_hash, r.member_id, r.at
+            SELECT r.store_id, r.receipt_no, r.content_hash, r.member_id, r.at,
+                   r.voided_at IS NOT NULL AS is_voided
             FROM receipt r
             JOIN unnest(%(stores)s::text[], %(numbers)s::text[]) AS wanted (store_id, receipt_no)
               USING (store_id, receipt_no)
@@ -170,7 +191,7 @@ def apply_voids(conn: Connection, scope: Scope, keys: Sequence[Key]) -> list[Voi
               AND r.store_id = v.store_id AND r.receipt_no = v.refers_to
               AND r.kind <> 'void' AND r.voided_at IS NULL
               AND (%(scope)s::text[] IS NULL OR r.store_id = ANY(%(scope)s))
-            RETURNING r.store_id, r.at
+            RETURNING r.store_id, r.receipt_no, r.at
             """,
             _keys(scope, keys),
         ).fetchall()
@@ -202,13 +223,28 @@ def insert_conflict(conn: Connection, row: ReceiptRow, payload: dict[str, object
     )
 
 
+def resolve_conflict(conn: Connection, scope: Scope, conflict_id: int, who: str, why: str, at: datetime) -> str | None:
+    """End an open conflict; its store, None when there is none."""
+    row = conn.execute(
+        """
+        UPDATE receipt_conflict
+        SET resolved_at = %(at)s, resolved_by = %(who)s, resolution = %(why)s
+        WHERE conflict_id = %(conflict_id)s AND resolved_at IS NULL
+          AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+        RETURNING store_id
+        """,
+        {"at": at, "who": who, "why": why, "conflict_id": conflict_id, "scope": scope.store_ids},
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
 def recent(conn: Connection, scope: Scope, store_id: str, limit: int) -> list[Receipt]:
     """The newest receipts of a store."""
     with conn.cursor(row_factory=class_row(Receipt)) as cursor:
         return cursor.execute(
             """
             SELECT store_id, receipt_no, kind, channel, at, currency, gross, units, member_id, cashier, tender,
-                   refers_to, voided_at
+                   refers_to, voided_at, tax, tax_included, net
             FROM receipt
             WHERE store_id = %(store_id)s
               AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))

@@ -14,7 +14,7 @@ import pytest
 STORE_DATA = (
     "camera|correction|coverage|coverage_15m|crossing|dead_letter|device|device_certificate|device_config|"
     "device_request|dirty_mark|fact|ingest_cursor|"
-    "kpi_setting|line|lost_range|member|member_consent|member_token|opening_exception|opening_hours|receipt|"
+    "kpi_setting|line|sales_import|sales_import_error|lost_range|member|member_consent|member_token|opening_exception|opening_hours|receipt|"
     "receipt_conflict|receipt_line|roster_day|roster_shift|silence|store|store_calendar|store_day|store_hour|tally|traffic_15m"
 )
 READS = re.compile(rf"\b(?:FROM|JOIN|UPDATE|USING|DELETE\s+FROM)\s+(?:ONLY\s+)?(?:{STORE_DATA})\b(?!\s*\()")
@@ -36,6 +36,11 @@ EXEMPT = {
         f"storage.{name}": "raw rows of the whole chain go when they are old, on nobody's asking"
         for name in ("cameras", "delete_crossings", "delete_coverage")
     },
+    **{
+        f"sales.{name}": "of the process that works on a file, by ids that it made itself"
+        for name in ("beat", "progress", "finish", "fail_silent")
+    },
+    "sales.purge": "what is old goes, on nobody's asking",
     "ingest.prove_writable": "touches no row: it finds out whether any can be written",
     "jobs.delete_marks": "deletes marks by the ids that were read under a scope",
     **{

@@ -10,8 +10,10 @@ import pytest
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
 from server.sales.csv_format import time_of
-from server.sales.csv_import import CsvReceipts, Mapping
+from server.sales.formats import TillFormat
 from server.sales.models import ImportResult
+from server.sales.rows import RowReader
+from server.sales.sheets import open_sheet
 from server.services import Services
 from server.stores.calendar import DayRule, StoreCalendar
 from server.stores.models import EVER
@@ -19,10 +21,14 @@ from tests.server.conftest import SYSTEM
 
 
 def load(
-    services: Services, text: str | bytes, store: str = "S01", mapping: Mapping | None = None, dry_run: bool = False
+    services: Services,
+    text: str | bytes,
+    store: str = "S01",
+    mapping: dict[str, str] | None = None,
+    dry_run: bool = False,
 ) -> ImportResult:
     data = text.encode() if isinstance(text, str) else text
-    return services.sales.import_csv(SYSTEM, store, io.BytesIO(data), mapping, dry_run=dry_run)
+    return services.imports.run(SYSTEM, store, io.BytesIO(data), TillFormat(columns=mapping or {}), dry_run=dry_run)
 
 
 LINES = """receipt_no,at,sku,quantity,unit_price,discount,gross
@@ -154,6 +160,23 @@ def test_times_are_read_as_they_are_written(written: str, utc: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "order", "day"),
+    [
+        ("3/4/2026 18:30", "dmy", "2026-04-03"),
+        ("3/4/2026 18:30", "mdy", "2026-03-04"),
+        ("03.04.2026 18:30:05", "dmy", "2026-04-03"),
+        ("2026-04-03 18:30", "dmy", "2026-04-03"),
+    ],
+)
+def test_which_of_two_numbers_is_the_month_is_said_and_not_guessed(written: str, order: str, day: str) -> None:
+    calendar = StoreCalendar([DayRule(EVER, "Asia/Shanghai")])
+    assert time_of(written, calendar, order).date().isoformat() == day
+    if not written.startswith("2026"):
+        with pytest.raises(ValueError, match="no date"):
+            time_of(written, calendar)
+
+
+@pytest.mark.parametrize(
     ("data", "match"),
     [
         (b"", "no column for receipt_no"),
@@ -167,27 +190,31 @@ def test_times_are_read_as_they_are_written(written: str, utc: str) -> None:
     ],
 )
 def test_a_file_that_is_none_is_refused_whole(data: bytes, match: str) -> None:
+    calendar = StoreCalendar([DayRule(EVER, "Asia/Shanghai")])
     with pytest.raises(InvalidInput, match=match):
-        list(CsvReceipts(io.BytesIO(data), "S01", StoreCalendar([DayRule(EVER, "Asia/Shanghai")]), {}))
+        list(RowReader(open_sheet(io.BytesIO(data), TillFormat()), "S01", calendar, TillFormat()))
 
 
-def test_many_rows_are_written_in_batches_with_progress(chain: Services) -> None:
-    rows = [f"{number},2026-11-20 10:00,1.00\n" for number in range(2500)]
-    seen: list[int] = []
+def test_many_rows_are_written_in_slices_with_progress(chain: Services) -> None:
+    rows = [f"{number},2026-11-20 10:00,1.00\n" for number in range(1_050)]
+    chain.imports.slice_rows = 500
+    seen: list[tuple[int, int, int]] = []
     stream = io.BytesIO(("receipt_no,at,gross\n" + "".join(rows)).encode())
-    result = chain.sales.import_csv(SYSTEM, "S01", stream, progress=seen.append)
-    assert (result.accepted, seen[-1], len(seen)) == (2500, 2500, 3)
+    result = chain.imports.run(SYSTEM, "S01", stream, progress=lambda *told: seen.append(told))
+    size = len(stream.getvalue())
+    assert (result.accepted, seen[-1], len(seen)) == (1_050, (1_050, size, size), 3)
+    assert [rows for rows, _, _ in seen] == [500, 1_000, 1_050]
     assert not stream.closed
     assert chain.access.audit_trail(SYSTEM, 1)[0].action == "receipts.import"
 
 
 def test_managers_import_for_their_own_store_only(chain: Services, scope_of: Callable[[str], Scope]) -> None:
     manager = scope_of("manager")
-    assert chain.sales.import_csv(manager, "S01", io.BytesIO(LINES.encode())).accepted == 2
+    assert chain.imports.run(manager, "S01", io.BytesIO(LINES.encode())).accepted == 2
     with pytest.raises(Forbidden):
-        chain.sales.import_csv(manager, "S02", io.BytesIO(LINES.encode()))
+        chain.imports.run(manager, "S02", io.BytesIO(LINES.encode()))
     for other in ("desk", "region"):
         with pytest.raises(Forbidden):
-            chain.sales.import_csv(scope_of(other), "S01", io.BytesIO(LINES.encode()))
+            chain.imports.run(scope_of(other), "S01", io.BytesIO(LINES.encode()))
     with pytest.raises(NotFound):
-        chain.sales.import_csv(SYSTEM, "S99", io.BytesIO(LINES.encode()))
+        chain.imports.run(SYSTEM, "S99", io.BytesIO(LINES.encode()))

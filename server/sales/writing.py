@@ -1,0 +1,177 @@
+"""Checked receipts into the database: each once, compared with what is known, told to whoever acts on them.
+
+Posted batches and slices of files take this one way, so that a receipt means the same however it came. Everything is
+written by sets: a statement takes all receipts, all lines and all events of a batch, whatever their number.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from server import events
+from server.access.models import Scope
+from server.events import NewEvent
+from server.sales import repository, telling
+from server.sales.models import NewReceipt, PostResult, Problem, ReceiptRow
+from server.sales.repository import Key
+from server.storage import dirty
+from server.storage.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A checked receipt with its place in the batch and the member as the till named one."""
+
+    index: int
+    row: ReceiptRow
+    new: NewReceipt
+
+
+def key_of(row: ReceiptRow) -> Key:
+    """What a receipt is known by."""
+    return row.store_id, row.receipt_no
+
+
+def write(conn: Connection, scope: Scope, arrivals: Sequence[Arrival], now: datetime, result: PostResult) -> PostResult:
+    """Keep what is new of a batch, put aside what contradicts, and mark the hours it bears on.
+
+    Args:
+        conn: a transaction that holds the stores' locks (`repository.lock_stores`).
+        arrivals: checked, with their members.
+        result: what is known of the batch already; conflicts are added to it.
+
+    Returns:
+        `result` with how many were accepted and repeated.
+    """
+    return _Batch(conn, scope, arrivals, now, result).write()
+
+
+class _Batch:
+    """One batch on its way."""
+
+    def __init__(
+        self, conn: Connection, scope: Scope, arrivals: Sequence[Arrival], now: datetime, result: PostResult
+    ) -> None:
+        self._conn = conn
+        self._scope = scope
+        self._arrivals = arrivals
+        self._now = now
+        self._result = result
+        self._hours: dict[str, set[datetime]] = defaultdict(set)
+        self._attached: dict[Key, ReceiptRow] = {}
+        # Within a batch the first of a number is the one that is kept; the rest are compared with it.
+        self._firsts: dict[Key, Arrival] = {}
+        for each in arrivals:
+            self._firsts.setdefault(key_of(each.row), each)
+
+    def write(self) -> PostResult:
+        firsts = self._firsts
+        inserted = repository.insert_receipts(self._conn, [each.row for each in firsts.values()], self._now)
+        repository.copy_lines(self._conn, (firsts[key].row for key in firsts if key in inserted))
+        for key in inserted:
+            self._hours[key[0]].add(firsts[key].row.at)
+        known = repository.known(self._conn, self._scope, [key for key in firsts if key not in inserted])
+        repeated = 0
+        for each in self._arrivals:
+            key = key_of(each.row)
+            if key in inserted and firsts[key] is each:
+                continue
+            if self._agrees(each, known.get(key) or _as_known(firsts[key].row)):
+                repeated += 1
+            else:
+                repository.insert_conflict(self._conn, each.row, payload_of(each.row), self._now)
+                self._result.conflicts.append(_conflict(each))
+        voided = self._apply_voids(inserted)
+        self._tell(inserted, known, voided)
+        for store_id in sorted(self._hours):
+            dirty.mark(self._conn, store_id, self._hours[store_id], "receipt")
+        return PostResult(len(inserted), repeated, self._result.conflicts, self._result.rejected, self._result.notes)
+
+    def _agrees(self, arrival: Arrival, before: repository.KnownReceipt) -> bool:
+        """Whether a receipt says what the one known by its number says; a member it adds is taken over."""
+        row = arrival.row
+        if row.content_hash != before.content_hash:
+            return False
+        if row.member_id is None or row.member_id == before.member_id:
+            return True
+        if before.member_id is not None:
+            return False
+        if not repository.attach_member(self._conn, self._scope, key_of(row), row.member_id):
+            return False
+        self._hours[row.store_id].add(row.at)
+        self._attached[key_of(row)] = row
+        return True
+
+    def _apply_voids(self, inserted: set[Key]) -> set[Key]:
+        """Take back what is voided: by a void of this batch, or by one that waited for its sale."""
+        touched = set()
+        for key in inserted:
+            row = self._firsts[key].row
+            if row.kind != "void":
+                touched.add(key)
+            elif row.refers_to is not None:
+                touched.add((key[0], row.refers_to))
+        voided = repository.apply_voids(self._conn, self._scope, sorted(touched))
+        for each in voided:
+            self._hours[each.store_id].add(each.at)
+        return {(each.store_id, each.receipt_no) for each in voided}
+
+    def _tell(self, inserted: set[Key], known: dict[Key, repository.KnownReceipt], voided: set[Key]) -> None:
+        told: list[NewEvent] = [
+            telling.recorded(first.row, is_voided=key in voided)
+            for key, first in self._firsts.items()
+            if key in inserted
+        ]
+        for key, row in self._attached.items():
+            was_voided = key in known and known[key].is_voided
+            if row.member_id is not None:
+                told.append(telling.attached(row, row.member_id, is_voided=was_voided or key in voided))
+        events.record_all(self._conn, told)
+
+
+def payload_of(row: ReceiptRow) -> dict[str, object]:
+    """What a person needs to judge a conflict. The member stands as an id: no phone number is kept in the clear."""
+    return {
+        "store_id": row.store_id,
+        "receipt_no": row.receipt_no,
+        "kind": row.kind,
+        "channel": row.channel,
+        "at": row.at.isoformat(),
+        "currency": row.currency,
+        "gross": str(row.gross),
+        "units": str(row.units),
+        "tax": None if row.tax is None else str(row.tax),
+        "tax_included": row.tax_included,
+        "member_id": None if row.member_id is None else str(row.member_id),
+        "tender": row.tender,
+        "cashier": row.cashier,
+        "refers_to": row.refers_to,
+        "lines": [
+            {
+                "sku": line.sku,
+                "description": line.description,
+                "quantity": str(line.quantity),
+                "unit_price": str(line.unit_price),
+                "discount": str(line.discount),
+                "cost": None if line.cost is None else str(line.cost),
+            }
+            for line in row.lines
+        ],
+    }
+
+
+def _as_known(row: ReceiptRow) -> repository.KnownReceipt:
+    return repository.KnownReceipt(
+        row.store_id, row.receipt_no, row.content_hash, row.member_id, row.at, is_voided=False
+    )
+
+
+def _conflict(arrival: Arrival) -> Problem:
+    return Problem(
+        arrival.index,
+        arrival.row.receipt_no,
+        "receipt_no",
+        f"receipt {arrival.row.receipt_no!r} is known with other content; that one stays",
+        "this one was put aside: see the store's conflicts, and correct the till's numbering",
+    )
