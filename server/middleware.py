@@ -24,6 +24,8 @@ DEFAULT_LIMIT: Final = 1 * _MIB
 LIMITS: Final = {
     "/api/v1/receipts": 32 * _MIB,
     "/api/v1/receipts/csv": 1024 * _MIB,
+    "/api/v1/receipts/imports": 1024 * _MIB,
+    "/api/v1/receipts/imports/preview": 1024 * _MIB,
     "/api/v1/batches": MAX_PAYLOAD,
 }
 #: Where in a request's scope the address of the connection itself stands, whomever it speaks for.

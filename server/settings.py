@@ -31,6 +31,9 @@ class Settings(BaseSettings):
         description="For how many days raw crossings and minutes watched are kept; left out, for ever. Roll-ups, facts"
         " and receipts stay. Fourteen at the least: last week up to this minute is counted from raw rows.",
     )
+    reporting_currency: str = Field(
+        default="CNY", pattern="^[A-Z]{3}$", description="Currency in which sales of the whole chain are told."
+    )
     event_days: int = Field(
         default=30,
         ge=1,
