@@ -74,6 +74,8 @@ ASKED: Final[dict[str, dict[str, Any]]] = {
     "member_token": {"kind": "phone"},
     "opening_exception": {"day": DAY.replace(month=1)},
     "opening_hours": {"opens": "09:00", "closes": "22:00", "weekday": 0, "valid_from": date(2000, 1, 1)},
+    "points_entry": {"kind": "earn"},
+    "points_receipt": {"kind": "sale"},
     "receipt": {"kind": "sale", "channel": "till", "at": NOON, "currency": "CNY", "gross": 80, "units": 1},
     "exchange_rate": {"reporting": "y"},
     "sales_import": {"state": "done"},
@@ -82,12 +84,26 @@ ASKED: Final[dict[str, dict[str, Any]]] = {
     "store_calendar": {"valid_from": date(2000, 1, 1)},
     "store_day": {"open_quarters": 52},
     "store_hour": {"hour": NOON, "local_hour": 12},
+    "store_hour_past": {"hour": NOON, "local_hour": 12, "since_version": 1, "until_version": 2},
     "tally": {
         "payload": '{"type": "tally", "from_seq": 1, "seq": 1, "crossings": [{"line": "S01-L1", "camera": "S01-C1",'
         ' "direction": "in", "start": "2026-11-16T04:00:00Z", "span": 900, "count": 1, "groups": 1}], "coverage": []}'
     },
     "traffic_15m": {"quarter": NOON, "count": 2, "groups": 2},
     "camera": {"installed_at": NOON.replace(month=1)},
+    "value_setting": {"currency": "CNY", "spend_order": "proportional", "bonus_borne_by": "seller"},
+    "value_bonus_rule": {"currency": "CNY"},
+    "value_card": {"currency": "CNY"},
+    "value_holder": {"why": "registered"},
+    "value_posting": {
+        "kind": "top_up",
+        "card_id": "8c1d6c1e-7a55-4a55-9c41-6f1e0a3a9d11",
+        "currency": "CNY",
+        "bonus_borne_by": "seller",
+    },
+    "value_account": {"kind": "principal", "currency": "CNY", "lot_id": 1},
+    # Of nothing: the entries of a posting sum to zero.
+    "value_entry": {"amount": 0},
 }
 
 _TABLES: Final = """
