@@ -92,6 +92,14 @@ class Assets:
             raise KeyError(f"no asset {name!r} under {STATIC}")
         return f"/assets/{key}"
 
+    def file(self, name: str) -> Asset:
+        """One of our own files, for a route that must answer at an address of its own.
+
+        Raises:
+            KeyError: when there is none by that name.
+        """
+        return self.files[f"{self.digest}/{name}"]
+
     @property
     def plotly_url(self) -> str:
         """The address of the chart library."""

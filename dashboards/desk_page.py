@@ -5,14 +5,15 @@ phone number in an address would stand in histories and logs. A full number is s
 audited.
 """
 
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Annotated, Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from dashboards.desk_form import EnrolForm
+from dashboards.desk_offline import desk_data
 from dashboards.formats import Formats
 from dashboards.i18n import N_, translations
 from dashboards.pages import page_router, renderer_of
@@ -20,44 +21,24 @@ from dashboards.viewer import MEMBER_READERS, Viewer, posting, viewer_with
 from server.access.models import Locale
 from server.errors import InvalidInput, NotFound
 from server.membership.models import Member, MemberExists, MemberSummary, NewMember
+from server.membership.offline.models import Enrolment
 from server.membership.service import MembershipService
+from server.membership.visits.models import Visit
 from server.membership.wording import WORDING, standard_consents
 from server.stores.models import Store
 
 router = page_router()
 
 _RECENT: Final = 8
-#: Fewer digits than this are no phone number, anywhere.
-_PHONE_DIGITS: Final = 7
+_VISITS: Final = 5
 _TIERS: Final = {
     "member": N_("Member"),
     "silver": N_("Silver"),
     "gold": N_("Gold"),
     "platinum": N_("Platinum"),
 }
-_PROBLEMS: Final = {
-    "name": N_("Enter the customer's name."),
-    "phone": N_("This is not a complete phone number. Check the digits with the customer."),
-    "birthday": N_("Enter a date in the past, or leave it empty."),
-    "consents": N_("A member can only be enrolled when they agree."),
-    "home_store": N_("Choose the store."),
-}
-
 Reader = Annotated[Viewer, Depends(viewer_with(*MEMBER_READERS))]
 Poster = Annotated[Viewer, Depends(posting(*MEMBER_READERS))]
-
-
-@dataclass(slots=True)
-class Enrolment:
-    """What the enrol form holds."""
-
-    name: str = ""
-    phone: str = ""
-    birthday: str = ""
-    home_store: str = ""
-    consent: bool = False
-    marketing: bool = False
-    problems: dict[str, str] = field(default_factory=dict)
 
 
 @router.get("/desk")
@@ -81,8 +62,7 @@ def find(request: Request, viewer: Poster, q: Annotated[str, Form(max_length=200
         return RedirectResponse(f"/desk/members/{found[0].member_id}", status_code=303)
     if found:
         return _page(request, viewer, asked=text, found=found)
-    blank = Enrolment(phone=text) if _is_phone(text) else Enrolment(name="" if _has_digit(text) else text)
-    return _page(request, viewer, asked=text, form=blank, not_found=True)
+    return _page(request, viewer, asked=text, form=EnrolForm.for_nobody(text), not_found=True)
 
 
 @router.get("/desk/members/{member_id}")
@@ -100,6 +80,19 @@ def reveal(request: Request, viewer: Poster, member_id: UUID) -> Response:
     return _page(request, viewer, member=members.member(viewer.scope, member_id), revealed=number)
 
 
+@router.post("/desk/members/{member_id}/check-in")
+def check_in(
+    request: Request,
+    viewer: Poster,
+    member_id: UUID,
+    item: Annotated[UUID, Form()],
+    store: Annotated[str, Form(max_length=64)] = "",
+) -> Response:
+    """The member is here."""
+    request.app.state.services.visits.check_in(viewer.scope, store, member_id, "name", str(item))
+    return RedirectResponse(f"/desk/members/{member_id}?note=checked-in", status_code=303)
+
+
 @router.post("/desk/members")
 def enrol(
     request: Request,
@@ -110,18 +103,14 @@ def enrol(
     home_store: Annotated[str, Form(max_length=64)] = "",
     consent: Annotated[str, Form(max_length=5)] = "",
     marketing: Annotated[str, Form(max_length=5)] = "",
+    item: Annotated[UUID | None, Form()] = None,
+    corrects: Annotated[UUID | None, Form()] = None,
 ) -> Response:
     """Enrol a member; a number that is known opens the member it belongs to."""
-    form = Enrolment(name.strip(), phone.strip(), birthday.strip(), home_store, bool(consent), bool(marketing))
-    born = _birthday(form)
-    if not form.name:
-        form.problems["name"] = _PROBLEMS["name"]
-    if not _is_phone(form.phone):
-        form.problems["phone"] = _PROBLEMS["phone"]
-    if not form.consent:
-        form.problems["consents"] = _PROBLEMS["consents"]
+    form = EnrolForm(name.strip(), phone.strip(), birthday.strip(), home_store, bool(consent), bool(marketing))
+    born = form.check()
     if form.problems:
-        return _page(request, viewer, form=form, status=422)
+        return _page(request, viewer, form=form, corrects=corrects, status=422)
     new = NewMember(
         name=form.name,
         phone=form.phone,
@@ -129,34 +118,31 @@ def enrol(
         consents=standard_consents(viewer.locale, marketing=form.marketing),
         birthday=born,
     )
+    services = request.app.state.services
     try:
-        made = request.app.state.services.membership.enrol(viewer.scope, new)
+        made = services.membership.enrol(viewer.scope, new)
     except MemberExists as known:
-        holder = request.app.state.services.membership.find_by_card(viewer.scope, known.card_no)
+        holder = services.membership.find_by_card(viewer.scope, known.card_no)
         return _page(request, viewer, member=holder, note="known", status=409)
     except (InvalidInput, NotFound) as error:
-        place = error.field if error.field in _PROBLEMS else "name"
-        form.problems[place] = _PROBLEMS[place]
-        return _page(request, viewer, form=form, status=422)
+        form.refuse(error.field)
+        return _page(request, viewer, form=form, corrects=corrects, status=422)
+    if item is not None:
+        services.offline_desk.note_done(viewer.scope, item, "enrolment", made.member_id)
+    if corrects is not None:
+        services.offline_desk.settle(viewer.scope, corrects, made.member_id)
     return RedirectResponse(f"/desk/members/{made.member_id}?note=enrolled", status_code=303)
 
 
-def _birthday(form: Enrolment) -> date | None:
-    if not form.birthday:
-        return None
-    try:
-        return date.fromisoformat(form.birthday)
-    except ValueError:
-        form.problems["birthday"] = _PROBLEMS["birthday"]
-        return None
-
-
-def _has_digit(text: str) -> bool:
-    return any(character.isdigit() for character in text)
-
-
-def _is_phone(text: str) -> bool:
-    return sum(character.isdigit() for character in text) >= _PHONE_DIGITS and not any(c.isalpha() for c in text)
+@router.get("/desk/kept/{item_id}")
+def put_right(request: Request, viewer: Reader, item_id: UUID) -> Response:
+    """The form of an enrolment that was made without a network and refused, to be put right."""
+    held = request.app.state.services.offline_desk.refused(viewer.scope, item_id)
+    if not isinstance(held, Enrolment):
+        raise NotFound("a check-in has no form")
+    form = EnrolForm(held.name, held.phone, held.birthday, held.home_store, held.consent, held.marketing)
+    form.check()
+    return _page(request, viewer, form=form, corrects=item_id)
 
 
 def _page(
@@ -168,7 +154,8 @@ def _page(
     problem: str = "",
     found: list[MemberSummary] | None = None,
     not_found: bool = False,
-    form: Enrolment | None = None,
+    form: EnrolForm | None = None,
+    corrects: UUID | None = None,
     member: Member | None = None,
     revealed: str = "",
     note: str = "",
@@ -178,6 +165,7 @@ def _page(
     names = {store.store_id: store.name for store in stores}
     zones = {store.store_id: store.timezone for store in stores}
     fmt = Formats(viewer.locale)
+    visits = services.visits.visits(scope, member.member_id, _VISITS) if member and member.home_store in names else []
     return renderer_of(request).page(
         request,
         "desk.html",
@@ -192,10 +180,14 @@ def _page(
         found=[_line(each, names, zones, fmt, viewer.locale) for each in found] if found else None,
         not_found=not_found,
         form=form,
-        member=_card(member, names, zones, fmt, viewer.locale) if member else None,
+        member=_card(member, names, zones, fmt, viewer.locale, visits) if member else None,
         revealed=revealed,
         note=note,
         wording=WORDING[viewer.locale],
+        item=uuid4(),
+        corrects=corrects,
+        waiting=len(services.offline_desk.waiting(scope)),
+        desk_data=desk_data(request, viewer),
         count=services.membership.count(scope),
         recent=[
             _line(each, names, zones, fmt, viewer.locale) for each in services.membership.recent(scope, limit=_RECENT)
@@ -222,7 +214,9 @@ def _line(
     }
 
 
-def _card(member: Member, names: dict[str, str], zones: dict[str, str], fmt: Formats, locale: Locale) -> dict[str, Any]:
+def _card(
+    member: Member, names: dict[str, str], zones: dict[str, str], fmt: Formats, locale: Locale, visits: list[Visit]
+) -> dict[str, Any]:
     bought = member.purchases
     zone = zones.get(member.home_store, "UTC")
     newest = {consent.purpose: consent for consent in sorted(member.consents, key=lambda each: each.at)}
@@ -238,6 +232,15 @@ def _card(member: Member, names: dict[str, str], zones: dict[str, str], fmt: For
         "birthday": fmt.plain_day(member.birthday) if member.birthday else "",
         "enrolled": fmt.local_day(member.enrolled_at, zone),
         "visits": fmt.number(bought.visits),
+        "home": member.home_store,
+        "visited": [
+            {
+                "day": fmt.plain_day(visit.day),
+                "store": names.get(visit.store_id, visit.store_id),
+                "how": _how(visit, locale),
+            }
+            for visit in visits
+        ],
         "last_visit": fmt.local_day(bought.last_visit, zone) if bought.last_visit else "",
         "spend": " + ".join(fmt.money(each.net, each.currency) for each in bought.spending),
         "consents": [
@@ -250,3 +253,11 @@ def _card(member: Member, names: dict[str, str], zones: dict[str, str], fmt: For
             for purpose, consent in newest.items()
         ],
     }
+
+
+def _how(visit: Visit, locale: Locale) -> str:
+    """How a member was seen that day."""
+    gettext = translations(locale).gettext
+    if visit.bought:
+        return gettext(N_("bought"))
+    return gettext(N_("checked in")) if visit.checked_in else gettext(N_("fetched an order"))

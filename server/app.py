@@ -25,6 +25,8 @@ from server.jobs import api as jobs_api
 from server.kpi import api as kpi_api
 from server.kpi import correction_api
 from server.membership import api as membership_api
+from server.membership.offline import api as offline_api
+from server.membership.visits import api as visits_api
 from server.middleware import ApiHeaders, BodyLimit, RequestLog
 from server.requests import api as requests_api
 from server.sales import api as sales_api
@@ -107,6 +109,8 @@ def create_app(services: Services) -> FastAPI:
         import_api,
         rate_api,
         membership_api,
+        visits_api,
+        offline_api,
         ingest_api,
         requests_api,
         kpi_api,

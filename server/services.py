@@ -19,7 +19,10 @@ from server.kpi.correction_service import CorrectionsService
 from server.kpi.service import KpiService
 from server.kpi.tables import TableImport
 from server.membership.crypto import MemberKeys, derived_keys
+from server.membership.offline.envelopes import EnvelopeKeys
+from server.membership.offline.service import OfflineDesk
 from server.membership.service import MembershipService
+from server.membership.visits.service import VisitsService
 from server.mqtt import BrokerAddress
 from server.requests.exchange import Exchange
 from server.requests.service import RequestService
@@ -59,6 +62,8 @@ class Services:
     formats: FormatService
     rates: RatesService
     membership: MembershipService
+    visits: VisitsService
+    offline_desk: OfflineDesk
     kpi: KpiService
     corrections: CorrectionsService
     tables: TableImport
@@ -97,6 +102,8 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
     sealer = Sealer(derived_keys(*secrets, b"doorline sealed", 32))
     stores = StoresService(db, clock)
     membership = MembershipService(db, keys, clock)
+    visits = VisitsService(db, stores, membership, clock)
+    envelopes = EnvelopeKeys(settings.secret_key.get_secret_value(), settings.old_secret_keys.get_secret_value())
     facts = FactsService(db, clock)
     corrections = CorrectionsService(db, stores, clock)
     sales = SalesService(db, membership, clock)
@@ -117,6 +124,8 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         formats=FormatService(db, clock),
         rates=RatesService(db, settings.reporting_currency, clock, reading=reading),
         membership=membership,
+        visits=visits,
+        offline_desk=OfflineDesk(db, envelopes, membership, visits, clock),
         kpi=KpiService(db, stores, clock, reading=reading),
         corrections=corrections,
         tables=TableImport(stores, facts, corrections),

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -76,11 +77,20 @@ SELECT w.store_id, w.day, k.settings,
            FROM (
                SELECT {quarter} AS quarter, count(*) AS visits, count(*) FILTER (WHERE bought) AS buyers
                FROM (
-                   SELECT min(r.at) AS at, bool_or(r.channel = 'till') AS bought
-                   FROM receipt r
-                   WHERE r.store_id = w.store_id AND r.at >= w.start_at AND r.at < w.end_at AND r.kind = 'sale'
-                     AND r.channel IN ('till', 'pickup') AND r.voided_at IS NULL AND r.member_id IS NOT NULL
-                   GROUP BY r.member_id
+                   SELECT min(seen.at) AS at, bool_or(seen.bought) AS bought
+                   FROM (
+                       SELECT r.member_id, r.at, r.channel = 'till' AS bought
+                       FROM receipt r
+                       WHERE r.store_id = w.store_id AND r.at >= w.start_at AND r.at < w.end_at AND r.kind = 'sale'
+                         AND r.channel IN ('till', 'pickup') AND r.voided_at IS NULL AND r.member_id IS NOT NULL
+                       UNION ALL
+                       SELECT c.member_id, c.at, false
+                       FROM check_in c
+                       WHERE c.store_id = w.store_id AND c.at >= w.start_at AND c.at < w.end_at
+                   ) seen
+                   LEFT JOIN member m ON m.member_id = seen.member_id
+                   -- Whom two cards were merged of is one visitor.
+                   GROUP BY CASE WHEN m.merged_into IS NULL THEN seen.member_id ELSE member_root(m.merged_into) END
                ) r
                GROUP BY 1
            ) r
@@ -206,5 +216,7 @@ def _found(
     )
 
 
+@lru_cache(maxsize=4096)
 def _at(seconds: int) -> datetime:
+    """The same few quarter hours for all stores of a chain."""
     return datetime.fromtimestamp(seconds, UTC)
