@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from server.access import admin_api
 from server.access import api as access_api
 from server.errors import DoorlineError, TooManyRequests, Unavailable
 from server.ingest import api as ingest_api
@@ -38,7 +39,7 @@ from server.stores import opening_api
 _log = structlog.get_logger(__name__)
 
 _TAGS: Final = [
-    {"name": "access", "description": "Signing in, the language, and API keys."},
+    {"name": "access", "description": "Signing in, users, API keys and the audit trail."},
     {"name": "stores", "description": "Stores, opening hours, cameras, lines, boxes, promotions and weather."},
     {"name": "receipts", "description": "What the tills sold: by batch or by file, each receipt once."},
     {"name": "members", "description": "VIPs: enrolled once per phone number, encrypted at rest."},
@@ -103,6 +104,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     for package in (
         access_api,
+        admin_api,
         stores_api,
         opening_api,
         sales_api,

@@ -5,10 +5,18 @@ An unknown name in the file is refused: a misspelt setting that is silently igno
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+#: Roles of people; `server.access` rests on this file and not the other way.
+_ROLES: Final = ("admin", "hq", "region", "manager", "desk")
+
+
+def _words(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",") if each.strip()]
 
 
 class Settings(BaseSettings):
@@ -108,6 +116,48 @@ class Settings(BaseSettings):
     )
     session_idle_minutes: int = Field(default=60, ge=1, description="A session unused for so long ends.")
     session_hours: int = Field(default=12, ge=1, description="A session ends after so long in any case.")
+    audit_days: int | None = Field(
+        default=None,
+        ge=180,
+        description="For how many days lines of the audit trail are kept; left out, for ever. Half a year at the least:"
+        " so long a network's logs have to be kept in China.",
+    )
+    totp_roles: str = Field(
+        default="",
+        description="Roles, by commas, that must sign in with a one-time code as well, such as admin,hq; everybody else"
+        " may.",
+    )
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^/?#\s]+)?/?$",
+        description="Where people reach this server, such as https://doorline.example.com; the identity provider sends"
+        " them back there.",
+    )
+    oidc_issuer: str = Field(
+        default="", description="Issuer of the chain's OpenID Connect identity provider; empty: people sign in here."
+    )
+    oidc_client_id: str = Field(default="", description="What this server is called there.")
+    oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""), description="Its secret there; empty for a public client."
+    )
+    oidc_name: str = Field(
+        default="SSO", max_length=40, description="What the identity provider is called on the sign-in page."
+    )
+    oidc_groups_claim: str = Field(default="groups", description="Claim that holds a person's groups.")
+    oidc_roles: str = Field(
+        default="",
+        description="Which group has which role, by commas, the first that fits: admin=it,hq=head-office,manager=shops."
+        " Who is in none may not sign in.",
+    )
+    oidc_stores_claim: str = Field(
+        default="stores", description="Claim that holds the ids of the stores a region, manager or desk works for."
+    )
+    requests_per_minute: int = Field(
+        default=3000,
+        ge=0,
+        description="Requests one address may make in a minute on average, a sixth of it at once; 0: as many as it"
+        " likes. Everybody in a shop shares one address, and this machine itself is not counted.",
+    )
     argon2_memory_kib: int = Field(
         default=65536, ge=8, description="Memory one password check takes (KiB); lower it in tests only."
     )
@@ -116,6 +166,42 @@ class Settings(BaseSettings):
     recompute_seconds: float = Field(
         default=10, gt=0, description="How often the jobs process looks for hours whose facts changed."
     )
+
+    @property
+    def totp_required(self) -> frozenset[str]:
+        """Roles that must sign in with a one-time code."""
+        return frozenset(_words(self.totp_roles))
+
+    @property
+    def oidc_role_of(self) -> list[tuple[str, str]]:
+        """Role and group, in the order in which they are looked for."""
+        return [
+            (role.strip(), group.strip())
+            for role, _, group in (each.partition("=") for each in _words(self.oidc_roles))
+        ]
+
+    @field_validator("totp_roles")
+    @classmethod
+    def _check_totp_roles(cls, text: str) -> str:
+        for role in _words(text):
+            if role not in _ROLES:
+                raise ValueError(f"{role!r} is no role of a person: use some of {', '.join(_ROLES)}")
+        return text
+
+    @model_validator(mode="after")
+    def _check_oidc(self) -> Self:
+        if not self.oidc_issuer:
+            return self
+        parts = urlsplit(self.oidc_issuer)
+        if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
+            raise ValueError("oidc_issuer has to begin with https://, unless it runs on this machine")
+        for name in ("oidc_client_id", "oidc_roles", "public_url"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is needed beside oidc_issuer")
+        for role, group in self.oidc_role_of:
+            if role not in _ROLES or not group:
+                raise ValueError(f"oidc_roles: {role}={group} is not role=group with a role of {', '.join(_ROLES)}")
+        return self
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -14,7 +14,8 @@ from typing import Annotated, Final, Protocol, cast
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
 
-from server.access.models import ApiKey, KeyRole, Locale, Role, Scope, SignedIn
+from server.access.models import Locale, Role, Scope, SessionInfo, SignedIn, Stage
+from server.access.second import TotpOffer
 from server.access.service import AccessService
 from server.errors import Forbidden, NotSignedIn
 from server.inputs import Input
@@ -58,7 +59,10 @@ def current_caller(request: Request) -> Caller:
         kind, _, key = header.partition(" ")
         if kind.lower() != "bearer":
             raise NotSignedIn("only Bearer keys are understood", remedy="send 'Authorization: Bearer <key>'")
-        return Caller(access.api_key(key.strip()), None)
+        scope = access.api_key(key.strip())
+        _, _, area = request.url.path.partition("/api/v1/")
+        scope.require_right(area.partition("/")[0], is_write=request.method not in _SAFE)
+        return Caller(scope, None)
     token = request.cookies.get(COOKIE)
     session = access.session(token) if token else None
     if session is None:
@@ -82,6 +86,23 @@ def check_csrf(session: SignedIn, supplied: str | None) -> None:
             remedy=f"send the session's token in the header {CSRF_HEADER} or the form field {CSRF_FIELD}; "
             "reload the page if it is old",
         )
+
+
+def step_session(request: Request) -> SignedIn:
+    """A session by its cookie, whatever it still asks for, with its CSRF token in the header.
+
+    Raises:
+        NotSignedIn: when there is none.
+        Forbidden: without the token.
+    """
+    access = _state(request).access
+    token = request.cookies.get(COOKIE)
+    session = (access.session(token) or access.pending(token)) if token else None
+    if session is None:
+        raise NotSignedIn("you are not signed in, or the session has ended", remedy="sign in")
+    if request.method not in _SAFE:
+        check_csrf(session, request.headers.get(CSRF_HEADER))
+    return session
 
 
 async def guarded_caller(request: Request, caller: Annotated[Caller, Depends(current_caller)]) -> AsyncIterator[Caller]:
@@ -125,6 +146,9 @@ def require_role(*roles: Role) -> Callable[[Scope], Scope]:
 Admin = Annotated[Scope, Depends(require_role("admin"))]
 
 
+Step = Annotated[SignedIn, Depends(step_session)]
+
+
 def set_session_cookie(response: Response, session: SignedIn, settings: Settings) -> None:
     """Hand a session to the browser."""
     response.set_cookie(
@@ -148,6 +172,11 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+def agent_of(request: Request) -> str:
+    """What the caller's browser calls itself, for the list of sessions."""
+    return request.headers.get("User-Agent", "")
+
+
 class SignInInput(Input):
     """A user name and a password."""
 
@@ -168,25 +197,25 @@ class LocaleInput(Input):
     locale: Locale
 
 
-class KeyInput(Input):
-    """A key to be made for a till or a BI tool."""
+class CodeInput(Input):
+    """A one-time code, or a recovery code."""
 
-    name: str = Field(max_length=100, description="Which till or tool will use it.")
-    role: KeyRole
-    stores: list[str] = Field(default_factory=list, max_length=1000)
-    expires_at: datetime | None = None
+    code: str = Field(max_length=40)
 
 
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """A new key; it can't be had again."""
+class NewPasswordInput(Input):
+    """The password to be."""
 
-    key: str
+    new: str = Field(max_length=1000)
 
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """Who is asking. `stores` is null for whoever sees the whole chain; `csrf_token` only for browser sessions."""
+    """Who is asking. `stores` is null for whoever sees the whole chain; `csrf_token` only for browser sessions.
+
+    `stage` says what the session asks for before it opens anything: `open` for nothing, `code` for a one-time code,
+    `enrol` for one-time codes to be set up, `password` for another password.
+    """
 
     user_id: str
     name: str
@@ -196,6 +225,23 @@ class Me:
     locale: Locale
     csrf_token: str | None
     expires_at: datetime | None
+    stage: Stage = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class TotpState:
+    """Whether one-time codes are in use and have to be, and how many recovery codes are left."""
+
+    is_on: bool
+    is_required: bool
+    recovery_codes_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryCodes:
+    """Each opens one sign-in in place of a one-time code; they can't be had again."""
+
+    codes: list[str]
 
 
 def _me(caller: Caller) -> Me:
@@ -209,17 +255,39 @@ def _me(caller: Caller) -> Me:
         locale=scope.locale,
         csrf_token=session.csrf if session else None,
         expires_at=session.expires_at if session else None,
+        stage=session.stage if session else "open",
     )
 
 
 @router.post("/session", status_code=201, summary="Sign in")
 def sign_in(body: SignInInput, request: Request, response: Response) -> Me:
-    """Open a session: the cookie is set, and the CSRF token for unsafe requests is in the answer."""
+    """Open a session: the cookie is set, and the CSRF token for unsafe requests is in the answer.
+
+    Where `stage` is not `open`, the session opens nothing yet: go on as it says.
+    """
     state = _state(request)
     session = state.access.sign_in(
-        body.username, body.password, address_of(request), previous_token=request.cookies.get(COOKIE)
+        body.username, body.password, address_of(request), request.cookies.get(COOKIE), agent_of(request)
     )
-    set_session_cookie(response, session, state.settings)
+    return _gone_on(request, response, session)
+
+
+@router.post("/session/code", status_code=201, summary="Sign in: the one-time code")
+def give_code(body: CodeInput, session: Step, request: Request, response: Response) -> Me:
+    """Go on from the stage `code`. A recovery code will do, once. The session gets another cookie and CSRF token."""
+    fresh = _state(request).access.give_code(session, body.code, address_of(request), agent_of(request))
+    return _gone_on(request, response, fresh)
+
+
+@router.post("/session/password", status_code=201, summary="Sign in: another password")
+def replace_temporary(body: NewPasswordInput, session: Step, request: Request, response: Response) -> Me:
+    """Go on from the stage `password`: the temporary password is replaced."""
+    fresh = _state(request).access.replace_temporary(session, body.new, address_of(request), agent_of(request))
+    return _gone_on(request, response, fresh)
+
+
+def _gone_on(request: Request, response: Response, session: SignedIn) -> Me:
+    set_session_cookie(response, session, _state(request).settings)
     return _me(Caller(session.scope, session))
 
 
@@ -252,20 +320,65 @@ def change_password(body: PasswordInput, scope: CurrentScope, request: Request, 
     clear_session_cookie(response, state.settings)
 
 
-@router.post("/keys", status_code=201, summary="Make an API key")
-def create_key(body: KeyInput, request: Request, scope: Admin) -> NewKey:
-    """Make a key for a till or a BI tool. It is in this answer and nowhere else."""
+@router.get("/me/sessions", summary="One's own sessions")
+def own_sessions(caller: Annotated[Caller, Depends(guarded_caller)], request: Request) -> list[SessionInfo]:
+    """Live sessions of whoever asks, the one used last first."""
+    current = caller.session.session_id if caller.session else ""
+    return _state(request).access.sessions(caller.scope, current=current)
+
+
+@router.delete("/me/sessions", status_code=204, summary="End one's other sessions")
+def end_other_sessions(caller: Annotated[Caller, Depends(guarded_caller)], request: Request) -> None:
+    """End every session of whoever asks but this one."""
+    _state(request).access.end_sessions(caller.scope, but=caller.session.session_id if caller.session else None)
+
+
+@router.delete("/me/sessions/{session_id}", status_code=204, summary="End one of one's sessions")
+def end_own_session(session_id: str, scope: CurrentScope, request: Request) -> None:
+    """End a session of whoever asks, by its id from the list."""
+    _state(request).access.end_session(scope, session_id)
+
+
+@router.get("/me/totp", summary="One-time codes: in use?")
+def totp_state(session: Step, request: Request) -> TotpState:
+    """Whether one signs in with a one-time code as well."""
     access = _state(request).access
-    return NewKey(access.create_api_key(scope, body.name, body.role, body.stores, body.expires_at))
+    user = session.user
+    return TotpState(user.has_totp, access.needs_totp(user), access.recovery_codes_left(session))
 
 
-@router.get("/keys", summary="API keys")
-def list_keys(request: Request, scope: Admin) -> list[ApiKey]:
-    """All keys without their secrets, with when each was last used."""
-    return _state(request).access.api_keys(scope)
+@router.post("/me/totp/offer", summary="One-time codes: a secret")
+def offer_totp(session: Step, request: Request) -> TotpOffer:
+    """A secret for an authenticator app; nothing asks for codes of it before one was confirmed."""
+    _refuse_unproven(session)
+    return _state(request).access.offer_totp(session)
 
 
-@router.delete("/keys/{key_id}", status_code=204, summary="End an API key")
-def revoke_key(key_id: str, request: Request, scope: Admin) -> None:
-    """End a key at once."""
-    _state(request).access.revoke_api_key(scope, key_id)
+@router.post("/me/totp/confirm", summary="One-time codes: put to use")
+def confirm_totp(body: CodeInput, session: Step, request: Request, response: Response) -> RecoveryCodes:
+    """From now on a code is asked for at every sign-in. The answer's cookie is a new session; all others have ended."""
+    _refuse_unproven(session)
+    state = _state(request)
+    confirmed = state.access.confirm_totp(session, body.code, address_of(request), agent_of(request))
+    set_session_cookie(response, confirmed.session, state.settings)
+    return RecoveryCodes(confirmed.recovery_codes)
+
+
+@router.post("/me/totp/recovery-codes", summary="One-time codes: other recovery codes")
+def renew_recovery_codes(body: CodeInput, session: Step, request: Request) -> RecoveryCodes:
+    """Other recovery codes in place of those before."""
+    _refuse_unproven(session)
+    return RecoveryCodes(_state(request).access.renew_recovery_codes(session, body.code, address_of(request)))
+
+
+@router.post("/me/totp/off", status_code=204, summary="One-time codes: no more")
+def turn_off_totp(body: CodeInput, session: Step, request: Request) -> None:
+    """Sign in without one-time codes from now on, where the role allows it."""
+    _refuse_unproven(session)
+    _state(request).access.turn_off_totp(session, body.code, address_of(request))
+
+
+def _refuse_unproven(session: SignedIn) -> None:
+    """Whoever has not given the code yet, or has a temporary password, must not set up codes of their own."""
+    if session.stage not in {"open", "enrol"}:
+        raise NotSignedIn("this session is not open yet", remedy=f"go on at /api/v1/session/{session.stage}")

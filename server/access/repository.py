@@ -1,4 +1,4 @@
-"""SQL of users, sessions, API keys and failed sign-ins."""
+"""SQL of users, of what they sign in with, and of failed sign-ins."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,39 +7,34 @@ from typing import LiteralString
 from psycopg.rows import class_row
 
 from server.access.lockout import Failures
-from server.access.models import ApiKey, Locale, User, UserRole
+from server.access.models import Locale, User, UserRole
 from server.storage.locks import LockSpace
 from server.storage.pool import Connection
 
 _USER: LiteralString = """
     u.user_id::text, u.username, u.display_name, u.role, u.locale, u.created_at, u.disabled_at,
+    u.totp_since IS NOT NULL AS has_totp, u.must_change, u.identity IS NOT NULL AS is_external,
     ARRAY(SELECT s.store_id FROM user_store s WHERE s.user_id = u.user_id ORDER BY s.store_id) AS stores
 """
 
 
 @dataclass(frozen=True, slots=True)
 class UserSecret:
-    """What a sign-in needs: the user and the password's hash."""
+    """What a sign-in needs: the user and the password's hash, and until when a temporary one is taken."""
 
     user_id: str
     password_hash: str
+    password_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class SessionRow:
-    """A session as stored."""
+class TotpRow:
+    """A user's secret of one-time codes, encrypted; in use unless `since` is None. `step` was the last one taken."""
 
     user_id: str
-    csrf_token: str
-    last_seen_at: datetime
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class KeySecret:
-    """A key's stored secret."""
-
-    secret_hash: bytes
+    secret: bytes
+    since: datetime | None
+    step: int
 
 
 def insert_user(
@@ -104,13 +99,13 @@ def users(conn: Connection) -> list[User]:
 
 
 def enabled_user_secret(conn: Connection, username: str) -> UserSecret | None:
-    """The hash to check a password against; None for unknown and disabled users."""
+    """The hash to check a password against; None for unknown and disabled users, and those who sign in elsewhere."""
     with conn.cursor(row_factory=class_row(UserSecret)) as cursor:
         return cursor.execute(
             """
-            SELECT user_id::text, password_hash
+            SELECT user_id::text, password_hash, password_until
             FROM app_user
-            WHERE username = %s AND disabled_at IS NULL
+            WHERE username = %s AND disabled_at IS NULL AND identity IS NULL
             """,
             (username,),
         ).fetchone()
@@ -130,8 +125,20 @@ def lock_secret(conn: Connection, secret: UserSecret) -> bool:
 
 
 def set_password_hash(conn: Connection, user_id: str, password_hash: str) -> None:
-    """Replace a password."""
+    """Keep the same password under another hash."""
     conn.execute("UPDATE app_user SET password_hash = %s WHERE user_id = %s::uuid", (password_hash, user_id))
+
+
+def set_password(conn: Connection, user_id: str, password_hash: str, temporary_until: datetime | None = None) -> None:
+    """Replace a password, by a temporary one when it says until when."""
+    conn.execute(
+        """
+        UPDATE app_user
+        SET password_hash = %(hash)s, must_change = %(until)s::timestamptz IS NOT NULL, password_until = %(until)s
+        WHERE user_id = %(user_id)s::uuid
+        """,
+        {"hash": password_hash, "until": temporary_until, "user_id": user_id},
+    )
 
 
 def set_locale(conn: Connection, user_id: str, locale: Locale) -> None:
@@ -142,6 +149,123 @@ def set_locale(conn: Connection, user_id: str, locale: Locale) -> None:
 def disable_user(conn: Connection, user_id: str, at: datetime) -> None:
     """Bar a user from signing in."""
     conn.execute("UPDATE app_user SET disabled_at = %s WHERE user_id = %s::uuid", (at, user_id))
+
+
+def enable_user(conn: Connection, user_id: str) -> None:
+    """Let a user sign in again."""
+    conn.execute("UPDATE app_user SET disabled_at = NULL WHERE user_id = %s::uuid", (user_id,))
+
+
+def change_user(conn: Connection, user_id: str, display_name: str, role: UserRole, locale: Locale) -> None:
+    """Give a user another name, role or language."""
+    conn.execute(
+        "UPDATE app_user SET display_name = %s, role = %s, locale = %s WHERE user_id = %s::uuid",
+        (display_name, role, locale, user_id),
+    )
+
+
+def remove_user_stores(conn: Connection, user_id: str) -> None:
+    """Take all stores from a user."""
+    conn.execute("DELETE FROM user_store WHERE user_id = %s::uuid", (user_id,))
+
+
+def lock_administrators(conn: Connection) -> list[str]:
+    """Ids of all enabled administrators, who stay so until this transaction ends."""
+    rows = conn.execute(
+        "SELECT user_id::text FROM app_user WHERE role = 'admin' AND disabled_at IS NULL ORDER BY user_id FOR UPDATE"
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def insert_external(
+    conn: Connection, identity: str, username: str, display_name: str, role: UserRole, locale: Locale
+) -> str | None:
+    """Add a user who signs in through the identity provider; None when the name is taken."""
+    row = conn.execute(
+        """
+        INSERT INTO app_user (identity, username, display_name, password_hash, role, locale)
+        VALUES (%s, %s, %s, '', %s, %s)
+        ON CONFLICT (username) DO NOTHING
+        RETURNING user_id::text
+        """,
+        (identity, username, display_name, role, locale),
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def lock_external(conn: Connection, identity: str) -> User | None:
+    """The user of an identity, disabled or not, who stays as they are until this transaction ends."""
+    with conn.cursor(row_factory=class_row(User)) as cursor:
+        return cursor.execute(
+            f"SELECT {_USER} FROM app_user u WHERE u.identity = %s FOR UPDATE",  # noqa: S608 - constant
+            (identity,),
+        ).fetchone()
+
+
+def totp(conn: Connection, user_id: str) -> TotpRow | None:
+    """A user's secret of one-time codes, held until this transaction ends; None when there is none."""
+    with conn.cursor(row_factory=class_row(TotpRow)) as cursor:
+        return cursor.execute(
+            """
+            SELECT user_id::text, totp_secret AS secret, totp_since AS since, totp_step AS step
+            FROM app_user
+            WHERE user_id = %s::uuid AND totp_secret IS NOT NULL
+            FOR UPDATE
+            """,
+            (user_id,),
+        ).fetchone()
+
+
+def totps(conn: Connection) -> list[TotpRow]:
+    """Every secret of one-time codes, held until this transaction ends."""
+    with conn.cursor(row_factory=class_row(TotpRow)) as cursor:
+        return cursor.execute(
+            """
+            SELECT user_id::text, totp_secret AS secret, totp_since AS since, totp_step AS step
+            FROM app_user
+            WHERE totp_secret IS NOT NULL
+            ORDER BY user_id
+            FOR UPDATE
+            """
+        ).fetchall()
+
+
+def set_totp(conn: Connection, user_id: str, secret: bytes | None, since: datetime | None, step: int) -> None:
+    """Write down a secret of one-time codes and the last step taken; None for no secret."""
+    conn.execute(
+        "UPDATE app_user SET totp_secret = %s, totp_since = %s, totp_step = %s WHERE user_id = %s::uuid",
+        (secret, since, step, user_id),
+    )
+
+
+def replace_recovery_codes(conn: Connection, user_id: str, hashes: list[bytes]) -> None:
+    """Give a user other recovery codes; none ends them."""
+    conn.execute("DELETE FROM recovery_code WHERE user_id = %s::uuid", (user_id,))
+    conn.execute(
+        "INSERT INTO recovery_code (user_id, code_hash) SELECT %s::uuid, unnest(%s::bytea[])", (user_id, hashes)
+    )
+
+
+def use_recovery_code(conn: Connection, user_id: str, code_hash: bytes, now: datetime) -> bool:
+    """Take a recovery code, once; False when it isn't one, or was taken before."""
+    return (
+        conn.execute(
+            """
+            UPDATE recovery_code SET used_at = %s
+            WHERE user_id = %s::uuid AND code_hash = %s AND used_at IS NULL
+            """,
+            (now, user_id, code_hash),
+        ).rowcount
+        == 1
+    )
+
+
+def recovery_codes_left(conn: Connection, user_id: str) -> int:
+    """How many recovery codes a user has not used."""
+    row = conn.execute(
+        "SELECT count(*) FROM recovery_code WHERE user_id = %s::uuid AND used_at IS NULL", (user_id,)
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def lock_sign_ins(conn: Connection, username: str, address: str) -> None:
@@ -195,110 +319,3 @@ def forget_failures(conn: Connection, username: str, address: str) -> None:
 def purge_failures(conn: Connection, before: datetime) -> int:
     """Delete failures that no longer count; returns how many."""
     return conn.execute("DELETE FROM sign_in_failure WHERE at < %s", (before,)).rowcount
-
-
-def insert_session(
-    conn: Connection, token_hash: bytes, user_id: str, csrf: str, now: datetime, expires_at: datetime, address: str
-) -> None:
-    """Open a session."""
-    conn.execute(
-        """
-        INSERT INTO session (token_hash, user_id, csrf_token, created_at, last_seen_at, expires_at, address)
-        VALUES (%(token_hash)s, %(user_id)s, %(csrf)s, %(now)s, %(now)s, %(expires_at)s, %(address)s)
-        """,
-        {
-            "token_hash": token_hash,
-            "user_id": user_id,
-            "csrf": csrf,
-            "now": now,
-            "expires_at": expires_at,
-            "address": address,
-        },
-    )
-
-
-def session(conn: Connection, token_hash: bytes) -> SessionRow | None:
-    """A session of a user who isn't disabled, ended or not."""
-    with conn.cursor(row_factory=class_row(SessionRow)) as cursor:
-        return cursor.execute(
-            """
-            SELECT s.user_id::text, s.csrf_token, s.last_seen_at, s.expires_at
-            FROM session s
-            JOIN app_user u USING (user_id)
-            WHERE s.token_hash = %s AND u.disabled_at IS NULL
-            """,
-            (token_hash,),
-        ).fetchone()
-
-
-def touch_session(conn: Connection, token_hash: bytes, now: datetime) -> None:
-    """Note that a session was used."""
-    conn.execute("UPDATE session SET last_seen_at = %s WHERE token_hash = %s", (now, token_hash))
-
-
-def delete_session(conn: Connection, token_hash: bytes) -> str | None:
-    """End a session; returns its user's id, or None when there was none."""
-    row = conn.execute("DELETE FROM session WHERE token_hash = %s RETURNING user_id::text", (token_hash,)).fetchone()
-    return None if row is None else str(row[0])
-
-
-def delete_sessions_of(conn: Connection, user_id: str) -> int:
-    """End all sessions of a user; returns how many."""
-    return conn.execute("DELETE FROM session WHERE user_id = %s::uuid", (user_id,)).rowcount
-
-
-def purge_sessions(conn: Connection, now: datetime, idle_since: datetime) -> int:
-    """Delete sessions that have ended; returns how many."""
-    return conn.execute("DELETE FROM session WHERE expires_at <= %s OR last_seen_at <= %s", (now, idle_since)).rowcount
-
-
-def insert_api_key(conn: Connection, key: ApiKey, secret_hash: bytes) -> None:
-    """Add a key."""
-    conn.execute(
-        """
-        INSERT INTO api_key (key_id, secret_hash, name, role, store_ids, created_at, expires_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s)
-        """,
-        (key.key_id, secret_hash, key.name, key.role, key.store_ids, key.created_at, key.expires_at),
-    )
-
-
-_KEY: LiteralString = "key_id, name, role, store_ids, created_at, expires_at, last_used_at, revoked_at"
-
-
-def api_key(conn: Connection, key_id: str) -> ApiKey | None:
-    """One key, ended or not."""
-    with conn.cursor(row_factory=class_row(ApiKey)) as cursor:
-        return cursor.execute(
-            f"SELECT {_KEY} FROM api_key WHERE key_id = %s",  # noqa: S608 - constant
-            (key_id,),
-        ).fetchone()
-
-
-def api_keys(conn: Connection) -> list[ApiKey]:
-    """All keys, newest first."""
-    with conn.cursor(row_factory=class_row(ApiKey)) as cursor:
-        return cursor.execute(
-            f"SELECT {_KEY} FROM api_key ORDER BY created_at DESC, key_id"  # noqa: S608 - constant
-        ).fetchall()
-
-
-def api_key_secret(conn: Connection, key_id: str) -> KeySecret | None:
-    """The stored hash of a key's secret."""
-    with conn.cursor(row_factory=class_row(KeySecret)) as cursor:
-        return cursor.execute("SELECT secret_hash FROM api_key WHERE key_id = %s", (key_id,)).fetchone()
-
-
-def touch_api_key(conn: Connection, key_id: str, now: datetime) -> None:
-    """Note that a key was used."""
-    conn.execute("UPDATE api_key SET last_used_at = %s WHERE key_id = %s", (now, key_id))
-
-
-def revoke_api_key(conn: Connection, key_id: str, now: datetime) -> bool:
-    """End a key; False when there is none or it has ended already."""
-    return (
-        conn.execute(
-            "UPDATE api_key SET revoked_at = %s WHERE key_id = %s AND revoked_at IS NULL", (now, key_id)
-        ).rowcount
-        == 1
-    )

@@ -4,19 +4,22 @@ Hashes are computed here anew, and not by the database's own function: whoever c
 function too. The trap it avoids is a check that asks the suspect.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final, Literal
 
-from server.access import audit, checks, audit_repository as repository
+from server.access import audit, checks
+from server.access import audit_repository as repository
 from server.access.audit_repository import Line, Link
 from server.access.models import AuditEntry, Scope
 from server.clock import Clock, utc_now
 from server.errors import InvalidInput
 from server.storage.pool import Connection, Database
 
+_HEAD: Final = re.compile(r"[0-9]{1,18}:[0-9a-f]{64}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 #: So many faults are told one by one: where everything is wrong, the first ones say it.
@@ -43,7 +46,7 @@ class Head:
             InvalidInput: when it isn't of that form.
         """
         number, _, digest = text.strip().partition(":")
-        if not (number.isascii() and number.isdecimal() and len(digest) == 64 and set(digest) <= set("0123456789abcdef")):
+        if not _HEAD.fullmatch(text.strip()):
             raise InvalidInput(
                 f"{text!r} is no head of an audit trail", field="head", remedy="give it as it was printed: number:hash"
             )
@@ -123,7 +126,7 @@ class AuditTrail:
             return repository.newest(conn, limit, before)
 
     def head(self, scope: Scope) -> Head:
-        """The end of the chain as it stands now, for administrators: note it where nobody who runs this server writes."""
+        """The end of the chain as it stands now, for administrators: to be noted where nobody of this server writes."""
         checks.require_administrator(scope)
         with self._db.read() as conn:
             row = repository.head(conn)
@@ -203,17 +206,17 @@ class _Walk:
         if line is None:
             text = f"line {link.audit_id} was deleted; it stood at link {link.link_no}"
             self._fault("deleted", link.link_no, link.audit_id, text)
-        elif before is not None and digest(before, link.link_no, line) != link.hash:
-            if len(self._broken) < MOST_FAULTS:
-                self._broken.append((before, link, line))
+        elif before is not None and digest(before, link.link_no, line) != link.hash and not self._is_full():
+            self._broken.append((before, link, line))
 
     def _name_broken(self) -> None:
         """A line that proves another place than its own was moved; any other was changed."""
-        for before, link, line in self._broken:
+        broken, self._broken = self._broken, []
+        for before, link, line in broken:
             own = next(
                 (
                     other
-                    for _, _, other in self._broken
+                    for _, _, other in broken
                     if other is not line and digest(before, link.link_no, other) == link.hash
                 ),
                 None,
@@ -226,8 +229,11 @@ class _Walk:
                 self._fault("changed", link.link_no, line.audit_id, text)
 
     def _fault(self, kind: Kind, link_no: int | None, audit_id: int | None, message: str) -> None:
-        if len(self._faults) < MOST_FAULTS:
+        if not self._is_full():
             self._faults.append(Fault(kind, link_no, audit_id, message))
+
+    def _is_full(self) -> bool:
+        return len(self._faults) + len(self._broken) >= MOST_FAULTS
 
 
 def _gap(first: int, last: int) -> str:
