@@ -11,12 +11,12 @@ them by closing, but no facts were joined of it yet.
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -86,8 +86,17 @@ def make(folder: Path, chains: Sequence[Chain]) -> None:
             with psycopg.connect(server.dsn_of("postgres"), autocommit=True) as connection:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(chain.database)))
             _fill(server.dsn_of(chain.database), chain)
-    written = [{**asdict(chain), "today": chain.today.isoformat()} for chain in chains]
-    (folder / _WRITTEN).write_text(json.dumps(written, indent=2), encoding="utf-8")
+    (folder / _WRITTEN).write_text(json.dumps(list(map(written, chains)), indent=2), encoding="utf-8")
+
+
+def written(chain: Chain) -> dict[str, Any]:
+    """A chain as it is written down; `read` reads it."""
+    return {**asdict(chain), "today": chain.today.isoformat()}
+
+
+def read(chain: Mapping[str, Any]) -> Chain:
+    """What `written` wrote."""
+    return Chain(**{**chain, "today": date.fromisoformat(chain["today"])})
 
 
 def _fill(dsn: str, chain: Chain) -> None:
@@ -110,11 +119,10 @@ def _fill(dsn: str, chain: Chain) -> None:
 def opened(folder: Path) -> Iterator[Opened]:
     """Start a folder's server, bring its chains' schema up to date and read once what reports read."""
     try:
-        written = json.loads((folder / _WRITTEN).read_text(encoding="utf-8"))
+        found = json.loads((folder / _WRITTEN).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SystemExit(f"{folder} holds no chains: make them with --make") from None
-    chains = [Chain(**{**each, "today": date.fromisoformat(each["today"])}) for each in written]
-    chains.sort(key=lambda each: each.stores)
+    chains = sorted(map(read, found), key=lambda each: each.stores)
     with EmbeddedPostgres(folder / "postgres", settings=_SETTINGS) as server:
         assert server.pid is not None
         dsns = [server.dsn_of(chain.database) for chain in chains]
