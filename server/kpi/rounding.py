@@ -17,7 +17,8 @@ class Carried:
     """Turns amounts into whole numbers whose running sum is the running sum of the amounts, rounded half up."""
 
     def __init__(self) -> None:
-        self._exact = Fraction(0)
+        # Whole for as long as all amounts are: a chain's day adds up millions of them, and fractions take their time.
+        self._exact: Fraction | int = 0
         self._given = 0
 
     def add(self, amount: Fraction | Decimal | int, most: int | None = None) -> int:
@@ -27,8 +28,9 @@ class Carried:
             amount: may be below zero; the answer never is.
             most: at most so many; what is beyond it is carried on.
         """
-        self._exact += Fraction(amount)
-        whole = max(0, floor(self._exact + _HALF) - self._given)
+        self._exact += Fraction(amount) if isinstance(amount, Decimal) else amount
+        rounded = self._exact if isinstance(self._exact, int) else floor(self._exact + _HALF)
+        whole = max(0, rounded - self._given)
         if most is not None:
             whole = min(whole, max(0, most))
         self._given += whole

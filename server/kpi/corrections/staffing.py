@@ -7,7 +7,7 @@ many hours there are. Where both speak, tags are a part of what the rate expects
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final
@@ -46,13 +46,15 @@ class Roster:
         )
         return cls(bool(rows), tuple(shifts))
 
-    def seconds(self, start: datetime, end: datetime) -> Fraction:
+    def seconds(self, start: datetime, end: datetime) -> Fraction | int:
         """Seconds worked between two instants, by all people together."""
-        total = Fraction(0)
+        total: Fraction | int = 0
         for begins, ends, people in self.shifts:
-            both = min(end, ends) - max(start, begins)
-            if both > timedelta(0):
-                total += Fraction(people) * int(both.total_seconds())
+            if begins < end and start < ends:
+                whole = int(people)
+                both = int((min(end, ends) - max(start, begins)).total_seconds())
+                # Shifts are of whole people but where a day's hours are spread over it.
+                total += whole * both if whole == people else Fraction(people) * both
         return total
 
 
@@ -88,7 +90,7 @@ class Staff:
         if self._rate is None:
             return Fraction(0)
         worked = self._roster.seconds(quarter, min(quarter + QUARTER, self._until))
-        return worked / _HOUR * Fraction(self._rate) * share
+        return Fraction(worked) / _HOUR * Fraction(self._rate) * share
 
     def untagged(self, quarter: datetime, watched: Fraction, entries: int, tagged: int) -> int:
         """How many of the entries beyond the tagged ones are taken to be staff's.

@@ -99,4 +99,4 @@ def expected(
 
 def is_worth_imputing(missing: Mapping[str, int]) -> bool:
     """Whether so many tenths of a second, by camera, are a gap at all."""
-    return any(tenths >= LEAST_MISSING for tenths in missing.values())
+    return bool(missing) and max(missing.values()) >= LEAST_MISSING

@@ -98,8 +98,11 @@ class Watching:
 
 def watched(watching: Watching, opened: Sequence[datetime]) -> dict[datetime, Watched]:
     """Camera time of each open quarter hour; what a camera saw of an excluded line is taken as not seen."""
-    seen = {(row.camera_id, row.quarter): row for row in watching.coverage}
     found = {quarter: Watched(0, 0, 0, {}) for quarter in opened}
+    if not watching.cameras:
+        return found
+    seen = {(row.camera_id, row.quarter): row for row in watching.coverage}
+    excludes = bool(watching.corrections.excluded)
     for camera in watching.cameras:
         weight = watching.weights.get(camera.camera_id, EVEN_WEIGHT)
         for quarter, sums in found.items():
@@ -114,7 +117,7 @@ def watched(watching: Watching, opened: Sequence[datetime]) -> dict[datetime, Wa
             # Milliseconds times weight over a hundred: tenths of a second times hundredths, in whole numbers.
             due, tenths = (last - first) * 600, 0
             row = seen.get((camera.camera_id, quarter))
-            if row and not watching.corrections.excludes_camera(camera.camera_id, quarter):
+            if row and not (excludes and watching.corrections.excludes_camera(camera.camera_id, quarter)):
                 tenths = row.tenths if row.minute_seconds is None else _tenths(row.minute_seconds[first:last])
             sums.due += due * weight
             sums.observed += tenths * weight
