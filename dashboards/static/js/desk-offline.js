@@ -35,7 +35,7 @@ if (kept) {
 const active = await worker();
 if (active) {
   const { own } = await ask(active, "waiting", { user: host.dataset.user });
-  host.querySelector("[data-count]").textContent = counted(own, host, "waiting");
+  if (own) host.querySelector("[data-count]").textContent = counted(own, host, "waiting");
   const asked = await ask(active, "asked");
   if (/[0-9]{7,}/.test(asked.replace(/\D/g, "")) && !/\p{L}/u.test(asked)) form.elements.phone.value = asked;
   else if (asked && !/\d/.test(asked)) form.elements.name.value = asked;
