@@ -76,7 +76,10 @@ COMMANDS: Final[dict[str, Entry]] = {
     "store": Entry("cli.store:app", _SERVER, _SETUP, "Add stores, opening hours, cameras and lines.", True),
     "pki": Entry("cli.pki:app", _SERVER, _SETUP, "Keep the certificate authority of broker and boxes.", True),
     "device": Entry("cli.device:app", _SERVER, _SETUP, "Make boxes and what they sign in with, and end them.", True),
-    "user": Entry("cli.user:app", _SERVER, _SETUP, "Add people who sign in.", True),
+    "user": Entry("cli.user:app", _SERVER, _SETUP, "People who sign in, and keys for tills.", True),
+    "audit-trail": Entry(
+        "cli.audit_trail:app", _SERVER, _CENTRE, "Who did what, and the proof that nobody changed it.", True
+    ),
     "sales": Entry("cli.sales:app", _SERVER, _SETUP, "Bring in receipts from tills' exports; enter exchange rates.", True),
     "bench": Entry("cli.bench.command:app", ("bench",), _TRY, "Make up a chain at full size, to measure with.", True),
 }

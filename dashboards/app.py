@@ -7,7 +7,19 @@ installation stops at start and not at somebody's first click.
 
 from fastapi import FastAPI
 
-from dashboards import assets, desk_offline, desk_page, hq_page, live, pages, sign_in, store_page, styleguide
+from dashboards import (
+    account_page,
+    assets,
+    desk_offline,
+    desk_page,
+    hq_page,
+    live,
+    pages,
+    sign_in,
+    store_page,
+    styleguide,
+    users_page,
+)
 from dashboards.render import Renderer
 from dashboards.security import SecurityHeaders
 from server.access.models import Scope
@@ -26,7 +38,7 @@ def mount(app: FastAPI, services: Services) -> None:
     app.state.renderer = Renderer(files)
     app.state.live = live.LiveHub(lambda store_id: _look(services, store_id))
     app.include_router(assets.router(files))
-    for part in (sign_in, store_page, hq_page, desk_offline, desk_page, styleguide, live):
+    for part in (sign_in, account_page, users_page, store_page, hq_page, desk_offline, desk_page, styleguide, live):
         app.include_router(part.router)
     pages.install_error_pages(app)
     app.add_middleware(SecurityHeaders)

@@ -111,4 +111,6 @@ class Renderer:
                 links.append(Link(href, names.get(store_id, store_id), path == href))
         if viewer.scope.has_role(*MEMBER_READERS):
             links.append(Link("/desk", gettext("Members"), path.startswith("/desk")))
+        if viewer.scope.has_role("admin"):
+            links.append(Link("/admin/users", gettext("Users"), path.startswith("/admin/users")))
         return links
