@@ -3,8 +3,11 @@
 It sees straight from above, where trained detectors see next to nothing, and runs at hundreds of frames a second on
 one core. What it cannot do is tell a person from another moving thing, so shapes and sizes that no person has at that
 place of the picture are left out, fragments of one person are joined, and a blob too wide for one is divided.
+
+A picture that rests is not looked at each time: what was found in it last is given again.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import cv2
@@ -15,6 +18,7 @@ from edge.detectors.blobs import BlobParams, BlobReader
 from edge.detectors.ghosts import GhostParams, Ghosts
 from edge.detectors.pixels import Mask, shrink
 from edge.detectors.shapes import Blob
+from edge.detectors.stillness import Stillness
 from edge.models import Boxes, Detections, Frame, Mounting
 
 
@@ -25,8 +29,15 @@ class MotionParams:
     background: BackgroundParams
     blobs: BlobParams = field(default_factory=BlobParams)
     ghosts: GhostParams = field(default_factory=GhostParams)
-    #: Seconds between two times the scene is learnt and ghosts are looked for.
+    #: Seconds between two times the scene is learnt and ghosts are looked for; each time the picture is looked at.
     learn_every_s: float = 0.3
+    #: Seconds for which a picture must have been as it is to rest; infinity: every picture is looked at.
+    still_s: float = 0.15
+
+    @classmethod
+    def watchful(cls, mounting: Mounting) -> "MotionParams":
+        """A mounting's defaults, but every picture is looked at."""
+        return cls(BackgroundParams.for_mounting(mounting), still_s=math.inf)
 
 
 class MotionDetector:
@@ -37,8 +48,9 @@ class MotionDetector:
         params: None takes the defaults.
 
     Attributes:
-        foreground: what did not belong to the empty scene in the last frame, 255 or 0, shape (h, w) of the picture
-            made small.
+        foreground: what did not belong to the empty scene in the last frame that was looked at, 255 or 0, shape (h, w)
+            of the picture made small.
+        looks: at how many frames it has looked.
     """
 
     def __init__(self, *, mounting: Mounting, params: MotionParams | None = None) -> None:
@@ -48,6 +60,9 @@ class MotionDetector:
         self._background: Background | None = None
         self._shape: tuple[int, ...] = ()
         self._learnt_s = 0.0
+        self._stillness = Stillness()
+        self._last = Detections()
+        self.looks = 0
         self.foreground: Mask = np.zeros((1, 1), np.uint8)
 
     def detect(self, frame: Frame, held: Boxes) -> Detections:
@@ -57,6 +72,20 @@ class MotionDetector:
             frame: BGR uint8; a change of its size begins anew.
             held: where tracks are expected, shape (n, 4), fractions of the frame: the scene is not learnt there.
         """
+        if not self._rests(frame):
+            self.looks += 1
+            self._stillness.looked()
+            self._last = self._look(frame, held)
+        return self._last
+
+    def _rests(self, frame: Frame) -> bool:
+        """Whether a frame would show what the last one did, and nothing is to be learnt from it."""
+        if self._background is None or math.isinf(self._params.still_s):
+            return False
+        lasts = self._stillness.lasts(frame.image, frame.time_s, self._background.exposure)
+        return lasts >= self._params.still_s and frame.time_s - self._learnt_s < self._params.learn_every_s
+
+    def _look(self, frame: Frame, held: Boxes) -> Detections:
         small = shrink(frame.image)
         if self._background is None or small.shape != self._shape:
             self._background = Background(small, self._params.background)

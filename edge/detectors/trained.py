@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.detectors.focus import WHOLE, Focus
 from edge.detectors.fusion import FusionParams, fuse
 from edge.detectors.gate import Gate
-from edge.detectors.motion import MotionDetector
+from edge.detectors.motion import MotionDetector, MotionParams
 from edge.models import Boxes, Detections, Frame, Mounting
 
 
@@ -48,7 +48,8 @@ class TrainedDetector:
         self.finder = finder
         self.looks = 0
         self._gate = Gate() if gate else None
-        self._motion = MotionDetector(mounting=mounting) if fusion else None
+        # The gate keeps pictures that rest from it; of those it lets pass, each must be seen as it is.
+        self._motion = MotionDetector(mounting=mounting, params=MotionParams.watchful(mounting)) if fusion else None
         self._focus = Focus(finder.size)
         self._fusion = FusionParams()
         self._last = Detections()
