@@ -15,6 +15,7 @@ from server.sales.decoding import MOST_RECEIPTS
 from server.sales.import_repository import Counts
 from server.sales.models import ImportResult, NewReceipt, PostResult, Problem, RefusedRow, RowError
 from server.sales.rows import Read, RowReader
+from server.sales.seen import Seen
 from server.sales.sheets import Sheet
 
 #: A slice is written when it has so many rows; or as many receipts as a batch may have.
@@ -121,9 +122,12 @@ class FileImport:
         Raises:
             InvalidInput: the file can't be read on. What was written before stays.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="import") as writer:
+        with Seen() as seen, ThreadPoolExecutor(1, thread_name_prefix="import") as writer:
             writing: Future[None] | None = None
             for part in self._slices():
+                for place in seen.again([read.number for read in part.reads]):
+                    if part.reads[place].number:
+                        part.reads[place] = part.reads[place].again()
                 if writing is not None:
                     writing.result()
                 if self._stopped:

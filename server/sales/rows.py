@@ -1,13 +1,10 @@
 """From the rows of a till's export to receipts.
 
 Rows that follow one another with the same number are the lines of one receipt. A number that comes back later in the
-file would look like a conflict with itself, so it is refused with the advice to sort. Which numbers came is remembered
-on disk once there are many: a set of a few million would be the one thing of an import that grows with its file.
+file would look like a conflict with itself, so it is refused with the advice to sort (`Read.again`).
 """
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, cast
@@ -37,6 +34,12 @@ class Read:
     new: NewReceipt | None
     line_rows: list[int]
     errors: list[RowError]
+
+    def again(self) -> "Read":
+        """The same, refused because its number came before."""
+        reason = "this receipt number came earlier in the file, with other rows in between"
+        error = RowError(self.rows[0].line, self.number, "receipt_no", reason, "sort the file by receipt number")
+        return Read(self.rows, self.number, None, [], [error])
 
 
 class _BadCell(ValueError):
@@ -70,53 +73,51 @@ class RowReader:
         self._width = len(sheet.header)
         self._kinds = KINDS | {word.casefold(): kind for word, kind in form.kinds.items()}
         self._channels = CHANNELS | {word.casefold(): channel for word, channel in form.channels.items()}
-        self._place = {name: self.columns.get(name, -1) for name in _USED}
+        self._place = {name: self.columns.get(name, self._width) for name in _USED}
 
     def __iter__(self) -> Iterator[Read]:
         group: list[Row] = []
         number = ""
         place = self._place["receipt_no"]
-        with closing(_Seen()) as seen:
-            for row in self._sheet.rows():
-                self.rows += 1
-                own = row.cells[place].strip() if place < len(row.cells) else ""
-                if group and (own != number or len(group) >= _MOST_ROWS):
-                    yield self._read(number, group, seen)
-                    group = []
-                number = own
-                group.append(row)
-            if group:
-                yield self._read(number, group, seen)
+        for row in self._sheet.rows():
+            self.rows += 1
+            own = row.cells[place].strip() if place < len(row.cells) else ""
+            if group and (own != number or len(group) >= _MOST_ROWS):
+                yield self._read(number, group)
+                group = []
+            number = own
+            group.append(row)
+        if group:
+            yield self._read(number, group)
 
-    def _read(self, number: str, group: list[Row], seen: "_Seen") -> Read:
+    def _read(self, number: str, group: list[Row]) -> Read:
         if not number:
             empty = [RowError(row.line, None, "receipt_no", "the receipt number is empty", "give one") for row in group]
             return Read(group, "", None, [], empty)
-        if not seen.is_new(number):
-            reason = "this receipt number came earlier in the file, with other rows in between"
-            error = RowError(group[0].line, number, "receipt_no", reason, "sort the file by receipt number")
-            return Read(group, number, None, [], [error])
         errors: list[RowError] = []
         lines: list[NewLine] = []
         line_rows: list[int] = []
+        head: list[str] | None = None
         for row in group:
+            cells = self._cells(row)
+            head = head or cells
             try:
                 self._check_width(row)
-                line = self._line(row)
+                line = self._line(cells)
             except _BadCell as error:
                 errors.append(RowError(row.line, number, error.column, str(error), error.remedy))
             else:
                 if line is not None:
                     lines.append(line)
                     line_rows.append(row.line)
-        if not errors:
+        if not errors and head is not None:
             try:
-                return Read(group, number, self._head(number, group[0], lines), line_rows, [])
+                return Read(group, number, self._head(number, head, lines), line_rows, [])
             except _BadCell as error:
                 errors.append(RowError(group[0].line, number, error.column, str(error), error.remedy))
         return Read(group, number, None, [], errors)
 
-    def _head(self, number: str, row: Row, lines: list[NewLine]) -> NewReceipt:
+    def _head(self, number: str, row: list[str], lines: list[NewLine]) -> NewReceipt:
         """The receipt; what is said of it as a whole is taken from its first row."""
         written = self._cell(row, "at") or f"{self._cell(row, 'date')} {self._cell(row, 'time')}"
         try:
@@ -151,23 +152,24 @@ class RowReader:
             tax_included=self._truth(included) if included else self._form.tax_included,
         )
 
-    def _line(self, row: Row) -> NewLine | None:
+    def _line(self, cells: list[str]) -> NewLine | None:
         """The row's line; None in a file of totals, or in a row without an article (a void, a total)."""
-        sku, price = self._cell(row, "sku"), self._number(row, "unit_price")
+        place = self._place
+        sku, price = cells[place["sku"]].strip(), self._number(cells, "unit_price")
         if price is None:
-            if sku and self._place["unit_price"] >= 0:
+            if sku and place["unit_price"] < self._width:
                 raise _BadCell("unit_price", "the unit price is empty", "give one; 0 for a gift")
             return None
-        quantity = self._number(row, "quantity")
+        quantity = self._number(cells, "quantity")
         return NewLine(
             sku=sku,
             unit_price=price,
             quantity=_ONE if quantity is None else quantity,
-            discount=self._number(row, "discount") or _NOUGHT,
-            cost=self._number(row, "cost"),
-            description=self._cell(row, "description"),
-            group=self._cell(row, "group"),
-            tax=self._number(row, "line_tax"),
+            discount=self._number(cells, "discount") or _NOUGHT,
+            cost=self._number(cells, "cost"),
+            description=cells[place["description"]].strip(),
+            group=cells[place["group"]].strip(),
+            tax=self._number(cells, "line_tax"),
         )
 
     def _check_width(self, row: Row) -> None:
@@ -176,12 +178,19 @@ class RowReader:
                 "", f"the row has {len(row.cells)} columns and the header {self._width}", "put quotes around commas"
             )
 
-    def _cell(self, row: Row, column: str) -> str:
-        place = self._place[column]
-        return row.cells[place].strip() if 0 <= place < len(row.cells) else ""
+    def _cells(self, row: Row) -> list[str]:
+        """A row's cells, as many as the header has, and an empty one where columns stand that a file doesn't have."""
+        cells = row.cells
+        missing = self._width + 1 - len(cells)
+        if missing > 0:
+            return cells + [""] * missing
+        return [*cells[: self._width], ""]
 
-    def _number(self, row: Row, column: str) -> Decimal | None:
-        text = self._cell(row, column)
+    def _cell(self, cells: list[str], column: str) -> str:
+        return cells[self._place[column]].strip()
+
+    def _number(self, cells: list[str], column: str) -> Decimal | None:
+        text = cells[self._place[column]].strip()
         if not text:
             return None
         try:
@@ -195,7 +204,7 @@ class RowReader:
             raise _BadCell("tax_included", f"{text!r} is neither yes nor no", "use yes or no")
         return truth
 
-    def _choice(self, row: Row, column: str, choices: dict[str, str]) -> str:
+    def _choice(self, row: list[str], column: str, choices: dict[str, str]) -> str:
         text = self._cell(row, column)
         chosen = choices.get(text) or choices.get(text.casefold())
         if chosen is None:
@@ -205,29 +214,9 @@ class RowReader:
         return chosen
 
 
-#: Our columns that are read; `-1` stands for one a file doesn't have.
+#: Our columns that are read.
 _USED: Final = (
     *("receipt_no", "at", "date", "time", "kind", "channel", "sku", "description", "group", "quantity", "unit_price"),
     *("discount", "cost", "line_tax", "gross", "tax", "tax_included", "units", "currency", "member_card"),
     *("member_phone", "member_id", "tender", "cashier", "refers_to"),
 )
-
-
-class _Seen:
-    """Numbers that came; a database without a name, which SQLite moves to the disk when it grows and then forgets."""
-
-    def __init__(self) -> None:
-        # A file is read in one thread and may be let go in another.
-        self._numbers = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._numbers.execute("PRAGMA journal_mode = OFF")
-        self._numbers.execute("CREATE TABLE seen (number TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._numbers.execute("BEGIN")
-
-    def is_new(self, number: str) -> bool:
-        """Whether it comes for the first time; it has come then."""
-        key = number.encode("utf-8", "surrogatepass")
-        return self._numbers.execute("INSERT OR IGNORE INTO seen VALUES (?)", (key,)).rowcount == 1
-
-    def close(self) -> None:
-        """Forget them."""
-        self._numbers.close()
