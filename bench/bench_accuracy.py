@@ -21,7 +21,7 @@ from bench.footage import footage_folder
 from edge.auditing.matching import match
 from edge.camera import open_source
 from edge.detectors import make_detector
-from edge.models import Anchor, Crossing, Direction, Frame, Line, Mounting, Point
+from edge.models import Anchor, Crossing, Detector, Direction, Frame, Line, Mounting, Point
 from edge.pipeline import make_pipeline
 
 
@@ -100,15 +100,20 @@ def run(
     change: Callable[[Iterable[Frame]], Iterable[Frame]] = _as_they_are,
 ) -> tuple[list[Crossing], int, float]:
     """Count one clip, its frames changed on the way; returns crossings, frames and seconds taken."""
+    return count(path, clip, make_detector(detector, mounting=clip.mounting, model=model), change)
+
+
+def count(
+    path: Path,
+    clip: Clip,
+    detector: Detector,
+    change: Callable[[Iterable[Frame]], Iterable[Frame]] = _as_they_are,
+) -> tuple[list[Crossing], int, float]:
+    """Count one clip with a detector that is made for its mounting; returns as `run` does."""
     lines = [line.line() for line in clip.lines]
     width, height = clip.size
     began = time.perf_counter()
-    pipeline = make_pipeline(
-        make_detector(detector, mounting=clip.mounting, model=model),
-        lines,
-        mounting=clip.mounting,
-        aspect=width / height,
-    )
+    pipeline = make_pipeline(detector, lines, mounting=clip.mounting, aspect=width / height)
     crossings: list[Crossing] = []
     frames = 0
     with open_source(str(path)) as source:
