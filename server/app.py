@@ -27,6 +27,7 @@ from server.kpi import api as kpi_api
 from server.kpi import correction_api
 from server.membership import api as membership_api
 from server.membership.offline import api as offline_api
+from server.membership.points import api as points_api
 from server.membership.visits import api as visits_api
 from server.middleware import ApiHeaders, BodyLimit, RequestLog
 from server.requests import api as requests_api
@@ -43,6 +44,7 @@ _TAGS: Final = [
     {"name": "stores", "description": "Stores, opening hours, cameras, lines, boxes, promotions and weather."},
     {"name": "receipts", "description": "What the tills sold: by batch or by file, each receipt once."},
     {"name": "members", "description": "VIPs: enrolled once per phone number, encrypted at rest."},
+    {"name": "points", "description": "Earned on receipts, spent at the desk; a ledger only ever added to."},
     {"name": "ingest", "description": "What the boxes send, and what was measured, late or missing of it."},
     {"name": "requests", "description": "What is asked of a box: a snapshot, recent paths, a line tried on them."},
     {"name": "kpi", "description": "Traffic, conversion and sales, each with its coverage."},
@@ -113,6 +115,7 @@ def create_app(services: Services) -> FastAPI:
         membership_api,
         visits_api,
         offline_api,
+        points_api,
         ingest_api,
         requests_api,
         kpi_api,

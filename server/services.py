@@ -21,6 +21,9 @@ from server.kpi.tables import TableImport
 from server.membership.crypto import MemberKeys, derived_keys
 from server.membership.offline.envelopes import EnvelopeKeys
 from server.membership.offline.service import OfflineDesk
+from server.membership.points.adjustments import Adjustments
+from server.membership.points.reports import PointsReports
+from server.membership.points.service import PointsService
 from server.membership.service import MembershipService
 from server.membership.visits.service import VisitsService
 from server.mqtt import BrokerAddress
@@ -63,6 +66,9 @@ class Services:
     rates: RatesService
     membership: MembershipService
     visits: VisitsService
+    points: PointsService
+    adjustments: Adjustments
+    points_reports: PointsReports
     offline_desk: OfflineDesk
     kpi: KpiService
     corrections: CorrectionsService
@@ -125,6 +131,9 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         rates=RatesService(db, settings.reporting_currency, clock, reading=reading),
         membership=membership,
         visits=visits,
+        points=PointsService(db, membership, clock),
+        adjustments=Adjustments(db, clock),
+        points_reports=PointsReports(reading, clock),
         offline_desk=OfflineDesk(db, envelopes, membership, visits, clock),
         kpi=KpiService(db, stores, clock, reading=reading),
         corrections=corrections,

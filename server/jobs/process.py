@@ -28,6 +28,8 @@ from server.jobs.models import Job, JobRun
 from server.jobs.silence import Silences
 from server.kpi.service import KpiService
 from server.membership.offline.service import Forgetting as OfflineForgetting
+from server.membership.points.expiry import Expiry
+from server.membership.points.posting import Posting
 from server.requests.forgetting import Forgetting
 from server.settings import Settings
 from server.storage.pool import Database
@@ -57,6 +59,8 @@ def standard_jobs(
         Job("clean_up", 3600, house.clean),
         Job("box_answers", 60, Forgetting(db).run),
         Job("offline_desks", 3600, OfflineForgetting(db).run),
+        Job("points", 5, Posting(db).run),
+        Job("points_expiry", 3600, Expiry(db).run),
         Job("event_retention", 3600, EventRetention(db, settings.event_days, utc_now).run),
         Job("retention", 3600, Retention(db, settings.raw_days, utc_now).run),
         Job(reconcile.NAME, 86_400, reconcile.Reconcile(db).run, nightly=RECONCILE_AT),
