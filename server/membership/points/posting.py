@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
+from threading import Event as Flag
 from typing import Final
 from uuid import UUID
 
@@ -289,3 +290,23 @@ def _forfeit(conn: Connection, member_id: UUID, event: Event, now: datetime) -> 
             purse.empty(Why("forfeit", f"event:{event.event_id}:{each}", now, ACTOR))
         repository.write(conn, [purse])
         receipt_repository.release(conn, each)
+
+
+class Posting:
+    """Posts what receipts and members' events ask for, as often as the jobs come by.
+
+    Args:
+        standings: tier and multiplier of members at a moment.
+    """
+
+    def __init__(self, db: Database, standings: Standings = no_tiers, clock: Clock = utc_now) -> None:
+        self._db = db
+        self._standings = standings
+        self._clock = clock
+
+    def run(self, stop: Flag) -> str | None:
+        """Post until nothing is left or told to stop; what was done, None if nothing."""
+        posted = 0
+        while not stop.is_set() and (some := post(self._db, self._standings, self._clock)):
+            posted += some
+        return f"{posted} events posted" if posted else None
