@@ -28,7 +28,8 @@ import numpy as np
 
 from bench.footage import footage_folder
 from edge.camera import open_source
-from edge.detectors.motion import MotionDetector, MotionParams
+from edge.detectors import make_detector
+from edge.detectors.motion import MotionDetector
 from edge.detectors.onnx import OnnxFinder
 from edge.detectors.runtimes import installed
 from edge.detectors.trained import TrainedDetector
@@ -78,7 +79,7 @@ def motion(path: Path, limit: int) -> None:
         looks = detector.looks
 
     def each() -> None:
-        count_file(path, limit, MotionDetector(mounting="oblique", params=MotionParams.watchful("oblique")))
+        count_file(path, limit, make_detector("motion", mounting="oblique", gate=False))
 
     alone, counting, watchful = side_by_side([lambda: decode(path, limit), as_set, each])
     print(f"decoding alone               {frames / min(alone):8.0f} frames/s")

@@ -344,7 +344,10 @@ class CameraSettings(_Section, frozen=True, kw_only=True):
     threads: Annotated[int, Meta(ge=1, le=64, description="Processor threads an onnx model may use for a picture.")] = 1
     gate: Annotated[
         bool,
-        Meta(description="Run a trained detector only when the picture changed, so that an empty shop costs little."),
+        Meta(
+            description="Run a trained detector only when the picture changed, and let motion pass over some that "
+            "rest, so that an empty shop costs little. False looks at every picture."
+        ),
     ] = True
     fusion: Annotated[
         bool,

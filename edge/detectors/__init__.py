@@ -52,7 +52,8 @@ def make_detector(
         confidence: the least score a box needs, 0 to 1; each detector has its own default. `motion` takes none.
         runtime: what runs an `onnx` model: see `edge.detectors.runtimes`.
         threads: processor threads an `onnx` model may use for a picture.
-        gate: run a trained network only when the picture changed; see `edge.detectors.gate`.
+        gate: run a trained network only when the picture changed (see `edge.detectors.gate`), and pass over pictures
+            that rest with `motion` (see `edge.detectors.stillness`); otherwise every picture is looked at.
         fusion: hold a trained network's boxes against what moves; see `edge.detectors.fusion`.
 
     Raises:
@@ -61,9 +62,9 @@ def make_detector(
     if name == "auto":
         name = choose(mounting, model)
     if name == "motion":
-        from edge.detectors.motion import MotionDetector
+        from edge.detectors.motion import MotionDetector, MotionParams
 
-        return MotionDetector(mounting=mounting)
+        return MotionDetector(mounting=mounting, params=None if gate else MotionParams.watchful(mounting))
     if name not in NAMES:
         raise DetectorError(f"There is no detector '{name}'. Choose one of {', '.join(NAMES)}.")
     if model is None:

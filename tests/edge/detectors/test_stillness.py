@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.detectors.motion import MotionDetector, MotionParams
+from edge.detectors import make_detector
+from edge.detectors.motion import MotionDetector
 from edge.detectors.stillness import Stillness
 from edge.models import Detections, Frame, no_boxes
 
@@ -50,10 +51,13 @@ def test_a_picture_shown_twice_while_somebody_walks_does_not_rest() -> None:
     assert detector.looks == len(pictures)
 
 
-def test_a_watchful_detector_looks_at_every_picture() -> None:
-    detector = MotionDetector(mounting="oblique", params=MotionParams.watchful("oblique"))
+@pytest.mark.parametrize(("gate", "looks"), [(True, 7), (False, 20)])
+def test_without_the_gate_every_picture_is_looked_at(gate: bool, looks: int) -> None:
+    """What a picture costs in a busy hour is measured so: `doorline edge check` must not take a rest for speed."""
+    detector = make_detector("motion", mounting="oblique", gate=gate)
+    assert isinstance(detector, MotionDetector)
     shown(detector, [WALL] * 20)
-    assert detector.looks == 20
+    assert detector.looks == looks
 
 
 @pytest.mark.parametrize(("exposure", "lasts"), [(1.0, 0.5), (0.5, 0.0)])
