@@ -80,7 +80,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     "audit-trail": Entry(
         "cli.audit_trail:app", _SERVER, _CENTRE, "Who did what, and the proof that nobody changed it.", True
     ),
-    "sales": Entry("cli.sales:app", _SERVER, _SETUP, "Bring in receipts from tills' exports; enter exchange rates.", True),
+    "sales": Entry(
+        "cli.sales:app", _SERVER, _SETUP, "Bring in receipts from tills' exports; enter exchange rates.", True
+    ),
     "points": Entry("cli.points:app", _SERVER, _CENTRE, "Points: what members have and the chain owes.", True),
     "bench": Entry("cli.bench.command:app", ("bench",), _TRY, "Make up a chain at full size, to measure with.", True),
 }

@@ -29,7 +29,10 @@ router = page_router()
 LASTS: Final = timedelta(hours=18)
 #: What the page needs to stand without the network.
 _FILES: Final = (
-    *(f"css/{sheet}.css" for sheet in ("tokens", "base", "shell", "components", "tables", "forms", "charts", "pages", "desk")),
+    *(
+        f"css/{sheet}.css"
+        for sheet in ("tokens", "base", "shell", "components", "tables", "forms", "charts", "pages", "desk")
+    ),
     "js/desk-line.js",
     "js/desk-offline.js",
     "img/icons.svg",

@@ -28,6 +28,7 @@ from server.kpi import correction_api
 from server.membership import api as membership_api
 from server.membership.offline import api as offline_api
 from server.membership.points import api as points_api
+from server.membership.value import api as value_api
 from server.membership.visits import api as visits_api
 from server.middleware import ApiHeaders, BodyLimit, RequestLog
 from server.requests import api as requests_api
@@ -116,6 +117,7 @@ def create_app(services: Services) -> FastAPI:
         visits_api,
         offline_api,
         points_api,
+        value_api,
         ingest_api,
         requests_api,
         kpi_api,

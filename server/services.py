@@ -25,6 +25,7 @@ from server.membership.points.adjustments import Adjustments
 from server.membership.points.reports import PointsReports
 from server.membership.points.service import PointsService
 from server.membership.service import MembershipService
+from server.membership.value.service import ValueService
 from server.membership.visits.service import VisitsService
 from server.mqtt import BrokerAddress
 from server.requests.exchange import Exchange
@@ -70,6 +71,7 @@ class Services:
     adjustments: Adjustments
     points_reports: PointsReports
     offline_desk: OfflineDesk
+    value: ValueService
     kpi: KpiService
     corrections: CorrectionsService
     tables: TableImport
@@ -134,6 +136,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         points=PointsService(db, membership, clock),
         adjustments=Adjustments(db, clock),
         points_reports=PointsReports(reading, clock),
+        value=ValueService(db, settings.reporting_currency, clock),
         offline_desk=OfflineDesk(db, envelopes, membership, visits, clock),
         kpi=KpiService(db, stores, clock, reading=reading),
         corrections=corrections,

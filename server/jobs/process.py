@@ -30,6 +30,7 @@ from server.kpi.service import KpiService
 from server.membership.offline.service import Forgetting as OfflineForgetting
 from server.membership.points.expiry import Expiry
 from server.membership.points.posting import Posting
+from server.membership.value.service import ValueNight, ValueService
 from server.requests.forgetting import Forgetting
 from server.settings import Settings
 from server.storage.pool import Database
@@ -42,6 +43,8 @@ _log = structlog.get_logger(__name__)
 LOOK_EVERY: Final = 2.0
 #: When roll-ups are held against their raw rows (UTC): late at night where most of the chain's stores are, or early.
 RECONCILE_AT: Final = time(19, 30)
+#: When members' value is made anew (UTC): after the day's last receipts.
+VALUE_AT: Final = time(20, 30)
 _MOST_DETAIL: Final = 500
 
 
@@ -61,6 +64,7 @@ def standard_jobs(
         Job("offline_desks", 3600, OfflineForgetting(db).run),
         Job("points", 5, Posting(db).run),
         Job("points_expiry", 3600, Expiry(db).run),
+        Job("member_value", 86_400, ValueNight(ValueService(db, settings.reporting_currency)).run, nightly=VALUE_AT),
         Job("event_retention", 3600, EventRetention(db, settings.event_days, utc_now).run),
         Job("retention", 3600, Retention(db, settings.raw_days, utc_now).run),
         Job(reconcile.NAME, 86_400, reconcile.Reconcile(db).run, nightly=RECONCILE_AT),

@@ -14,7 +14,7 @@ import pytest
 STORE_DATA = (
     "camera|check_in|correction|coverage|coverage_15m|crossing|dead_letter|device|device_certificate|device_config|"
     "device_request|dirty_mark|fact|ingest_cursor|"
-    "kpi_setting|line|sales_import|sales_import_error|lost_range|member|member_consent|member_token|opening_exception|opening_hours|receipt|"
+    "kpi_setting|line|sales_import|sales_import_error|lost_range|member|member_cost|member_value|member_consent|member_token|opening_exception|opening_hours|receipt|"
     "receipt_conflict|receipt_line|roster_day|roster_shift|silence|store|store_calendar|store_day|store_hour|tally|traffic_15m"
 )
 READS = re.compile(rf"\b(?:FROM|JOIN|UPDATE|USING|DELETE\s+FROM)\s+(?:ONLY\s+)?(?:{STORE_DATA})\b(?!\s*\()")
