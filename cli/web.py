@@ -69,6 +69,7 @@ def _serve(app: "FastAPI", listening: socket.socket, trusted_proxies: str) -> No
     from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
     from server.middleware import Peer
+    from server.patience import PatientProtocol
 
     class Server(uvicorn.Server):
         """Ends the live pages' streams first: an open stream is an answer that never finishes by itself."""
@@ -84,6 +85,7 @@ def _serve(app: "FastAPI", listening: socket.socket, trusted_proxies: str) -> No
         access_log=False,
         log_level="warning",
         server_header=False,
+        http=PatientProtocol,
         lifespan="off",
         # Done above, where who really connects can be noted first; uvicorn's own reads an environment variable, too.
         proxy_headers=False,

@@ -41,7 +41,7 @@ def mount(app: FastAPI, services: Services) -> None:
     for part in (sign_in, account_page, users_page, store_page, hq_page, desk_offline, desk_page, styleguide, live):
         app.include_router(part.router)
     pages.install_error_pages(app)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, is_behind_tls=services.settings.cookie_secure)
 
 
 def _look(services: Services, store_id: str) -> LiveView:

@@ -34,6 +34,10 @@ HEADERS: Final = {
 }
 
 
+#: To browsers that came over TLS: don't come without it for a year.
+HSTS: Final = "max-age=31536000"
+
+
 def put_headers(headers: MutableHeaders) -> None:
     """Add every header that the answer has not set itself."""
     for name, value in HEADERS.items():
@@ -41,10 +45,15 @@ def put_headers(headers: MutableHeaders) -> None:
 
 
 class SecurityHeaders:
-    """Adds the headers to every answer of the application, pages and API alike."""
+    """Adds the headers to every answer of the application, pages and API alike.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        is_behind_tls: whether browsers reach us over TLS only (`cookie_secure`); they are told to keep it so then.
+    """
+
+    def __init__(self, app: ASGIApp, *, is_behind_tls: bool = False) -> None:
         self.app = app
+        self._is_behind_tls = is_behind_tls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and dress its answer."""
@@ -54,7 +63,10 @@ class SecurityHeaders:
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                put_headers(MutableHeaders(scope=message))
+                headers = MutableHeaders(scope=message)
+                put_headers(headers)
+                if self._is_behind_tls:
+                    headers.setdefault("Strict-Transport-Security", HSTS)
             await send(message)
 
         await self.app(scope, receive, dressed)

@@ -30,7 +30,7 @@ from server.membership.offline import api as offline_api
 from server.membership.points import api as points_api
 from server.membership.value import api as value_api
 from server.membership.visits import api as visits_api
-from server.middleware import ApiHeaders, BodyLimit, RequestLog
+from server.middleware import ApiHeaders, BodyLimit, RateLimit, RequestLog
 from server.requests import api as requests_api
 from server.sales import api as sales_api
 from server.sales import import_api, rate_api
@@ -132,6 +132,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_exception_handler(psycopg.DataError, _on_data_error)
     app.add_exception_handler(Exception, _on_failure)
     app.add_middleware(BodyLimit)
+    app.add_middleware(RateLimit, per_minute=services.settings.requests_per_minute)
     app.add_middleware(ApiHeaders)
     app.add_middleware(RequestLog)
     return app

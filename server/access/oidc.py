@@ -20,7 +20,7 @@ import structlog
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
 from server.access.models import CHAIN_ROLES, USER_ROLES, UserRole
@@ -146,7 +146,7 @@ class IdentityProvider:
         try:
             try:
                 claims = jwt.decode(id_token, self._key_set(), algorithms=ALGORITHMS).claims
-            except ValueError:
+            except (InvalidKeyIdError, ValueError):
                 # No key of that name: they may have been changed since they were read.
                 claims = jwt.decode(id_token, self._key_set(is_stale=True), algorithms=ALGORITHMS).claims
             rules.validate(claims)
