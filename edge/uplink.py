@@ -1,4 +1,4 @@
-"""The outbox's way to the server: what to send, when to send it again, and what an answer changes.
+"""The outbox's way to the server: what to send, and when to send it again; what an answer changes is in `link.answers`.
 
 One thread owns every rule; a transport only carries. The traps: a message broker's "taken" is not a commit, so only the
 server's own ack lets a record go; silence means send again, never assume; a backlog of three days must not stand
@@ -17,13 +17,13 @@ from typing import Final
 
 from edge.backoff import Backoff as Backoff
 from edge.clock import Clock, moment
-from edge.link.lanes import Flight, LaneState, Refused
-from edge.link.nonces import Nonces
+from edge.link.answers import Answers
+from edge.link.lanes import Flight, LaneState
 from edge.link.replies import Replies
 from edge.link.transport import Closed, Event, Opened, Received, Settled, Transport
 from edge.link.word import Report as Report
 from edge.link.word import Word
-from edge.outbox import LANES, Lane, Outbox
+from edge.outbox import Outbox
 from wire import messages
 from wire.messages import Ack, Refusal, Rewind, WireError
 from wire.topics import Channel
@@ -37,10 +37,6 @@ _OPEN_TIMEOUT_S: Final = 30.0
 #: How long a good-bye may take (seconds).
 _FAREWELL_S: Final = 2.0
 _IDLE_S: Final = 1.0
-#: A batch of today refused so often, for what is in it, becomes an old epoch; each time it takes twice as many.
-_PATIENCE: Final = 3
-#: Refusals of one batch for what is in it; others are about the box, and hold for all it sends.
-_OF_THE_BATCH: Final = frozenset({"not_writable", "wrong_envelope", "too_large"})
 
 
 @dataclass(slots=True)
@@ -106,14 +102,14 @@ class Uplink:
         self._on_request = on_request
         self._replies = Replies()
         self._backoff = backoff or Backoff()
-        self._refusal_backoff = refusal_backoff or Backoff(10.0, 300.0)
-        self._old_refused = Refused(self._refusal_backoff)
-        self._patience = _PATIENCE
+        self._answers = Answers(
+            outbox,
+            max_batch=max_batch,
+            backoff=self._backoff,
+            refusal_backoff=refusal_backoff or Backoff(10.0, 300.0),
+        )
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._lanes: dict[Lane, LaneState] = {name: LaneState(name) for name in LANES}
-        self._nonces = Nonces()
         self._link = _Link()
-        self._server_problem = ""
         self._hurry = False
         self._stopping = threading.Event()
         self._open = threading.Event()
@@ -184,7 +180,7 @@ class Uplink:
         for payload, left in self._replies.take(now) if link.state == "open" else ():
             self._say(Channel.REPLY, payload, expires_s=left)
         due = []
-        for lane in self._lanes.values():
+        for lane in self._answers.lanes.values():
             if link.state != "open":
                 return 0.0  # lost on the way: there is nothing to say it on
             due.append(self._serve(lane, now))
@@ -210,7 +206,7 @@ class Uplink:
         link.problem = reason
         link.tokens.clear()
         self._outbox.will_send(None)
-        for lane in self._lanes.values():
+        for lane in self._answers.lanes.values():
             lane.flight = None
 
     # -- events ----------------------------------------------------------------------------------------------------
@@ -234,31 +230,26 @@ class Uplink:
         self._open.set()
         self._word.forget()
         log.info("uplink: connected (%s), %d records to send", detail, self._outbox.pending)
-        self._spare_today()
-
-    def _spare_today(self) -> None:
-        """A long backlog becomes an epoch of its own lane, so that it does not stand before what is counted now."""
-        if self._outbox.waiting("live").count > self._max_batch:
-            self._outbox.begin_epoch()
-            self._lanes["live"].flight = None
+        self._answers.spare_today()
 
     def _settled(self, token: int, refused: str) -> None:
         self._link.tokens.discard(token)
         if not refused:
             return
-        for lane in self._lanes.values():
+        for lane in self._answers.lanes.values():
             if lane.flight is not None and token in lane.flight.tokens:
-                self._refused(lane, f"the broker would not take a batch ({refused}): check its access list")
+                self._answers.refuse(lane, f"the broker would not take a batch ({refused}): check its access list")
 
     def _received(self, channel: Channel, payload: bytes) -> None:
         try:
             match channel:
                 case Channel.ACK:
-                    self._acked(messages.decode(payload, Ack))
+                    if self._answers.acked(messages.decode(payload, Ack)):
+                        self._link.attempts = 0
                 case Channel.REWIND:
-                    self._rewound(messages.decode(payload, Rewind))
+                    self._answers.rewound(messages.decode(payload, Rewind))
                 case Channel.REFUSAL:
-                    self._server_refused(messages.decode(payload, Refusal))
+                    self._answers.refused(messages.decode(payload, Refusal))
                 case Channel.CONFIG if self._on_config is not None:
                     self._on_config(payload)
                 case Channel.REQUEST if self._on_request is not None:
@@ -267,71 +258,7 @@ class Uplink:
                     log.debug("uplink: nothing to do for a message on %s", channel.value)
         except WireError as error:
             log.warning("uplink: a message on %s is not of the contract: %s", channel.value, error)
-            self._server_problem = f"a message on {channel.value} is not of the contract: {error}"
-
-    def _acked(self, ack: Ack) -> None:
-        if not self._nonces.believes(ack):
-            return
-        if self._outbox.acknowledge(ack.epoch, ack.seq):
-            self._old_refused.taken(ack.epoch)
-        for lane in self._lanes.values():
-            flight = lane.flight
-            if flight is None or flight.epoch != ack.epoch or ack.seq < flight.last_seq:
-                continue
-            log.info("uplink: server has %s lane's %d records, %d to go", lane.name, flight.count, self._outbox.pending)
-            silent = lane.silences > 0
-            lane.answered()
-            self._patience = _PATIENCE if lane.name == "live" else self._patience
-            self._server_problem = ""
-            self._link.attempts = 0
-            if silent:
-                self._spare_today()
-
-    def _rewound(self, rewind: Rewind) -> None:
-        lane = self._lane_of(rewind.epoch)
-        if lane is not None and lane.flight is not None and lane.flight.first_seq == rewind.seq:
-            return  # just that is on its way
-        self._outbox.rewind(rewind.epoch, rewind.seq)
-        self._nonces.rewound(rewind.epoch)
-        if lane is not None:
-            lane.flight = None
-            # Where the server can't be content with what we hold, asking again and again must not melt the link.
-            if lane.rewinds:
-                lane.not_before = time.monotonic() + self._backoff.delay(lane.rewinds)
-            lane.rewinds += 1
-
-    def _server_refused(self, refusal: Refusal) -> None:
-        text = f"the server refused a batch ({refusal.code}): {refusal.reason}"
-        only = None if refusal.epoch is None else self._lane_of(refusal.epoch)
-        if only is not None and refusal.epoch and refusal.code in _OF_THE_BATCH:
-            # It may be refused for ever; what else there is must not wait behind it.
-            if only.name == "backlog":
-                only.flight = None
-                self._outbox.rest(refusal.epoch, self._old_refused.again(refusal.epoch, text))
-                log.warning("uplink: %s; its epoch rests, the others go on", text)
-                return
-            if only.refusals + 1 >= self._patience:
-                # Where the server refuses everything, epochs without end would help nobody.
-                self._patience *= 2
-                self._outbox.begin_epoch()
-                only.answered()
-                log.warning("uplink: %s; it becomes an old epoch, and today goes on without it", text)
-                return
-        for lane in [only] if only is not None else list(self._lanes.values()):
-            self._refused(lane, text)
-
-    def _refused(self, lane: LaneState, text: str) -> None:
-        """Everything is kept; the lane rests, and the status says why."""
-        delay = self._refusal_backoff.delay(lane.refusals)
-        lane.flight = None
-        lane.refusals += 1
-        lane.not_before = time.monotonic() + delay
-        if text != self._server_problem:
-            log.warning("uplink: %s; everything is kept, trying again within %.0f s", text, max(1.0, delay))
-        self._server_problem = text
-
-    def _lane_of(self, epoch: str) -> LaneState | None:
-        return next((each for each in self._lanes.values() if each.flight and each.flight.epoch == epoch), None)
+            self._answers.problem_now = f"a message on {channel.value} is not of the contract: {error}"
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
@@ -347,8 +274,8 @@ class Uplink:
             lane.silences += 1
             lane.flight = None
             log.warning("uplink: no answer to %d records of the %s lane; sending again", flight.count, lane.name)
-            if lane.silences >= 3 and not self._server_problem:
-                self._server_problem = "the server does not answer; everything is kept and sent again"
+            if lane.silences >= 3 and not self._answers.problem_now:
+                self._answers.problem_now = "the server does not answer; everything is kept and sent again"
         if now < lane.not_before:
             return lane.not_before
         due = self._due(lane, now)
@@ -376,7 +303,7 @@ class Uplink:
             sent_at=moment(self._clock).at or datetime.now(UTC),
             records=held.records,
             config_revision=self._config_known(),
-            nonce=self._nonces.make(held.epoch),
+            nonce=self._answers.nonces.make(held.epoch),
         )
         wait = min(self._resend_after_s * 2.0 ** min(lane.silences, 10), max(self._resend_after_s, _LONGEST_SILENCE_S))
         token = self._say(Channel.BATCH, messages.encode(batch), expires_s=wait)
@@ -400,20 +327,16 @@ class Uplink:
     # -- status ----------------------------------------------------------------------------------------------------
 
     def _say_status(self, now: float) -> None:
-        status = self._word.now(online=True, problem=self._problem, certificate=self._transport.certificate)
+        status = self._word.now(online=True, problem=self._answers.problem, certificate=self._transport.certificate)
         if not self._word.due(status, now):
             return
         if self._say(Channel.STATUS, messages.encode(status), retain=True) is not None:
             self._word.said(status, now)
 
-    @property
-    def _problem(self) -> str:
-        return "; ".join(each for each in (self._server_problem, self._old_refused.problem) if each)
-
     def _farewell(self) -> None:
         """An offline status of our own, with the last numbers, instead of the will."""
         if self._link.state == "open":
-            last = self._word.now(online=False, problem=self._problem, certificate=self._transport.certificate)
+            last = self._word.now(online=False, problem=self._answers.problem, certificate=self._transport.certificate)
             token = self._say(Channel.STATUS, messages.encode(last), retain=True)
             until = time.monotonic() + _FAREWELL_S
             while token in self._link.tokens and (left := until - time.monotonic()) > 0:
