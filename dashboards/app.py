@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from dashboards import (
     account_page,
     assets,
+    card_page,
     desk_offline,
     desk_page,
     hq_page,
@@ -40,6 +41,7 @@ def mount(app: FastAPI, services: Services) -> None:
     app.include_router(assets.router(files))
     for part in (sign_in, account_page, users_page, store_page, hq_page, desk_offline, desk_page, styleguide, live):
         app.include_router(part.router)
+    app.include_router(card_page.router)
     pages.install_error_pages(app)
     app.add_middleware(SecurityHeaders, is_behind_tls=services.settings.cookie_secure)
 

@@ -26,6 +26,8 @@ from server.jobs import api as jobs_api
 from server.kpi import api as kpi_api
 from server.kpi import correction_api
 from server.membership import api as membership_api
+from server.membership import desk_api as member_desk_api
+from server.membership import rights_api as member_rights_api
 from server.membership.offline import api as offline_api
 from server.membership.points import api as points_api
 from server.membership.value import api as value_api
@@ -114,6 +116,8 @@ def create_app(services: Services) -> FastAPI:
         import_api,
         rate_api,
         membership_api,
+        member_desk_api,
+        member_rights_api,
         visits_api,
         offline_api,
         points_api,

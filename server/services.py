@@ -19,11 +19,14 @@ from server.kpi.correction_service import CorrectionsService
 from server.kpi.service import KpiService
 from server.kpi.tables import TableImport
 from server.membership.crypto import MemberKeys, derived_keys
+from server.membership.desk import MemberDesk, member_desk
 from server.membership.offline.envelopes import EnvelopeKeys
 from server.membership.offline.service import OfflineDesk
 from server.membership.points.adjustments import Adjustments
 from server.membership.points.reports import PointsReports
 from server.membership.points.service import PointsService
+from server.membership.registered import rights_parts
+from server.membership.sending import sender_of
 from server.membership.service import MembershipService
 from server.membership.value.service import ValueService
 from server.membership.visits.service import VisitsService
@@ -66,6 +69,7 @@ class Services:
     formats: FormatService
     rates: RatesService
     membership: MembershipService
+    members: MemberDesk
     visits: VisitsService
     points: PointsService
     adjustments: Adjustments
@@ -102,14 +106,15 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
     Raises:
         InvalidInput: the secret key is missing or short; the remedy says how to make one.
     """
-    keys = MemberKeys.from_base64(settings.secret_key.get_secret_value())
+    keys = MemberKeys.from_base64(settings.secret_key.get_secret_value(), settings.old_secret_keys.get_secret_value())
     db = Database(settings.dsn.get_secret_value(), settings.pool_size)
     read_dsn = settings.read_dsn.get_secret_value()
     reading = Replica(Database(read_dsn, settings.pool_size), db) if read_dsn else db
     secrets = (settings.secret_key.get_secret_value(), settings.old_secret_keys.get_secret_value())
     sealer = Sealer(derived_keys(*secrets, b"doorline sealed", 32))
     stores = StoresService(db, clock)
-    membership = MembershipService(db, keys, clock)
+    members = member_desk(db, keys, sender_of(settings), rights_parts(), clock)
+    membership = members.membership
     visits = VisitsService(db, stores, membership, clock)
     envelopes = EnvelopeKeys(settings.secret_key.get_secret_value(), settings.old_secret_keys.get_secret_value())
     facts = FactsService(db, clock)
@@ -132,6 +137,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         formats=FormatService(db, clock),
         rates=RatesService(db, settings.reporting_currency, clock, reading=reading),
         membership=membership,
+        members=members,
         visits=visits,
         points=PointsService(db, membership, clock),
         adjustments=Adjustments(db, clock),

@@ -27,10 +27,14 @@ from server.jobs.leader import Leadership
 from server.jobs.models import Job, JobRun
 from server.jobs.silence import Silences
 from server.kpi.service import KpiService
+from server.membership.crypto import MemberKeys
+from server.membership.desk import member_desk
 from server.membership.offline.service import Forgetting as OfflineForgetting
 from server.membership.points.expiry import Expiry
 from server.membership.points.posting import Posting
 from server.membership.value.service import ValueNight, ValueService
+from server.membership.registered import rights_parts
+from server.membership.sending import sender_of
 from server.requests.forgetting import Forgetting
 from server.settings import Settings
 from server.storage.pool import Database
@@ -45,6 +49,8 @@ LOOK_EVERY: Final = 2.0
 RECONCILE_AT: Final = time(19, 30)
 #: When members' value is made anew (UTC): after the day's last receipts.
 VALUE_AT: Final = time(20, 30)
+#: When members are erased whom nobody saw for as long as the chain keeps them (UTC).
+MEMBERS_AT: Final = time(20, 30)
 _MOST_DETAIL: Final = 500
 
 
@@ -67,8 +73,19 @@ def standard_jobs(
         Job("member_value", 86_400, ValueNight(ValueService(db, settings.reporting_currency)).run, nightly=VALUE_AT),
         Job("event_retention", 3600, EventRetention(db, settings.event_days, utc_now).run),
         Job("retention", 3600, Retention(db, settings.raw_days, utc_now).run),
+        *_of_members(settings, db),
         Job(reconcile.NAME, 86_400, reconcile.Reconcile(db).run, nightly=RECONCILE_AT),
     ]
+
+
+def _of_members(settings: Settings, db: Database) -> list[Job]:
+    """What needs the key of members' data; a jobs process that has none leaves it alone."""
+    secret = settings.secret_key.get_secret_value()
+    if not secret:
+        return []
+    keys = MemberKeys.from_base64(secret, settings.old_secret_keys.get_secret_value())
+    desk = member_desk(db, keys, sender_of(settings), rights_parts())
+    return [Job("member_retention", 86_400, desk.retention.run, nightly=MEMBERS_AT)]
 
 
 class JobsProcess:

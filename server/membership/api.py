@@ -15,7 +15,10 @@ from pydantic import Field
 from server.access.api import require_role
 from server.access.models import Scope
 from server.inputs import Input
-from server.membership.models import Member, MemberSummary, NewConsent, NewMember, Purpose
+from server.membership.changing import Change
+from server.membership.desk import MemberDesk
+from server.membership.fields import Given
+from server.membership.models import Member, MemberSummary, NewConsent, NewMember, Proof, Purpose, Reach
 from server.membership.service import MembershipService
 
 router = APIRouter(prefix="/api/v1/members", tags=["members"])
@@ -25,6 +28,7 @@ Reader = Annotated[Scope, Depends(require_role("admin", "hq", "region", "manager
 
 class _State(Protocol):
     membership: MembershipService
+    members: MemberDesk
 
 
 def _service(request: Request) -> MembershipService:
@@ -37,7 +41,20 @@ class ConsentInput(Input):
     purpose: Purpose
     granted: bool
     wording: str = Field(max_length=2000)
-    channel: str = Field("desk", max_length=50)
+    channel: str = Field("desk", max_length=50, description="Where it was answered.")
+    reach: Reach = Field("", description="The way it is about; empty is about all ways.")
+    version: str = Field("", max_length=40, description="Of the wording.")
+
+
+class ProofInput(Input):
+    """That the person holds the number: the code that was sent there."""
+
+    code_id: UUID
+    code: str = Field(min_length=4, max_length=12)
+
+    def proof(self) -> Proof:
+        """For the services."""
+        return Proof(self.code_id, self.code)
 
 
 class MemberInput(Input):
@@ -48,7 +65,25 @@ class MemberInput(Input):
     home_store: str = Field(max_length=32)
     consents: list[ConsentInput] = Field(max_length=10, description="Membership must be among them, and granted.")
     birthday: date | None = None
-    source: str = Field("desk", max_length=50)
+    source: str = Field("desk", max_length=50, description="The channel the member came by.")
+    staff: str = Field("", max_length=80, description="Who won the member over.")
+    campaign: str = Field("", max_length=80)
+    advisor: str = Field("", max_length=80, description="Who is to look after the member.")
+    tags: list[str] = Field(default_factory=list, max_length=30)
+    custom: dict[str, Given] = Field(default_factory=dict, description="Answers to the chain's own fields.")
+    proof: ProofInput | None = Field(None, description="Takes the number from whoever has it.")
+
+
+class ChangeInput(Input):
+    """What is to be otherwise; what is left out stays."""
+
+    name: str | None = Field(None, max_length=200)
+    phone: str | None = Field(None, max_length=60)
+    proof: ProofInput | None = Field(None, description="Needed where somebody else has the new number.")
+    birthday: date | None = None
+    forget_birthday: bool = Field(False, description="Take the birthday back.")
+    home_store: str | None = Field(None, max_length=32)
+    custom: dict[str, Given] = Field(default_factory=dict, description="Answers by field; null takes one back.")
 
 
 class SearchInput(Input):
@@ -74,6 +109,12 @@ def enrol(body: MemberInput, request: Request, scope: Reader) -> Member:
         consents=[NewConsent(**consent.model_dump()) for consent in body.consents],
         birthday=body.birthday,
         source=body.source,
+        staff=body.staff,
+        campaign=body.campaign,
+        advisor=body.advisor,
+        tags=body.tags,
+        custom=body.custom,
+        proof=body.proof.proof() if body.proof else None,
     )
     return _service(request).enrol(scope, new)
 
@@ -105,6 +146,21 @@ def search(body: SearchInput, request: Request, scope: Reader) -> list[MemberSum
 def read_member(member_id: UUID, request: Request, scope: Reader) -> Member:
     """A member of one of your stores, or who bought in one."""
     return _service(request).member(scope, member_id)
+
+
+@router.patch("/{member_id}", summary="Change a member")
+def change(member_id: UUID, body: ChangeInput, request: Request, scope: Reader) -> Member:
+    """Correct what is kept of a member. A number that somebody else has needs a code that was sent to it."""
+    wanted = Change(
+        name=body.name,
+        phone=body.phone,
+        proof=body.proof.proof() if body.proof else None,
+        birthday=body.birthday,
+        forget_birthday=body.forget_birthday,
+        home_store=body.home_store,
+        custom=body.custom,
+    )
+    return cast("_State", request.app.state.services).members.changes.change(scope, member_id, wanted)
 
 
 @router.post("/{member_id}/phone", summary="Reveal a phone number")

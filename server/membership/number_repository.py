@@ -54,7 +54,7 @@ def keep_old(
     )
 
 
-def drop_tokens(conn: Connection, member_id: UUID) -> None:
+def release(conn: Connection, member_id: UUID) -> None:
     """Let a member be found by no number any more."""
     conn.execute("DELETE FROM member_token WHERE member_id = %s AND kind IN ('phone', 'last4')", (member_id,))
 

@@ -44,7 +44,7 @@ def detach(conn: Connection, scope: Scope, keys: MemberKeys, number: str, to: UU
         if holder.member_id == to:
             continue
         number_repository.keep_old(conn, holder.member_id, now, "reassigned", to, scope.actor)
-        number_repository.drop_tokens(conn, holder.member_id)
+        number_repository.release(conn, holder.member_id)
         number_repository.clear_phone(conn, holder.member_id, now)
         audit.record(
             conn,
@@ -58,7 +58,7 @@ def detach(conn: Connection, scope: Scope, keys: MemberKeys, number: str, to: UU
         outbox.record(conn, changed(holder.member_id, holder.home_store, ["phone"]))
 
 
-def changed(member_id: UUID, store_id: str, fields: list[str]) -> NewEvent:
+def changed(member_id: UUID, store_id: str | None, fields: list[str]) -> NewEvent:
     """The event of a change: which fields, and never what is in them."""
     return NewEvent("member.changed", store_id, str(member_id), {"fields": sorted(fields)})
 

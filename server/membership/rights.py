@@ -71,17 +71,17 @@ class RightsPart(Protocol):
     def name(self) -> str:
         """Under which it stands in a receipt of erasure, such as ``points``."""
 
-    def export(self, conn: Connection, scope: Scope, members: Sequence[UUID]) -> Sequence[Section]:
+    def export(self, conn: Connection, scope: Scope, members: Sequence[UUID], /) -> Sequence[Section]:
         """Everything kept of the member."""
 
-    def holds(self, conn: Connection, scope: Scope, members: Sequence[UUID]) -> Sequence[str]:
+    def holds(self, conn: Connection, scope: Scope, members: Sequence[UUID], /) -> Sequence[str]:
         """Why the member can't be erased now, and what to do first: money on a card must be paid out, say."""
 
-    def balances(self, conn: Connection, scope: Scope, members: Sequence[UUID]) -> Mapping[str, str]:
+    def balances(self, conn: Connection, scope: Scope, members: Sequence[UUID], /) -> Mapping[str, str]:
         """Sums that an erasure must not change, by name, such as ``{"points": "120", "entries": "4"}``."""
 
-    def erase(self, conn: Connection, scope: Scope, members: Sequence[UUID], at: datetime) -> Erased:
+    def erase(self, conn: Connection, scope: Scope, members: Sequence[UUID], at: datetime, /) -> Erased:
         """Remove what names the person or is not needed for the books."""
 
-    def left(self, conn: Connection, scope: Scope, members: Sequence[UUID]) -> Mapping[str, int]:
+    def left(self, conn: Connection, scope: Scope, members: Sequence[UUID], /) -> Mapping[str, int]:
         """What should have been removed and is still there, by what it is; empty or zeros when all is gone."""

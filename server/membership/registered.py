@@ -1,0 +1,10 @@
+"""Every package's part in a member's rights, in one list: what is not in it is neither exported nor erased."""
+
+from server.membership.points.rights import PointsRights
+from server.membership.rights import RightsPart
+from server.membership.visits.rights import VisitRights
+
+
+def rights_parts() -> list[RightsPart]:
+    """The parts, in the order in which an export shows them."""
+    return [PointsRights(), VisitRights()]
