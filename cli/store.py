@@ -28,6 +28,10 @@ def add(
         str | None, typer.Option(help="ISO 3166, two letters; DOORLINE_DEFAULT_COUNTRY when left out.")
     ] = None,
     currency: Annotated[str, typer.Option(help="ISO 4217, three letters.")] = "CNY",
+    store_format: Annotated[
+        str, typer.Option("--format", help="How it is run, such as outlet; reports choose by it.")
+    ] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="Whatever else reports choose by; may be repeated.")] = None,
 ) -> None:
     """Add a store.
 
@@ -47,6 +51,8 @@ def add(
         country=country or central.settings().default_country,
         currency=currency,
         day_starts=_time(day_starts, "--day-starts"),
+        format=store_format,
+        tags=tag or [],
         hours=every_day(_time(opens, "--hours"), _time(closes, "--hours")),
     )
     with central.database() as db:
@@ -124,6 +130,35 @@ def add_line(
     with central.database() as db:
         added = StoresService(db).add_lines(central.operator(), store_id, camera_id, lines, _kind(kind))
     typer.echo(f"Added {len(added)} line(s) to camera {camera_id} of {store_id}.")
+
+
+@app.command()
+def label(
+    store_id: Annotated[str, typer.Argument(metavar="STORE")],
+    valid_from: Annotated[
+        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First business day; earlier reports do not move.")
+    ],
+    store_format: Annotated[
+        str | None, typer.Option("--format", help="How it is run, such as outlet; '' takes it away.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="All tags it has from then on; may be repeated.")] = None,
+    no_tags: Annotated[bool, typer.Option("--no-tags", help="It has none from then on.")] = False,
+) -> None:
+    """Change a store's format and tags from a business day on; what is not named stays as it was.
+
+    Example: doorline store label S01 --from 2027-01-01 --format flagship --tag airport
+    """
+    from server.stores.labels import LabelsService
+
+    if store_format is None and not tag and not no_tags:
+        fail("nothing is to change; name --format, --tag or --no-tags")
+    tags = [] if no_tags else tag
+    with central.database() as db:
+        new = LabelsService(db).set_labels(
+            central.operator(), store_id, valid_from.date(), store_format=store_format, tags=tags
+        )
+    told = f"format {new.format or 'none'}, tags {', '.join(new.tags) or 'none'}"
+    typer.echo(f"{store_id} from {new.valid_from} on: {told}.")
 
 
 @app.command()

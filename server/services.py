@@ -14,7 +14,6 @@ from server.configs.service import ConfigService
 from server.ingest.ledger import GapLedger
 from server.ingest.service import IngestService
 from server.jobs.service import JobsService
-from server.kpi.answers.answered import AnsweredReports
 from server.kpi.correction_service import CorrectionsService
 from server.kpi.service import KpiService
 from server.kpi.tables import TableImport
@@ -41,6 +40,7 @@ from server.settings import Settings
 from server.storage.pool import Database, Readable, Replica
 from server.storage.sealing import Sealer
 from server.stores.facts import FactsService
+from server.stores.labels import LabelsService
 from server.stores.opening import OpeningService
 from server.stores.service import StoresService
 
@@ -60,6 +60,7 @@ class Services:
     access: AccessService
     stores: StoresService
     facts: FactsService
+    labels: LabelsService
     opening: OpeningService
     configs: ConfigService
     ingest: IngestService
@@ -79,7 +80,6 @@ class Services:
     kpi: KpiService
     corrections: CorrectionsService
     tables: TableImport
-    answered: AnsweredReports
     jobs: JobsService
     requests: RequestService
 
@@ -128,6 +128,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         access=AccessService(db, settings, clock),
         stores=stores,
         facts=facts,
+        labels=LabelsService(db, clock),
         opening=OpeningService(db, stores, clock),
         configs=ConfigService(db, clock),
         ingest=IngestService(db, clock),
@@ -147,7 +148,6 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         kpi=KpiService(db, stores, clock, reading=reading),
         corrections=corrections,
         tables=TableImport(stores, facts, corrections),
-        answered=AnsweredReports(reading),
         jobs=JobsService(db, clock),
         requests=RequestService(db, Exchange(BrokerAddress.of(settings)), clock),
     )

@@ -82,9 +82,18 @@ def report(
         Query(description="chain, or some of: store, region, day, week, month, weekday, hour, hour_of_day, quarter."),
     ] = "chain",
     form: Annotated[Form, Query(alias="format")] = "json",
+    as_of: Annotated[
+        AwareDatetime | None,
+        Query(description="As it was answered at this moment: nothing corrected or sent in since is in it."),
+    ] = None,
 ) -> Response:
-    """Sums over sums, each value with its coverage and, for ratios, a 95% interval; withheld with a reason."""
-    question = Question(_names(kpi) or [], day_from, day_to, where, group_by, compare)
+    """Sums over sums, each value with its coverage and, for ratios, a 95% interval; withheld with a reason.
+
+    With `as_of` it is made of the answers that stood then, of days and of hours: `missing` says of how many store-days
+    there was none (a day that was still running had none yet). Quarter hours are not kept and can't be asked for so.
+    Filters and regions are by what stores are now known to have been on each day.
+    """
+    question = Question(_names(kpi) or [], day_from, day_to, where, group_by, compare, as_of)
     slices = _service(request).slices(scope, question)
     name = f"doorline-{day_from}-{day_to}.{form}"
     headers = {} if form == "json" else {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -7,15 +7,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, BinaryIO, Protocol, cast
 
-import msgspec
-from fastapi import APIRouter, Body, Depends, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Query, Request
 from pydantic import AwareDatetime, Field
 
 from server.access.api import CurrentScope, require_role
 from server.access.models import Scope
 from server.errors import InvalidInput
 from server.inputs import Input
-from server.kpi.answers.answered import AnsweredReports
 from server.kpi.correction_service import CorrectionsService, Shift
 from server.kpi.corrections.in_force import Audit, Correction, CorrectionKind, NewCorrection
 from server.kpi.service import KpiService, Setting
@@ -26,14 +24,12 @@ router = APIRouter(prefix="/api/v1", tags=["kpi"])
 Reader = Annotated[Scope, Depends(require_role("admin", "hq", "region", "manager"))]
 
 
-_json = msgspec.json.Encoder(decimal_format="number")
 Csv = Annotated[bytes, Body(media_type="text/csv")]
 
 
 class _State(Protocol):
     corrections: CorrectionsService
     tables: TableImport
-    answered: AnsweredReports
     kpi: KpiService
 
 
@@ -174,26 +170,3 @@ def import_rosters(request: Request, scope: CurrentScope, body: Csv) -> TableRes
 def import_facts(request: Request, scope: CurrentScope, body: Csv) -> TableResult:
     """Columns kind, from, title; to, detail, store, region, temperature, rain. All of the file, or nothing of it."""
     return _state(request).tables.facts(scope, _file(request, body))
-
-
-@router.get("/kpi/answered", summary="KPIs as they were answered")
-def answered(
-    request: Request,
-    scope: Reader,
-    as_of: Annotated[AwareDatetime, Query(description="The moment; what was corrected or sent in since has no part.")],
-    day_from: Annotated[date, Query(alias="from", description="First business day.")],
-    day_to: Annotated[date, Query(alias="to", description="Last business day, included.")],
-    kpi: Annotated[str, Query(description="Slugs, joined by commas.")] = "entries,visitors,transactions,conversion",
-    store: Annotated[str | None, Query(description="Stores, joined by commas; all of yours when left out.")] = None,
-    group_by: Annotated[str, Query(description="chain; or store, region, day, week, month, weekday.")] = "chain",
-) -> Response:
-    """A report of the versions of store-days that stood at a moment: an earlier answer, reproduced."""
-    found = _state(request).answered.report(
-        scope,
-        kpis=[each.strip() for each in kpi.split(",") if each.strip()],
-        days=(day_from, day_to),
-        at=as_of,
-        store_ids=None if store is None else [each.strip() for each in store.split(",") if each.strip()],
-        group_by=group_by,
-    )
-    return Response(_json.encode(found), media_type="application/json")

@@ -192,16 +192,23 @@ class CorrectionsService:
 
     def roster(self, scope: Scope, store_id: str, day: date) -> list[Shift] | None:
         """A business day's roster; None where nobody entered one."""
+        return self.rosters(scope, store_id, [day])[day]
+
+    def rosters(self, scope: Scope, store_id: str, days: Sequence[date]) -> dict[date, list[Shift] | None]:
+        """The same of several days of a store.
+
+        Raises:
+            Forbidden: when the store isn't the caller's.
+        """
         scope.require(store_id)
+        found: dict[date, list[Shift] | None] = dict.fromkeys(days)
         with self._db.read() as conn:
-            rows = correction_repository.shifts(conn, scope, [(store_id, day)])
-        if not rows:
-            return None
-        return [
-            Shift(row.starts_at, row.ends_at, row.people)
-            for row in rows
-            if row.starts_at is not None and row.ends_at is not None and row.people is not None
-        ]
+            rows = correction_repository.rosters(conn, scope, store_id, days)
+        for row in rows:
+            shifts = found[row.day] = found[row.day] or []
+            if row.starts_at is not None and row.ends_at is not None and row.people is not None:
+                shifts.append(Shift(row.starts_at, row.ends_at, row.people, row.note))
+        return found
 
     # -- inside
 

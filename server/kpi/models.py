@@ -6,6 +6,7 @@ which gives a corner shop's quiet Monday the weight of a flagship's Saturday. Wh
 inside) is kept apart in `Occupancy`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
@@ -39,6 +40,9 @@ TRANSACTIONS_EXCEED_GROUPS: Final = "transactions_exceed_groups"
 
 ZERO: Final = Decimal(0)
 
+#: By audit (number of its correction), in that order, thousandths of an entry.
+AuditErrors = tuple[tuple[int, int], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -66,8 +70,8 @@ class Facts:
         staff_entries: tagged ones and `staff_estimated`, those expected beyond them from staff hours and the rate.
         counted_entries: what the cameras counted within opening hours, before any correction; `counted_exits` likewise.
         excluded_quarters: open quarter hours of which some line was excluded; `excluded_entries` what it had counted.
-        entries_error: standard error of `entries` from what audits leave open, in thousandths of an entry; added up
-            linearly, since an audit's error is the same every day.
+        entries_error: what audits leave open of `entries`, in thousandths of an entry: their standard errors added up,
+            which is more than all of them leave open together.
         rostered_quarters: open quarter hours of days whose roster is known.
         staff_seconds: of staff on the floor within opening hours.
         star_visitors: visitors over rostered quarter hours with the doors observed; `star_seconds` the staff's.
@@ -79,6 +83,8 @@ class Facts:
         imputed_quarters: quarter hours of which some camera time was missing and other weeks told what to expect.
         imputed_entries: expected in that time, counted nowhere else; `imputed_visitors` likewise.
         imputed_seconds: how much camera time that was, weighted as `due_ms`.
+        audit_errors: by audit (number of its correction), in that order, its part of `entries_error`. One audit's error
+            is the same every day and adds up; what several leave open together says `figures.widening`.
     """
 
     open_quarters: int = 0
@@ -136,12 +142,17 @@ class Facts:
     imputed_entries: int = 0
     imputed_visitors: int = 0
     imputed_seconds: int = 0
+    audit_errors: AuditErrors = ()
 
     @classmethod
     def total(cls, parts: "Iterable[Facts]") -> "Facts":
         """The sum of the parts, field by field."""
-        rows = [_fields(part) for part in parts if part is not EMPTY]
-        return cls(*map(sum, zip(*rows, strict=True))) if rows else EMPTY  # type: ignore[arg-type]  # one type a field
+        summed = [part for part in parts if part is not EMPTY]
+        if not summed:
+            return EMPTY
+        sums = map(sum, zip(*map(_fields, summed), strict=True))
+        errors = errors_together(part.audit_errors for part in summed if part.audit_errors)
+        return cls(*(*sums, errors))  # type: ignore[arg-type]  # one type a field
 
     @property
     def visitors(self) -> int:
@@ -169,7 +180,16 @@ class Facts:
         return not any(_fields(self))
 
 
-FACT_NAMES: Final = tuple(item.name for item in fields(Facts))
+def errors_together(parts: Iterable[AuditErrors]) -> AuditErrors:
+    """Errors by audit, added up audit by audit."""
+    found: Counter[int] = Counter()
+    for part in parts:
+        found.update(dict(part))
+    return tuple(sorted(found.items()))
+
+
+#: What adds up as a number.
+FACT_NAMES: Final = tuple(item.name for item in fields(Facts) if item.name != "audit_errors")
 _fields: Final = attrgetter(*FACT_NAMES)
 #: What happens in most quarter hours of the night; one object, so that sums can pass over it.
 EMPTY: Final = Facts()
@@ -314,9 +334,10 @@ class Report:
     Attributes:
         rows: in order of their keys.
         total: all of them as one group.
-        as_of: facts up to here are in it (UTC).
+        as_of: facts up to here are in it (UTC), or the moment at which it was answered so.
         compared_from: first day of the period compared with; None when none was asked for.
         pending: store-days whose facts have changed and are not in the answer yet.
+        missing: store-days that had no answer at the moment asked for, or whose hours of then are not kept.
     """
 
     store_ids: tuple[str, ...]
@@ -330,6 +351,7 @@ class Report:
     pending: int
     rows: tuple[ReportRow, ...]
     total: ReportRow
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)

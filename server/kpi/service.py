@@ -8,7 +8,6 @@ report says how many it had to leave as they were.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal
@@ -26,8 +25,7 @@ from server.kpi.answers.question import ALL_STORES, Compare, Comparison, Questio
 from server.kpi.answers.reports import ReportMaker, check_days
 from server.kpi.days import day_repository, repository
 from server.kpi.days.compute import Want, compute
-from server.kpi.days.day_repository import StoredDay
-from server.kpi.days.repository import Window
+from server.kpi.days.keeping import keep
 from server.kpi.figures.definition import Kpi
 from server.kpi.figures.registry import KPIS
 from server.kpi.figures.values import values_of
@@ -97,6 +95,7 @@ class KpiService:
         tags: Sequence[str] = (),
         group_by: str | Sequence[str] = "chain",
         compare: Comparison | None = None,
+        as_of: datetime | None = None,
     ) -> Report:
         """KPIs of stores over business days.
 
@@ -104,12 +103,16 @@ class KpiService:
             kpis: slugs.
             day_from: first business day, each store's own; `day_to` the last, included.
             store_ids: None means all of the scope.
-            regions: stores of these alone; `formats` likewise, and of `tags` a store must have all.
+            regions: stores of these alone; `formats` likewise, and of `tags` a store must have all: on the days on
+                which it has them.
             group_by: ``chain``, or any of ``store region day week month weekday hour hour_of_day quarter``, several
                 joined by commas. By quarter hour, of few store-days only.
             compare: ``last_week`` (7 days before), ``last_year`` (364 days: the same weekdays), ``previous_period``
                 (just before, as long) or a range of days. A store's today is compared up to the same minute of its
                 clock.
+            as_of: as it was answered at a moment (aware): of the versions of store-days that stood then, and of their
+                hours. A store-day that had none is not in it, `Report.missing` says how many; one that was still
+                running had none. By quarter hour no earlier answer is kept.
 
         Raises:
             Forbidden: a store that isn't the caller's.
@@ -117,7 +120,7 @@ class KpiService:
             InvalidInput: an unknown KPI or group, days the wrong way round or too many.
         """
         where = StoreFilter(store_ids, regions, formats, tags)
-        return self._reports.make(scope, Question(kpis, day_from, day_to, where, group_by, compare))
+        return self._reports.make(scope, Question(kpis, day_from, day_to, where, group_by, compare, as_of))
 
     def slices(self, scope: Scope, question: Question) -> Slices:
         """The same as `report`, to be taken some stores at a time; what is asked is checked at once.
@@ -265,8 +268,7 @@ class KpiService:
         if start > now:
             return False
         computed = compute(conn, scope, [Want(store_id, day, calendar, now)])[(store_id, day)]
-        self._keep_hours(conn, scope, computed)
-        return _keep_day(conn, scope, computed, now, provisional=now < end + SETTLED_AFTER)
+        return keep(conn, scope, computed, now, provisional=now < end + SETTLED_AFTER)
 
     def set_setting(
         self, scope: Scope, key: Setting, value: Decimal, valid_from: date, store_id: str | None = None
@@ -302,33 +304,6 @@ class KpiService:
                 store_id=store_id,
                 detail={"value": str(value), "valid_from": valid_from.isoformat()},
             )
-
-    def _keep_hours(self, conn: Connection, scope: Scope, day: DayFacts) -> None:
-        hours = [hour for hour in day.hours if hour.is_open or not hour.facts.is_empty]
-        hours = [hour for hour in hours if hour.start < day.as_of]
-        kept = [
-            (row.hour, row.local_hour, row.facts, row.occupancy)
-            for row in day_repository.current_hours(conn, scope, day.store_id, day.day)
-        ]
-        if kept != [(hour.start, hour.local.hour, hour.facts, hour.occupancy) for hour in hours]:
-            window = Window(day.store_id, day.day, day.start, day.end)
-            day_repository.replace_hours(conn, scope, window, hours)
-
-
-def _keep_day(conn: Connection, scope: Scope, day: DayFacts, now: datetime, *, provisional: bool) -> bool:
-    stands = day_repository.current_day(conn, scope, day.store_id, day.day)
-    new = StoredDay(1, provisional, now, day.facts, day.occupancy)
-    if stands is None:
-        day_repository.insert_day(conn, day.store_id, day.day, new)
-        return True
-    changed = (stands.facts, stands.occupancy) != (day.facts, day.occupancy)
-    if stands.provisional:
-        day_repository.delete_current_day(conn, scope, day.store_id, day.day)
-        day_repository.insert_day(conn, day.store_id, day.day, replace(new, version=stands.version))
-    elif changed:
-        day_repository.supersede_day(conn, scope, day.store_id, day.day, now)
-        day_repository.insert_day(conn, day.store_id, day.day, replace(new, version=stands.version + 1))
-    return changed
 
 
 def _kpis(slugs: Iterable[str]) -> list[Kpi]:

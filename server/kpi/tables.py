@@ -9,11 +9,11 @@ import csv
 import io
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import BinaryIO, Final, get_args
+from typing import BinaryIO, Final, Literal, get_args
 
 from server.access.models import Scope
 from server.errors import InvalidInput
@@ -225,6 +225,23 @@ def _each(rows: list[_Row], take: Callable[[_Row], None]) -> list[TableError]:
 
 def _result(rows: list[_Row], kept: int, errors: list[TableError], encoding: str) -> TableResult:
     return TableResult(len(rows), kept, len(errors), tuple(errors[:_MOST_ERRORS]), encoding)
+
+
+def cells_of(stream: BinaryIO) -> list[tuple[int, list[str]]]:
+    """Every line of a file with its number, the header first; for whoever shows it to be corrected.
+
+    Raises:
+        InvalidInput: the file can't be read.
+    """
+    return list(_lines(stream.read().decode(encoding_of(stream))))
+
+
+def columns_of(kind: Literal["facts", "roster"], header: Sequence[str]) -> list[str | None]:
+    """What we call each column of a header; None for those we don't know."""
+    known = _FACT_HEADERS if kind == "facts" else _ROSTER_HEADERS
+    return [
+        next((ours for ours, names in known.items() if _folded(name) in map(_folded, names)), None) for name in header
+    ]
 
 
 def _rows(stream: BinaryIO, headers: dict[str, tuple[str, ...]], needed: tuple[str, ...]) -> tuple[list[_Row], str]:

@@ -14,6 +14,8 @@ from server.access.models import Scope
 from server.inputs import Input
 from server.stores.calendar import DEFAULT_DAY_STARTS, OpeningSpan
 from server.stores.facts import FactsService
+from server.stores.label_repository import Label
+from server.stores.labels import LabelsService
 from server.stores.models import (
     Camera,
     CameraHealth,
@@ -39,11 +41,16 @@ Reader = Annotated[Scope, Depends(require_role("admin", "hq", "region", "manager
 
 class _State(Protocol):
     stores: StoresService
+    labels: LabelsService
     facts: FactsService
 
 
 def _service(request: Request) -> StoresService:
     return cast("_State", request.app.state.services).stores
+
+
+def _labels(request: Request) -> LabelsService:
+    return cast("_State", request.app.state.services).labels
 
 
 def _facts(request: Request) -> FactsService:
@@ -79,6 +86,14 @@ class HoursInput(Input):
 
     valid_from: date = Field(description="First business day they hold on.")
     hours: list[SpanInput] = Field(min_length=1, max_length=70)
+
+
+class LabelsInput(Input):
+    """Format, tags or both from a business day on; what is left out stays as it was."""
+
+    valid_from: date = Field(description="First business day they hold on; reports over days before it do not move.")
+    format: str | None = Field(None, max_length=32, description="How it is run, such as outlet; '' takes it away.")
+    tags: list[str] | None = Field(None, max_length=20, description="All of them.")
 
 
 class CameraInput(Input):
@@ -161,6 +176,18 @@ def list_cameras(store_id: str, request: Request, scope: Reader) -> list[Camera]
 def add_camera(store_id: str, body: CameraInput, request: Request, scope: Keeper) -> Camera:
     """Register a camera: coverage is due from it from then on."""
     return _service(request).add_camera(scope, store_id, body.camera_id, body.name, body.installed_at)
+
+
+@router.get("/stores/{store_id}/labels", summary="Format and tags of a store")
+def list_labels(store_id: str, request: Request, scope: Reader) -> list[Label]:
+    """By the business day from which they hold."""
+    return _labels(request).labels(scope, store_id)
+
+
+@router.put("/stores/{store_id}/labels", summary="Change format and tags of a store")
+def set_labels(store_id: str, body: LabelsInput, request: Request, scope: Keeper) -> Label:
+    """From a business day on: what reports choose stores by, day by day."""
+    return _labels(request).set_labels(scope, store_id, body.valid_from, store_format=body.format, tags=body.tags)
 
 
 @router.get("/stores/{store_id}/camera-health", summary="How the cameras do")

@@ -29,11 +29,16 @@ def check_store(new: NewStore) -> None:
     _check_form(_STORE_ID, new.store_id, "store_id", "1-32 letters, digits, '_' or '-', such as S01")
     check_place(new.country, new.subdivision)
     _check_form(_CURRENCY, new.currency, "currency", "three capital letters, such as CNY")
-    for field, words in (("format", [new.format] if new.format else []), ("tags", new.tags)):
-        for word in words:
-            _check_form(_WORD, word, field, "1-32 letters, digits, spaces, '_' or '-'; they are asked for by commas")
+    check_labels(new.format, new.tags)
     if not new.name.strip():
         raise InvalidInput("the store has no name", field="name", remedy="give the name people know it by")
+
+
+def check_labels(store_format: str, tags: Sequence[str]) -> None:
+    """A store's format, '' for none, and its tags."""
+    for field, words in (("format", [store_format] if store_format else []), ("tags", tags)):
+        for word in words:
+            _check_form(_WORD, word, field, "1-32 letters, digits, spaces, '_' or '-'; they are asked for by commas")
 
 
 def check_place(country: str, subdivision: str) -> None:

@@ -13,7 +13,7 @@ from server.stores.models import Camera, Device, Fact, HoursRow, Line, LineKind,
 
 _STORE: LiteralString = """
     SELECT s.store_id, s.name, s.region, s.country, s.currency, c.timezone, c.day_starts, s.created_at,
-           s.subdivision, s.format, s.tags
+           s.subdivision, coalesce(f.format, '') AS format, coalesce(f.tags, '{}') AS tags
     FROM store s
     CROSS JOIN LATERAL (
         SELECT timezone, day_starts
@@ -22,6 +22,13 @@ _STORE: LiteralString = """
         ORDER BY valid_from DESC
         LIMIT 1
     ) c
+    LEFT JOIN LATERAL (
+        SELECT format, tags
+        FROM store_label f
+        WHERE f.store_id = s.store_id
+        ORDER BY valid_from DESC
+        LIMIT 1
+    ) f ON true
     WHERE (%(scope)s::text[] IS NULL OR s.store_id = ANY(%(scope)s))
 """
 
@@ -31,14 +38,11 @@ def insert_store(conn: Connection, store: NewStore, at: datetime) -> bool:
     return (
         conn.execute(
             """
-            INSERT INTO store (store_id, name, region, country, currency, created_at, subdivision, format, tags)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            INSERT INTO store (store_id, name, region, country, currency, created_at, subdivision)
+            VALUES (%s, %s, %s, %s, %s, %s, %s)
             ON CONFLICT (store_id) DO NOTHING
             """,
-            (
-                *(store.store_id, store.name, store.region, store.country, store.currency, at, store.subdivision),
-                *(store.format, list(store.tags)),
-            ),
+            (store.store_id, store.name, store.region, store.country, store.currency, at, store.subdivision),
         ).rowcount
         == 1
     )

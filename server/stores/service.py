@@ -17,10 +17,11 @@ from server.clock import Clock, utc_now
 from server.errors import Conflict, InvalidInput, NotFound
 from server.storage import dirty
 from server.storage.pool import Connection, Database
-from server.stores import checks, repository
+from server.stores import checks, label_repository, repository
 from server.stores.calendar import ONE_DAY, DayRule, OpeningSpan, StoreCalendar, WeeklyHours
 from server.stores.calendars import calendars_of
 from server.stores.health import camera_health
+from server.stores.label_repository import Label
 from server.stores.models import (
     EVER,
     Camera,
@@ -63,6 +64,8 @@ class StoresService:
                 )
             repository.put_rule(conn, new.store_id, rule)
             repository.replace_hours(conn, scope, new.store_id, EVER, new.hours)
+            if new.format or new.tags:
+                label_repository.put(conn, Label(new.store_id, EVER, new.format, new.tags), scope.actor, now)
             audit.record(conn, now, scope.actor, "store.add", subject=new.store_id, store_id=new.store_id)
             return _found(repository.store(conn, scope, new.store_id), new.store_id)
 
@@ -107,12 +110,19 @@ class StoresService:
 
         Opening hours have no part in it and are not read: of a chain's calendars they are nearly all.
         """
+        clocks = self.clocks(scope, store_ids)
+        found = {clock: clock.day_of(at) for clock in set(clocks.values())}
+        return {store_id: found[clock] for store_id, clock in clocks.items()}
+
+    def clocks(self, scope: Scope, store_ids: Sequence[str] | None = None) -> dict[str, StoreCalendar]:
+        """Calendars that know timezone and start of the business day and no opening hours: which day an instant is in.
+
+        Stores that go by the same rules share one, so that what was asked of it need not be asked again.
+        """
         with self._db.read() as conn:
             rules = repository.rules(conn, scope, store_ids)
-        found: dict[tuple[DayRule, ...], date] = {}
-        for alike in set(map(tuple, rules.values())):
-            found[alike] = StoreCalendar(alike).day_of(at)
-        return {store_id: found[tuple(own)] for store_id, own in rules.items()}
+        alike = {own: StoreCalendar(own) for own in set(map(tuple, rules.values()))}
+        return {store_id: alike[tuple(own)] for store_id, own in rules.items()}
 
     def set_calendar(self, scope: Scope, store_id: str, rule: DayRule) -> None:
         """Change timezone and start of the business day from a day on; days computed since are computed anew."""

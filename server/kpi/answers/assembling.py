@@ -18,6 +18,7 @@ from server.kpi.answers import grouping
 from server.kpi.answers.grouping import Dimension, Group
 from server.kpi.answers.report_repository import Mark, StoreRow
 from server.kpi.answers.telling import Days, Profiles, Told, Wish, slots_of
+from server.kpi.days.compute import StoreDay
 from server.kpi.figures.definition import Kpi
 from server.kpi.figures.values import no_data, values_of
 from server.kpi.models import EMPTY, KpiValue, Period, Report, ReportRow
@@ -28,12 +29,17 @@ ROWS_AT_ONCE: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What is asked of all stores alike."""
+    """What is asked of all stores alike.
+
+    Attributes:
+        at: as it was answered then (UTC); None: as it stands.
+    """
 
     scope: Scope
     wish: Wish
     by: tuple[Dimension, ...]
     now: datetime
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ class Part:
     Attributes:
         wanted: their ids for the database; None where they are all of the scope.
         todays: the business day each store is in; empty where no today can matter.
+        left_out: store-days that a filter leaves out, of stores that it keeps on others.
     """
 
     stores: Mapping[str, StoreRow]
@@ -51,16 +58,18 @@ class Part:
     other: Days | None
     todays: Mapping[str, date]
     marks: Sequence[Mark]
+    left_out: frozenset[StoreDay] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """What is told of a part."""
+    """What is told of a part; `missing` store-days had no answer at the moment asked for."""
 
     part: Part
     told: Told
     other: Told | None
     pending: int
+    missing: int = 0
 
 
 def report_of(
@@ -94,8 +103,9 @@ def report_of(
         day_to=max(each.part.days.last for each in parts),
         compared_from=min((days.first for days in back), default=None),
         compared_to=max((days.last for days in back), default=None),
-        as_of=asking.now,
+        as_of=asking.at or asking.now,
         pending=sum(part.pending for part in parts),
+        missing=sum(part.missing for part in parts),
         rows=tuple(row(by, group, told, other) for group in groups.values()),
         total=_row(kpis, kpis, (), _total(told), _whole(told), None if other is None else _whole(other)),
     )
@@ -186,7 +196,7 @@ class Slices:
             (periods,) = self._tell(self._asking, [part])
             yield report_of(self._kpis, self._asking, part.stores, [periods]).rows
             other = None if periods.other is None else _whole(periods.other)
-            self._told = [Periods(part, _whole(periods.told), other, periods.pending), *self._told]
+            self._told = [Periods(part, _whole(periods.told), other, periods.pending, periods.missing), *self._told]
             self._told = [_summed(self._told)]
 
     @property
@@ -199,6 +209,11 @@ class Slices:
         """Store-days, of those taken so far, whose facts have changed and are not in the answer."""
         return sum(periods.pending for periods in self._told)
 
+    @property
+    def missing(self) -> int:
+        """Store-days, of those taken so far, that had no answer at the moment asked for."""
+        return sum(periods.missing for periods in self._told)
+
 
 def _summed(told: Sequence[Periods]) -> Periods:
     others = [periods.other for periods in told if periods.other is not None]
@@ -207,6 +222,7 @@ def _summed(told: Sequence[Periods]) -> Periods:
         _together([periods.told for periods in told]),
         _together(others) if others else None,
         sum(periods.pending for periods in told),
+        sum(periods.missing for periods in told),
     )
 
 
@@ -228,4 +244,5 @@ def _sliced(asking: Asking, part: Part) -> Iterator[Part]:
             wanted=list(own),
             todays={store_id: day for store_id, day in part.todays.items() if store_id in own},
             marks=[mark for mark in part.marks if mark.store_id in own],
+            left_out=frozenset(pair for pair in part.left_out if pair[0] in own),
         )

@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from server.access.models import Scope
+from server.kpi.days.day_repository import errors_of
 from server.kpi.days.repository import Window
 from server.kpi.models import FACT_NAMES, Facts, Occupancy
 from server.storage.pool import Connection
@@ -130,7 +131,8 @@ def versions(conn: Connection, scope: Scope, store_id: str, day: date) -> list[V
     rows = conn.execute(
         sql.SQL(
             """
-            SELECT version, provisional, computed_at, superseded_at, occupancy, occupancy_peak, drift, {facts}
+            SELECT version, provisional, computed_at, superseded_at, audit_errors, occupancy, occupancy_peak, drift,
+                   {facts}
             FROM store_day
             WHERE store_id = %(store_id)s AND day = %(day)s
               AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
@@ -139,7 +141,7 @@ def versions(conn: Connection, scope: Scope, store_id: str, day: date) -> list[V
         ).format(facts=sql.SQL(", ").join(map(sql.Identifier, FACT_NAMES))),
         {"store_id": store_id, "day": day, "scope": scope.store_ids},
     )
-    return [VersionRow(row[0], row[1], row[2], row[3], Facts(*row[7:]), Occupancy(*row[4:7])) for row in rows]
+    return [VersionRow(*(*row[:4], Facts(*(*row[8:], errors_of(row[4]))), Occupancy(*row[5:8]))) for row in rows]
 
 
 def _within(scope: Scope, window: Window, limit: int = 0) -> dict[str, Any]:

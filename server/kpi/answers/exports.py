@@ -39,7 +39,7 @@ class _Column:
 
 def as_json(slices: Slices) -> Iterator[bytes]:
     """A report as `models.Report` has it, its rows before its total."""
-    later = {"rows", "total", "pending"}
+    later = {"rows", "total", "pending", "missing"}
     head = {field.name: getattr(slices.head, field.name) for field in fields(Report) if field.name not in later}
     yield json.encode(head)[:-1] + b',"rows":['
     first = True
@@ -47,7 +47,8 @@ def as_json(slices: Slices) -> Iterator[bytes]:
         if rows:
             yield (b"" if first else b",") + json.encode(rows)[1:-1]
             first = False
-    yield b'],"total":' + json.encode(slices.total) + b',"pending":' + json.encode(slices.pending) + b"}"
+    yield b'],"total":' + json.encode(slices.total) + b',"pending":' + json.encode(slices.pending)
+    yield b',"missing":' + json.encode(slices.missing) + b"}"
 
 
 def as_csv(slices: Slices) -> Iterator[bytes]:

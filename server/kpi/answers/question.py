@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Final, Literal
 
 Compare = Literal["last_week", "last_year", "previous_period"]
@@ -44,7 +44,11 @@ ALL_STORES: Final = StoreFilter()
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Everything a report is asked; what may stand in it says `KpiService.report`."""
+    """Everything a report is asked; what may stand in it says `KpiService.report`.
+
+    Attributes:
+        as_of: as it was answered at this moment (aware); None: as it stands.
+    """
 
     kpis: Sequence[str]
     day_from: date
@@ -52,3 +56,4 @@ class Question:
     where: StoreFilter = ALL_STORES
     group_by: str | Sequence[str] = "chain"
     compare: Comparison | None = None
+    as_of: datetime | None = None

@@ -5,8 +5,9 @@ up only the facts that the KPIs asked for need. The plan relied on is the partia
 aggregate for each. What every row would have alike (the currency, a filter that leaves nothing out) is not asked.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final, LiteralString
 
@@ -16,7 +17,8 @@ from psycopg.rows import class_row
 from server.access.models import Scope
 from server.kpi.answers.grouping import EXPRESSIONS, DayLine, Dimension, Group, is_hourly
 from server.kpi.answers.question import StoreFilter
-from server.kpi.models import FACT_NAMES, Facts, Occupancy
+from server.kpi.answers.standing_repository import rows_at
+from server.kpi.models import FACT_NAMES, AuditErrors, Facts, Occupancy
 from server.storage.pool import Connection
 
 #: Facts kept in bigint columns, whose sum PostgreSQL would give as numeric.
@@ -64,6 +66,7 @@ class Asked:
         needs: facts to add up; others stay zero.
         occupancy: whether a group that is a single row needs its occupancy.
         currency: of all these stores, None where they have several.
+        at: the rows that stood then (UTC); None: those that stand.
     """
 
     store_ids: Sequence[str] | None
@@ -71,6 +74,7 @@ class Asked:
     needs: frozenset[str]
     occupancy: bool
     currency: str | None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class SlotRow:
 
 
 def store_rows(conn: Connection, scope: Scope, wanted: StoreFilter) -> list[StoreRow]:
-    """Stores of the scope, by id."""
+    """Stores of the scope and of the regions meant, by id; formats and tags are a matter of days (`stores.labels`)."""
     with conn.cursor(row_factory=class_row(StoreRow)) as cursor:
         return cursor.execute(
             """
@@ -93,16 +97,12 @@ def store_rows(conn: Connection, scope: Scope, wanted: StoreFilter) -> list[Stor
             WHERE (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
               AND (%(wanted)s::text[] IS NULL OR store_id = ANY(%(wanted)s))
               AND (%(regions)s::text[] IS NULL OR region = ANY(%(regions)s))
-              AND (%(formats)s::text[] IS NULL OR format = ANY(%(formats)s))
-              AND tags @> %(tags)s::text[]
             ORDER BY store_id
             """,
             {
                 "scope": scope.store_ids,
                 "wanted": _listed(wanted.store_ids),
                 "regions": _listed(wanted.regions),
-                "formats": _listed(wanted.formats),
-                "tags": list(wanted.tags),
             },
         ).fetchall()
 
@@ -126,6 +126,8 @@ def fresh_days(
     conn: Connection, scope: Scope, pairs: Sequence[tuple[str, date]], since: datetime
 ) -> set[tuple[str, date]]:
     """Which of these store-days were computed since a moment."""
+    if not pairs:
+        return set()
     return {
         (store_id, day)
         for store_id, day in conn.execute(
@@ -151,14 +153,35 @@ def groups(conn: Connection, scope: Scope, asked: Asked, stretches: Sequence[Str
         *(map(sql.SQL, _OCCUPANCY) if asked.occupancy else []),
         *map(_sum, names),
     ]
-    statement, given = _over(scope, asked, stretches, columns, hourly=hourly, kept=not hourly)
+    statement, given = _over(scope, asked, stretches, columns, hourly=hourly)
     width = len(asked.by)
     made = _Maker(asked, names)
     found: list[list[Group]] = [[] for _ in stretches]
     for row in conn.execute(statement, given):
         if row[width + 1]:  # grouped by nothing, no rows still give one
             found[row[0]].append(made.group(row[1:]))
+    if any(group.facts.entries_error for groups in found for group in groups):
+        errors = _audit_errors(conn, scope, asked, stretches)
+        return [
+            [replace(each, facts=replace(each.facts, audit_errors=own.get(each.labels, ()))) for each in groups]
+            for groups, own in zip(found, errors, strict=True)
+        ]
     return found
+
+
+def _audit_errors(
+    conn: Connection, scope: Scope, asked: Asked, stretches: Sequence[Stretch]
+) -> list[dict[tuple[str, ...], AuditErrors]]:
+    """What audits leave open of each group's entries, audit by audit; asked only where anything is left open."""
+    width = len(asked.by)
+    columns = [*_labels(asked.by), sql.SQL("e.key::bigint"), sql.SQL("sum(e.value::int)")]
+    statement, given = _over(
+        scope, asked, stretches, columns, hourly=is_hourly(asked.by), grouped=width + 1, audited=True
+    )
+    found: list[dict[tuple[str, ...], dict[int, int]]] = [defaultdict(dict) for _ in stretches]
+    for place, *row in conn.execute(statement, given):
+        found[place][tuple(row[:width])][row[width]] = row[width + 1]
+    return [{labels: tuple(sorted(own.items())) for labels, own in groups.items()} for groups in found]
 
 
 class _Maker:
@@ -190,7 +213,7 @@ def week_profile(conn: Connection, scope: Scope, asked: Asked, stretches: Sequen
     """Visitors by group and hour of the week: weekday of the business day, hour of the store's clock."""
     slot = [sql.SQL("(extract(isodow FROM d.day) - 1)::int"), sql.SQL("d.local_hour")]
     columns = [*_labels(asked.by), *slot, sql.SQL("sum(d.entries - d.staff_entries)")]
-    statement, given = _over(scope, asked, stretches, columns, hourly=True, kept=False, grouped=len(asked.by) + 2)
+    statement, given = _over(scope, asked, stretches, columns, hourly=True, grouped=len(asked.by) + 2)
     width = len(asked.by)
     found: list[list[SlotRow]] = [[] for _ in stretches]
     for place, *row in conn.execute(statement, given):
@@ -230,19 +253,21 @@ def _over(
     columns: Sequence[sql.Composable],
     *,
     hourly: bool,
-    kept: bool,
     grouped: int | None = None,
+    audited: bool = False,
 ) -> tuple[sql.Composed, dict[str, Any]]:
     """One aggregate for each stretch, each with its number in front.
 
     Each is planned for its own days: the rows of some days of all stores, or of some stores, by index.
 
     Args:
-        kept: whether superseded rows must be passed over.
         grouped: by how many of the columns; by the labels, when left out.
+        audited: whether to go through the errors of each row by audit, as `e`.
     """
-    given: dict[str, Any] = {"scope": scope.store_ids, "wanted": _listed(asked.store_ids)}
-    where = [sql.SQL("d.superseded_at IS NULL")] if kept else []
+    given: dict[str, Any] = {"scope": scope.store_ids, "wanted": _listed(asked.store_ids), "at": asked.at}
+    where = [sql.SQL("d.superseded_at IS NULL")] if not hourly and asked.at is None else []
+    if audited:
+        where.append(sql.SQL("d.audit_errors IS NOT NULL"))
     if scope.store_ids is not None:
         where.append(sql.SQL("d.store_id = ANY(%(scope)s)"))
     if asked.store_ids is not None:
@@ -269,15 +294,19 @@ def _over(
                 FROM {source} d
                 CROSS JOIN (SELECT {shift}::int AS shift) p
                 {store}
+                {audits}
                 WHERE {where}
                 {grouped}
                 """
             ).format(
                 place=sql.Literal(place),
                 columns=sql.SQL(", ").join(columns),
-                source=sql.Identifier("store_hour" if hourly else "store_day"),
+                source=sql.Identifier("store_hour" if hourly else "store_day")
+                if asked.at is None
+                else rows_at(scope, hourly=hourly),
                 shift=sql.Placeholder(names["shift"]),
                 store=sql.SQL("JOIN store s ON s.store_id = d.store_id" if joined else ""),
+                audits=sql.SQL("CROSS JOIN LATERAL jsonb_each_text(d.audit_errors) e" if audited else ""),
                 where=sql.SQL(" AND ").join(own),
                 grouped=sql.SQL("GROUP BY {}").format(_numbers(number)) if number else sql.SQL(""),
             )

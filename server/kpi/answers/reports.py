@@ -1,12 +1,14 @@
 """How a report is put together: what is asked, of which stores and days, and what it is compared with.
 
 A chain that spans timezones is the trap: "yesterday" is each store's own, so stores whose today is the same date are
-told together (`telling`) and the parts put into one report.
+told together (`telling`) and the parts put into one report. A report of a past moment is made of the answers
+that stood then alone: no mark, no today, nothing computed.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import chain
 from typing import Final
@@ -14,16 +16,18 @@ from typing import Final
 from server.access.models import Scope
 from server.clock import Clock
 from server.errors import InvalidInput, NotFound
-from server.kpi.answers import grouping, report_repository
+from server.kpi.answers import grouping, report_repository, standing_repository
 from server.kpi.answers.assembling import Asking, Part, Periods, Slices, report_of
 from server.kpi.answers.decomposition import NEEDS, Decomposition, Pair, decompose
 from server.kpi.answers.grouping import Group
 from server.kpi.answers.question import ALL_STORES, Compare, Comparison, DayRange, Question, StoreFilter
 from server.kpi.answers.report_repository import Mark, StoreRow
 from server.kpi.answers.telling import Days, Teller, Wish
+from server.kpi.days.compute import StoreDay
 from server.kpi.figures.registry import chosen
 from server.kpi.models import Report
 from server.storage.pool import Connection, Readable
+from server.stores import checks, labels
 from server.stores.calendar import StoreCalendar
 from server.stores.models import EVER
 from server.stores.service import StoresService
@@ -86,7 +90,9 @@ class ReportMaker:
 
     def _asking(self, scope: Scope, question: Question) -> tuple[Asking, Mapping[str, StoreRow], Part]:
         wish = Wish.of(chosen(question.kpis))
-        asking = Asking(scope, wish, grouping.dimensions(question.group_by), self._clock())
+        asking = Asking(scope, wish, grouping.dimensions(question.group_by), self._clock(), question.as_of)
+        if asking.at is not None:
+            _check_moment(asking)
         return asking, *self._part(asking, question.day_from, question.day_to, question.where, question.compare)
 
     def _part(
@@ -105,15 +111,26 @@ class ReportMaker:
         wanted = None
         with self._db.read() as conn:
             stores = {row.store_id: row for row in report_repository.store_rows(conn, scope, where)}
+            left_out: frozenset[StoreDay] = frozenset()
+            if where.formats is not None or where.tags:
+                shown = [(days.first, days.last) for days in (Days(day_from, day_to), other) if days is not None]
+                kept, without = labels.chosen_days(
+                    conn, scope, list(stores), shown, formats=where.formats, tags=where.tags
+                )
+                stores = {store_id: row for store_id, row in stores.items() if store_id in kept}
+                left_out = frozenset(without)
             if not where.is_all:
                 wanted = list(stores)
-            marks = _marks(conn, scope, wanted, Days(day_from, day_to), other)
+            # Quarter hours are all computed on the spot, whatever is marked.
+            can_be_late = asking.at is None and not grouping.is_by_quarter(asking.by)
+            marks = _marks(conn, scope, wanted, Days(day_from, day_to), other) if can_be_late else []
         _check_found(where.store_ids, stores)
         todays: Mapping[str, date] = {}
-        if max(day_to, other.last if other else day_to) >= now.date() - _TODAYS_WITHIN:
+        reaches = max(day_to, other.last if other else day_to)
+        if asking.at is None and reaches >= now.date() - _TODAYS_WITHIN:
             todays = _of(stores, self._stores.todays(scope, now, wanted))
         own = [mark for mark in marks if mark.store_id in stores]
-        return stores, Part(stores, wanted, Days(day_from, day_to), other, todays, own)
+        return stores, Part(stores, wanted, Days(day_from, day_to), other, todays, own, left_out)
 
     def make_recent(
         self,
@@ -150,12 +167,41 @@ class ReportMaker:
         return report_of(found, asking, stores, self._tell(asking, parts), beside)
 
     def _tell(self, asking: Asking, parts: Sequence[Part]) -> list[Periods]:
+        parts = self._with_own_marks(asking, parts)
         needed = {store_id for part in parts for store_id in _needing_calendars(asking, part)}
         calendars: Mapping[str, StoreCalendar] = {}
         if needed:
             calendars = self._stores.calendars(asking.scope, sorted(needed))
         with self._db.read() as conn:
             return [_tell(conn, asking, part, calendars) for part in parts]
+
+    def _with_own_marks(self, asking: Asking, parts: Sequence[Part]) -> Sequence[Part]:
+        """Parts with those marks alone that lie in their days.
+
+        While boxes send, every store's today is marked, and most reports are of other days: what tells so is the
+        timezone, and the whole calendars of a chain are ten times as many rows.
+        """
+        marked = {mark.store_id for part in parts for mark in part.marks}
+        if not marked:
+            return parts
+        clocks = self._stores.clocks(asking.scope, sorted(marked))
+        known: dict[tuple[StoreCalendar, datetime], list[date]] = {}
+
+        def days_of(mark: Mark) -> list[date]:
+            key = (clocks[mark.store_id], mark.hour)
+            if key not in known:
+                known[key] = key[0].days_of_hour(mark.hour)
+            return known[key]
+
+        def own(part: Part) -> list[Mark]:
+            shown = [part.days] if part.other is None else [part.days, part.other]
+            return [
+                mark
+                for mark in part.marks
+                if any(days.first <= day <= days.last for day in days_of(mark) for days in shown)
+            ]
+
+        return [replace(part, marks=own(part)) for part in parts]
 
 
 def _marks(conn: Connection, scope: Scope, wanted: Sequence[str] | None, days: Days, other: Days | None) -> list[Mark]:
@@ -193,9 +239,43 @@ def _tell(conn: Connection, asking: Asking, part: Part, calendars: Mapping[str, 
         asking.now,
         asking.by,
         asking.wish,
+        asking.at,
+        part.left_out,
     )
     told, other, pending = teller.tell(part.days, part.other, part.marks)
-    return Periods(part, told, other, pending)
+    return Periods(part, told, other, pending, _missing(conn, asking, part))
+
+
+def _missing(conn: Connection, asking: Asking, part: Part) -> int:
+    if asking.at is None:
+        return 0
+    days = (part.days.first, part.days.last)
+    hourly = grouping.is_hourly(asking.by)
+    found = standing_repository.answered_days(conn, asking.scope, part.wanted, days, asking.at, hourly=hourly)
+    expected = {
+        (store_id, part.days.first + timedelta(days=number))
+        for store_id in part.stores
+        for number in range(part.days.count)
+    }
+    return len(expected - part.left_out - found)
+
+
+def _check_moment(asking: Asking) -> None:
+    """Refuse what no earlier answer can be told of.
+
+    Raises:
+        InvalidInput: a moment that is yet to come, or quarter hours: no rows are kept of them.
+    """
+    assert asking.at is not None  # noqa: S101 - asked for
+    checks.check_instant(asking.at, "as_of")
+    if asking.at > asking.now:
+        raise InvalidInput(f"{asking.at.isoformat()} is yet to come", field="as_of", remedy="name a moment of the past")
+    if grouping.is_by_quarter(asking.by):
+        raise InvalidInput(
+            "quarter hours are computed when they are asked for, and no earlier answer of them is kept",
+            field="group_by",
+            remedy="group by hour, or by anything longer",
+        )
 
 
 def check_days(day_from: date, day_to: date) -> None:

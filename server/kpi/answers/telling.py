@@ -104,6 +104,8 @@ class Teller:
         wanted: their ids for the database; None where they are all of the scope.
         todays: the business day each store is in; empty where no today can be in the report.
         calendars: of every store that has a mark, or whose today is in the report.
+        at: as it was answered then (UTC); then there are no marks and no todays.
+        left_out: store-days that a filter leaves out.
     """
 
     conn: Connection
@@ -115,6 +117,8 @@ class Teller:
     now: datetime
     by: tuple[Dimension, ...]
     wish: Wish
+    at: datetime | None = None
+    left_out: frozenset[StoreDay] = frozenset()
 
     def tell(self, days: Days, other: Days | None, marks: Sequence[Mark]) -> tuple[Told, Told | None, int]:
         """A period, the one it is compared with, and how many store-days had to be left as they were.
@@ -148,18 +152,19 @@ class Teller:
         }
 
     def _current(self, days: Days, marks: Sequence[Mark]) -> tuple[_Span, int]:
-        marked = self._marked(days, marks)
-        todays = set(self._in(days).items())
+        marked = self._marked(days, marks) - self.left_out
+        todays = set(self._in(days).items()) - self.left_out
         late, pending = _latest(marked - todays)
         fresh = report_repository.fresh_days(self.conn, self.scope, sorted(todays - marked), self.now - FRESH_FOR)
         computed = self._compute(sorted((todays - fresh) | late))
-        return _Span(days, computed, frozenset(computed)), pending
+        return _Span(days, computed, frozenset(computed) | self.left_out), pending
 
     def _compared(self, days: Days, other: Days, marks: Sequence[Mark]) -> tuple[_Span, int]:
         """Each store's only as far as it has come in the days it is compared with."""
         if other.shift <= 0:
             return self._current(other, marks)
-        cut, later = self._same_time(days, other), self._later(days, other)
+        cut = self._same_time(days, other)
+        later = self._later(days, other) | self.left_out
         late, pending = _latest(self._marked(other, marks) - {(want.store_id, want.day) for want in cut} - later)
         computed = {**self._compute(sorted(late)), **compute(self.conn, self.scope, cut)}
         return _Span(other, computed, frozenset(computed) | later), pending
@@ -175,7 +180,7 @@ class Teller:
                 in_past=True,
             )
             for store_id, today in self._in(days).items()
-            if today - back <= other.last
+            if today - back <= other.last and (store_id, today - back) not in self.left_out
         ]
 
     def _later(self, days: Days, other: Days) -> set[StoreDay]:
@@ -210,7 +215,7 @@ class Teller:
             (store_id, day)
             for store_id in self.stores
             for day in (days.first + timedelta(days=i) for i in range(days.count))
-            if day <= self.todays.get(store_id, day)
+            if day <= self.todays.get(store_id, day) and (store_id, day) not in self.left_out
         ]
 
     def _compute(self, pairs: Sequence[StoreDay]) -> dict[StoreDay, DayFacts]:
@@ -227,6 +232,7 @@ class Teller:
             needs=self.wish.needs,
             occupancy=self.wish.occupancy,
             currency=next(iter(currencies)) if len(currencies) == 1 else None,
+            at=self.at,
         )
         stretches = [Stretch(span.days.first, span.days.last, span.days.shift, sorted(span.without)) for span in spans]
         if grouping.is_by_quarter(self.by):

@@ -1,6 +1,7 @@
 """SQL of corrections and rosters: what people say of a day beyond what its sensors said."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
@@ -12,6 +13,18 @@ from server.access.models import Scope
 from server.kpi.corrections.in_force import Correction, NewCorrection
 from server.kpi.corrections.staffing import ShiftRow
 from server.storage.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class RosterRow:
+    """A shift of a day's roster (UTC); without times it says that the day's roster is known, and empty."""
+
+    day: date
+    starts_at: datetime | None
+    ends_at: datetime | None
+    people: Decimal | None
+    note: str
+
 
 _COLUMNS: Final = sql.SQL("""
     c.correction_id, c.store_id, c.kind, c.line_id, l.camera_id, c.day_from, c.day_to, c.starts_at, c.ends_at, c.value,
@@ -131,6 +144,22 @@ def shifts(conn: Connection, scope: Scope, pairs: Sequence[tuple[str, date]]) ->
                 "days": [day for _, day in pairs],
                 "scope": scope.store_ids,
             },
+        ).fetchall()
+
+
+def rosters(conn: Connection, scope: Scope, store_id: str, days: Sequence[date]) -> list[RosterRow]:
+    """Rosters of a store's days as they were entered; a known day without shifts has one row without times."""
+    with conn.cursor(row_factory=class_row(RosterRow)) as cursor:
+        return cursor.execute(
+            """
+            SELECT d.day, s.starts_at, s.ends_at, s.people, coalesce(s.note, '') AS note
+            FROM roster_day d
+            LEFT JOIN roster_shift s ON s.store_id = d.store_id AND s.day = d.day
+            WHERE d.store_id = %(store_id)s AND d.day = ANY(%(days)s)
+              AND (%(scope)s::text[] IS NULL OR d.store_id = ANY(%(scope)s))
+            ORDER BY d.day, s.starts_at, s.ends_at
+            """,
+            {"store_id": store_id, "days": list(days), "scope": scope.store_ids},
         ).fetchall()
 
 

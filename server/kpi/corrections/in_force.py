@@ -21,11 +21,16 @@ LARGEST_ERROR: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """A hand count beside the counter's: of `counted` crossings `invented` never were; `missed` are not among them."""
+    """A hand count beside the counter's: of `counted` crossings `invented` never were; `missed` are not among them.
+
+    Attributes:
+        number: of its correction; what is corrected by one and the same audit errs together.
+    """
 
     counted: int
     missed: int
     invented: int
+    number: int = 0
 
     @property
     def factor(self) -> Decimal:
@@ -176,7 +181,7 @@ def in_force(corrections: Iterable[Correction], store_id: str, day: date, bounds
     )
     rates: dict[str, Decimal | None] = {each.kind: each.value for each in ranked if each.kind != "accuracy"}
     audits = {
-        each.line_id: Audit(each.counted, each.missed, each.invented)
+        each.line_id: Audit(each.counted, each.missed, each.invented, each.correction_id)
         for each in ranked
         if each.counted is not None and each.missed is not None and each.invented is not None
     }

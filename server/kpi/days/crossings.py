@@ -5,9 +5,9 @@ opening hours. The people inside are told from what was counted, corrections or 
 again, and a factor would let the two directions drift apart.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from fractions import Fraction
 from typing import Final
@@ -42,7 +42,7 @@ class Crossed:
         excluded: entries as counted that are to be left out; `is_excluded`: whether any line's were to be.
         entries: as corrected, as all that follow; staff and children among them.
         groups: buying groups, staff aside.
-        error: standard error of `entries` by their audits, in thousandths of an entry.
+        errors: by audit (number of its correction), standard error of the entries it corrects, in thousandths of one.
         believed: entries as counted, less the excluded; `believed_staff` tagged ones among them.
     """
 
@@ -60,7 +60,7 @@ class Crossed:
     child_entries: int = 0
     groups: int = 0
     passers_by: int = 0
-    error: int = 0
+    errors: Counter[int] = field(default_factory=Counter)
 
 
 def crossed(
@@ -81,14 +81,14 @@ def crossed(
             _add_counted(into, row)
         if row.quarter not in is_open:
             continue
-        if corrections.excludes_line(row.line_id, row.quarter):
+        if corrections.excluded and corrections.excludes_line(row.line_id, row.quarter):
             if row.kind == "door" and row.direction == "in":
                 into.excluded += row.crossings
         elif row.kind == "street":
             into.passers_by += row.crossings
         elif row.kind == "door":
             _add_corrected(into, row, factors[row.line_id], carried)
-    for quarter in opened:
+    for quarter in opened if corrections.excluded else ():
         # Nothing crossed in an excluded quarter hour is excluded nonetheless.
         if any(each.holds(quarter) for each in corrections.excluded):
             found[quarter].is_excluded = True
@@ -105,23 +105,23 @@ def _add_counted(into: Crossed, row: TrafficRow) -> None:
         into.staff_out += staff
 
 
-class _Factors(dict[str, tuple[Fraction, float] | None]):
-    """By line, the factor of its audit and what it leaves open; worked out once for all of a day's rows."""
+class _Factors(dict[str, tuple[Fraction, float, int] | None]):
+    """By line, the factor of its audit, what it leaves open and its number; worked out once for all of a day's rows."""
 
     def __init__(self, corrections: InForce) -> None:
         super().__init__()
         self._corrections = corrections
 
-    def __missing__(self, line_id: str) -> tuple[Fraction, float] | None:
+    def __missing__(self, line_id: str) -> tuple[Fraction, float, int] | None:
         audit = self._corrections.audit(line_id)
-        self[line_id] = None if audit is None else (Fraction(audit.factor), audit.relative_error)
+        self[line_id] = None if audit is None else (Fraction(audit.factor), audit.relative_error, audit.number)
         return self[line_id]
 
 
 def _add_corrected(
     into: Crossed,
     row: TrafficRow,
-    factor: tuple[Fraction, float] | None,
+    factor: tuple[Fraction, float, int] | None,
     carried: Mapping[tuple[str, ...], Carried],
 ) -> None:
     crossings, groups = row.crossings, row.groups
@@ -135,7 +135,7 @@ def _add_corrected(
     into.entries += crossings
     into.believed += row.crossings
     if factor is not None:
-        into.error += round(1000 * crossings * factor[1])
+        into.errors[factor[2]] += round(1000 * crossings * factor[1])
     if row.crossing_class == _STAFF:
         into.staff_entries += crossings
         into.believed_staff += row.crossings

@@ -1,19 +1,23 @@
-"""SQL of the rows a day is kept in: versions of the day, and its hours as they stand."""
+"""SQL of the rows a day is kept in: versions of the day, its hours as they stand, and those of earlier versions.
 
-from collections.abc import Iterable, Sequence
+Of the hours only those that a new version changes are put aside: a receipt that comes late changes one of fourteen.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
 from psycopg import sql
 from psycopg.rows import scalar_row
+from psycopg.types.json import Jsonb
 
 from server.access.models import Scope
 from server.kpi.days.repository import Window
-from server.kpi.models import FACT_NAMES, Facts, HourFacts, Occupancy
+from server.kpi.models import FACT_NAMES, AuditErrors, Facts, HourFacts, Occupancy
 from server.storage.pool import Connection
 
-_DAY_COLUMNS: Final = ("occupancy", "occupancy_peak", "drift", *FACT_NAMES)
+_DAY_COLUMNS: Final = ("occupancy", "occupancy_peak", "drift", *FACT_NAMES, "audit_errors")
 _COLUMN_LIST: Final = sql.SQL(", ").join(map(sql.Identifier, _DAY_COLUMNS))
 _PLACES: Final = sql.SQL(", ").join(sql.Placeholder() for _ in _DAY_COLUMNS)
 
@@ -137,37 +141,89 @@ def supersede_day(conn: Connection, scope: Scope, store_id: str, day: date, at: 
     )
 
 
-def replace_hours(conn: Connection, scope: Scope, window: Window, hours: Iterable[HourFacts]) -> None:
-    """Put a day's hours in place of those it had; also of those another day had there before its bounds moved."""
+def replace_hours(
+    conn: Connection,
+    scope: Scope,
+    window: Window,
+    version: int,
+    gone: Iterable[datetime],
+    new: Iterable[HourFacts],
+) -> None:
+    """Put hours of a day in place of some it had, and keep those that belong to a version that is over.
+
+    Hours that another day had there before its bounds moved go as well; that day is computed anew, and what it had
+    belongs to its versions so far.
+
+    Args:
+        version: of the day, that the new hours are the first of.
+        gone: starts (UTC) of hours that change or are no more.
+    """
+    given = {
+        "store_id": window.store_id,
+        "day": window.day,
+        "start": window.start,
+        "end": window.end,
+        "gone": list(gone),
+        "version": version,
+        "scope": scope.store_ids,
+    }
     conn.execute(
-        """
-        DELETE FROM store_hour
-        WHERE store_id = %(store_id)s AND (day = %(day)s OR (hour >= %(start)s AND hour < %(end)s))
-          AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-        """,
-        {
-            "store_id": window.store_id,
-            "day": window.day,
-            "start": window.start,
-            "end": window.end,
-            "scope": scope.store_ids,
-        },
+        sql.SQL(
+            """
+            WITH gone AS (
+                DELETE FROM store_hour
+                WHERE store_id = %(store_id)s
+                  AND ((day = %(day)s AND hour = ANY(%(gone)s))
+                       OR (day <> %(day)s AND hour >= %(start)s AND hour < %(end)s))
+                  AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+                RETURNING *
+            ), told AS (
+                SELECT g.*, CASE g.day WHEN %(day)s THEN %(version)s ELSE d.version + 1 END AS until_version
+                FROM gone g
+                JOIN store_day d ON d.store_id = g.store_id AND d.day = g.day AND d.superseded_at IS NULL
+                WHERE NOT d.provisional
+            )
+            INSERT INTO store_hour_past (store_id, hour, day, local_hour, since_version, until_version, {columns})
+            SELECT store_id, hour, day, local_hour, since_version, until_version, {columns}
+            FROM told
+            WHERE since_version < until_version
+            """
+        ).format(columns=_COLUMN_LIST),
+        given,
     )
     with conn.cursor() as cursor:
         cursor.executemany(
             sql.SQL(
-                "INSERT INTO store_hour (store_id, hour, day, local_hour, {columns}) VALUES (%s, %s, %s, %s, {places})"
+                "INSERT INTO store_hour (store_id, hour, day, local_hour, since_version, {columns})"
+                " VALUES (%s, %s, %s, %s, %s, {places})"
             ).format(columns=_COLUMN_LIST, places=_PLACES),
             [
-                (window.store_id, hour.start, window.day, hour.local.hour, *_columns(hour.facts, hour.occupancy))
-                for hour in hours
+                (
+                    window.store_id,
+                    hour.start,
+                    window.day,
+                    hour.local.hour,
+                    version,
+                    *_columns(hour.facts, hour.occupancy),
+                )
+                for hour in new
             ],
         )
 
 
+def errors_of(kept: Mapping[str, int] | None) -> AuditErrors:
+    """Errors by audit, of a row."""
+    return tuple(sorted((int(number), error) for number, error in (kept or {}).items()))
+
+
 def _columns(facts: Facts, occupancy: Occupancy) -> tuple[Any, ...]:
-    return occupancy.now, occupancy.peak, occupancy.drift, *(getattr(facts, name) for name in FACT_NAMES)
+    errors = {str(number): error for number, error in facts.audit_errors}
+    return (
+        *(occupancy.now, occupancy.peak, occupancy.drift),
+        *(getattr(facts, name) for name in FACT_NAMES),
+        Jsonb(errors) if errors else None,
+    )
 
 
 def _stored(values: Sequence[Any]) -> tuple[Facts, Occupancy]:
-    return Facts(*values[3:]), Occupancy(*values[:3])
+    return Facts(*(*values[3:-1], errors_of(values[-1]))), Occupancy(*values[:3])

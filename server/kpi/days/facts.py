@@ -5,6 +5,7 @@ quarter hours were observed, and which of them the tills and the doors were both
 `watching`, what is corrected in `crossings`, and what staff did in `staffing`.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from server.kpi.corrections.in_force import NOTHING, InForce
 from server.kpi.corrections.staffing import UNKNOWN, Roster, Staff
 from server.kpi.days.crossings import Crossed, TrafficRow, crossed
 from server.kpi.days.imputation import Past, expected, is_worth_imputing
-from server.kpi.days.watching import CameraRow, CoverageRow, Watching, watched
+from server.kpi.days.watching import CameraRow, CoverageRow, Watched, Watching, watched
 from server.kpi.models import EMPTY, DayFacts, Facts, HourFacts, Occupancy, QuarterFacts
 from server.kpi.rounding import Carried
 from server.stores.calendar import QUARTER, StoreCalendar
@@ -188,11 +189,16 @@ def _quarters(
         QuarterFacts(
             each.start,
             each.start in is_open,
-            Facts(**each.sums) if any(each.sums.values()) else EMPTY,  # type: ignore[arg-type]  # one type a field
+            _facts(each) if any(each.sums.values()) else EMPTY,
             each.after,
         )
         for each in built
     ]
+
+
+def _facts(quarter: _Quarter) -> Facts:
+    errors = {number: error for number, error in quarter.crossed.errors.items() if error}
+    return Facts(**quarter.sums, audit_errors=tuple(sorted(errors.items())))  # type: ignore[arg-type]  # one type a field
 
 
 def _walked(crossings: Mapping[datetime, Crossed], start: datetime, until: datetime) -> list[_Quarter]:
@@ -258,9 +264,10 @@ def _add_open(inputs: DayInputs, shown: Sequence[_Quarter], opened: Sequence[dat
         sums["counted_entries"], sums["counted_exits"] = found.all_in, found.all_out
         sums["excluded_quarters"], sums["excluded_entries"] = int(found.is_excluded), found.excluded
         sums["entries"], sums["exits"], sums["passers_by"] = found.entries, found.exits, found.passers_by
-        sums["child_entries"], sums["entries_error"] = found.child_entries, found.error
-        seen = Fraction(door.observed, door.due) if door.due else Fraction(int(not found.is_excluded))
-        extra = staff.untagged(each.start, seen, found.entries, found.staff_entries)
+        sums["child_entries"], sums["entries_error"] = found.child_entries, found.errors.total()
+        extra = 0
+        if staff.is_rated:
+            extra = staff.untagged(each.start, _share_seen(door, found), found.entries, found.staff_entries)
         sums["staff_estimated"], sums["staff_entries"] = extra, found.staff_entries + extra
         visitors = found.entries - found.staff_entries - extra
         factor = inputs.corrections.group_factor
@@ -286,10 +293,15 @@ def _add_open(inputs: DayInputs, shown: Sequence[_Quarter], opened: Sequence[dat
             sums["imputed_seconds"] = imputed_seconds.add(guess.seconds)
             sums["imputed_entries"] = imputed_entries.add(guess.entries)
             if guess.seconds:
-                unwatched = 1 - seen
+                unwatched = 1 - _share_seen(door, found)
                 sums["imputed_visitors"] = imputed_visitors.add(
                     guess.visitors - staff.expected(each.start, unwatched), most=int(sums["imputed_entries"])
                 )
+
+
+def _share_seen(door: Watched, found: Crossed) -> Fraction:
+    """How much of a quarter hour's camera time was watched; of none that was due, all that is not excluded."""
+    return Fraction(door.observed, door.due) if door.due else Fraction(int(not found.is_excluded))
 
 
 def _watching(inputs: DayInputs, cameras: Sequence[CameraRow], weights: Mapping[str, int]) -> Watching:
@@ -321,9 +333,10 @@ def _add_sales(inputs: DayInputs, shown: Sequence[_Quarter], opened: Sequence[da
 
 def _counted_with(quarter: datetime, opened: Sequence[datetime]) -> datetime | None:
     """The open quarter hour whose visitors a receipt's quarter hour is matched with, if any."""
-    last = max((each for each in opened if each <= quarter), default=None)
-    if last is None:
+    place = bisect_right(opened, quarter)
+    if not place:
         return None
+    last = opened[place - 1]
     return last if quarter - last <= AFTER_CLOSING else None
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from server.access.models import Scope
 from server.ingest.gaps import WEEKS
+from server.kpi.days import learning_repository
 from server.kpi.days.compute import HISTORY
 from server.storage.pool import Connection
 from server.stores.calendar import ONE_DAY, QUARTER, StoreCalendar
@@ -36,29 +37,8 @@ def resting_on(
         In order: days with a gap so many weeks later, and, where several doors are weighed, every day of the weeks
         after.
     """
-    return [
-        row[0]
-        for row in conn.execute(
-            """
-            SELECT day
-            FROM store_day
-            WHERE store_id = %(store_id)s AND superseded_at IS NULL
-              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-              AND ((day = ANY(%(expected)s) AND observed_ms < due_ms)
-                   OR (day = ANY(%(weighed)s)
-                       AND (SELECT count(DISTINCT l.camera_id) > 1
-                            FROM line l
-                            WHERE l.store_id = %(store_id)s AND l.kind = 'door')))
-            ORDER BY day
-            """,
-            {
-                "store_id": store_id,
-                "scope": scope.store_ids,
-                "expected": sorted(_imputed_from(hours, calendar)),
-                "weighed": sorted(_weighed_by(hours, calendar)),
-            },
-        )
-    ]
+    expected, weighed = _imputed_from(hours, calendar), _weighed_by(hours, calendar)
+    return learning_repository.computed(conn, scope, store_id, expected, weighed)
 
 
 def _imputed_from(hours: Collection[datetime], calendar: StoreCalendar) -> set[date]:

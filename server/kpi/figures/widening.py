@@ -6,7 +6,7 @@ is, so an interval from sampling alone grows ever surer of a number that may be 
 """
 
 from decimal import Decimal
-from math import sqrt
+from math import hypot, sqrt
 from typing import Final
 
 from server.kpi.figures.interval import Interval, Z
@@ -59,12 +59,32 @@ def audited(facts: Facts, value: float, sampling: Interval) -> Interval:
     """The interval of an amount over visitors, widened by what the audits of their doors leave open.
 
     The error is the same for whichever of a store's quarter hours a ratio is over, so its share of all entries stands
-    for any part of them. Errors of several doors are added up as if they were one (`Facts.entries_error`): no less than
-    they can be together, since it isn't known whether one auditor erred the same way everywhere.
+    for any part of them.
     """
     if not facts.entries or not facts.entries_error:
         return sampling
-    return widened(value, sampling, facts.entries_error / (1000 * facts.entries))
+    return widened(value, sampling, error_of_entries(facts) / facts.entries)
+
+
+def error_of_entries(facts: Facts) -> float:
+    """The standard error of `entries` that audits leave open, all together, in entries.
+
+    Entries are N = Σ f_a c_a + rest, where c_a was counted by the doors and on the days that audit a corrects, f_a is
+    its factor, and the rest is corrected by none. An audit's factor is one draw, whatever it is applied to: over two
+    doors, or over two days, its errors are the same in sign and share, and add up: x_a = Σ f_a c_a e_a, e_a being its
+    relative standard error (`Audit.relative_error`). Factors of two audits come of two counts of different people, by
+    hand; each errs by the luck of whom it saw, and these are independent. So
+
+        Var N = Σ_a x_a²        sd(N) / N = sqrt(Σ_a (w_a e_a)²),  w_a = f_a c_a / N
+
+    a quadrature of relative errors, each weighted by its share of the entries. With one audit it is x itself; with m
+    alike it is x / sqrt(m) of the sum, which errs by as much as all of them erring to one side at once.
+
+    A part of `entries_error` of which no audit is known (days computed by an earlier version) is taken as one more
+    source of error: an upper bound for that part.
+    """
+    named = [error for _, error in facts.audit_errors]
+    return hypot(*named, max(0, facts.entries_error - sum(named))) / 1000
 
 
 def mean_of_stays(value: float, people: int) -> Interval | None:

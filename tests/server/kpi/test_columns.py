@@ -8,7 +8,8 @@ from server.storage.pool import Database
 #: What a row says besides its facts.
 KEYS = {
     "store_day": {"store_id", "day", "version", "computed_at", "superseded_at", "provisional"},
-    "store_hour": {"store_id", "hour", "day", "local_hour"},
+    "store_hour": {"store_id", "hour", "day", "local_hour", "since_version"},
+    "store_hour_past": {"store_id", "hour", "day", "local_hour", "since_version", "until_version"},
 }
 NOT_ADDITIVE = {"occupancy", "occupancy_peak", "drift"}
 
@@ -22,5 +23,11 @@ def test_the_columns_of_a_row_are_the_facts(db: Database, table: str) -> None:
             " UNION SELECT 'superseded_at', '' WHERE %s = 'store_day'",
             (table, table),
         ).fetchall()
+        errors = conn.execute(
+            "SELECT data_type FROM information_schema.columns WHERE table_schema = 'public' AND table_name = %s"
+            " AND column_name = 'audit_errors'",
+            (table,),
+        ).fetchone()
     columns = {name for name, _ in rows}
+    assert errors == ("jsonb",)
     assert columns == KEYS[table] | NOT_ADDITIVE | set(FACT_NAMES)

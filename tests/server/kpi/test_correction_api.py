@@ -90,11 +90,14 @@ def test_an_earlier_answer_over_the_api(chain: Services, sign_in: SignIn) -> Non
     chain.kpi.recompute("S01", date(2026, 11, 16))
     asked = {"from": "2026-11-16", "to": "2026-11-16", "group_by": "store", "kpi": "entries,net_sales"}
     hq = sign_in("hq")
-    told = hq.get("/api/v1/kpi/answered", params={**asked, "as_of": "2026-11-20T04:00:00Z"}).json()
-    assert [(row["key"], row["values"]["net_sales"]["withheld"]) for row in told["rows"]] == [("S01", "no_receipts")]
-    assert hq.get("/api/v1/kpi/answered", params={**asked, "as_of": "2026-11-19T04:00:00Z"}).json()["rows"] == []
-    refused = hq.get("/api/v1/kpi/answered", params={**asked, "as_of": "2026-11-20T04:00:00"})
-    assert refused.status_code == 422
+    told = hq.get("/api/v1/kpi", params={**asked, "as_of": "2026-11-20T04:00:00Z"}).json()
+    assert told["rows"][0]["key"] == "S01"
+    assert told["rows"][0]["values"]["net_sales"]["withheld"] == "no_receipts"
+    assert told["as_of"] == "2026-11-20T04:00:00Z"
+    earlier = hq.get("/api/v1/kpi", params={**asked, "as_of": "2026-11-19T04:00:00Z"}).json()
+    assert earlier["rows"][0]["values"]["net_sales"]["withheld"] == "no_data"
+    assert earlier["missing"] == len(earlier["rows"])
+    assert hq.get("/api/v1/kpi", params={**asked, "as_of": "2026-11-20T04:00:00"}).status_code == 422
 
 
 @pytest.fixture

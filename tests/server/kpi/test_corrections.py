@@ -11,9 +11,9 @@ import pytest
 from server.access.models import Scope
 from server.errors import Conflict, Forbidden, InvalidInput, NotFound
 from server.jobs.days import Days
-from server.kpi.answers.answered import AnsweredReports
 from server.kpi.correction_service import CorrectionsService, Shift
 from server.kpi.corrections.in_force import Audit, NewCorrection
+from server.kpi.models import Report
 from tests.server.kpi.chain import MEMBER, SYSTEM, Chain
 
 MONDAY = date(2026, 11, 16)
@@ -118,29 +118,27 @@ def test_the_old_answer_stays_and_so_does_why(shops: Chain, corrections: Correct
     shops.now += timedelta(minutes=1)
     compute(shops)
     assert [answered(shops, at) for at in (before, between, shops.now)] == [[30], [31], [30]]
-    reports = AnsweredReports(shops.db)
-    told = [
-        reports.report(HQ, kpis=["entries", "coverage"], days=(MONDAY, TUESDAY), at=at, group_by="store")
-        for at in (before, between, shops.now, before - timedelta(days=1))
-    ]
+
+    def told(at: datetime, scope: Scope = HQ, group_by: str = "store") -> Report:
+        return shops.kpi.report(
+            scope, kpis=["entries", "coverage"], day_from=MONDAY, day_to=TUESDAY, group_by=group_by, as_of=at
+        )
+
+    found = [told(at) for at in (before, between, shops.now, before - timedelta(days=1))]
     # Monday and Tuesday, from Monday on 31 and 31 by the audit; before anything was computed there is no answer.
-    assert [[(row.key, row.values["entries"].value) for row in each.rows] for each in told] == [
+    assert [[(row.key, row.values["entries"].value) for row in each.rows] for each in found] == [
         [("S01", 60), ("S02", 60)],
         [("S01", 62), ("S02", 60)],
         [("S01", 60), ("S02", 60)],
-        [],
+        [("S01", None), ("S02", None)],
     ]
-    assert [each.total.values["entries"].value for each in told] == [120, 122, 120, None]
-    assert told[3].total.values["entries"].withheld == "no_data"
-    assert told[1].total.periods == 4
-    assert told[1].total.values["coverage"].value == 1
-    by_week = reports.report(MANAGER, kpis=["entries"], days=(MONDAY, TUESDAY), at=between, group_by="week")
+    assert [each.total.values["entries"].value for each in found] == [120, 122, 120, None]
+    assert found[3].total.values["entries"].withheld == "no_data"
+    assert [each.missing for each in found] == [0, 0, 0, 4]
+    assert found[1].total.periods == 4
+    assert found[1].total.values["coverage"].value == 1
+    by_week = told(between, MANAGER, "week")
     assert [(row.labels, row.values["entries"].value) for row in by_week.rows] == [({"week": "2026-W47"}, 62)]
-    for wrong in ("hour", "store,quarter"):
-        with pytest.raises(InvalidInput):
-            reports.report(HQ, kpis=["entries"], days=(MONDAY, TUESDAY), at=between, group_by=wrong)
-    with pytest.raises(Forbidden):
-        reports.report(MANAGER, kpis=["entries"], days=(MONDAY, TUESDAY), at=between, store_ids=["S02"])
     assert [len(corrections.corrections(HQ, "S01", at=at)) for at in (before, between, shops.now)] == [0, 1, 0]
     assert corrections.corrections(HQ, "S01") == []
     assert corrections.corrections(HQ, "S01", withdrawn=True) == [ended]

@@ -63,14 +63,15 @@ def test_the_same_facts_make_no_new_version_and_other_facts_do(shops: Chain) -> 
     assert sum(hour.facts.entries for hour in kept_hours(shops)) == 7
 
 
-def test_a_change_within_the_day_that_leaves_its_sums_alone_moves_the_hours_only(shops: Chain) -> None:
+def test_a_change_within_the_day_that_leaves_its_sums_alone_is_a_new_version_too(shops: Chain) -> None:
     shops.store("S01")
     shops.cross("S01", "2026-11-16 10:00", 5)
     shops.kpi.recompute("S01", MONDAY)
     with shops.db.transaction() as conn:
         conn.execute("UPDATE traffic_15m SET quarter = quarter + interval '1 hour'")
-    assert not shops.kpi.recompute("S01", MONDAY)
+    assert shops.kpi.recompute("S01", MONDAY)
     assert [hour.local_hour for hour in kept_hours(shops) if hour.facts.entries] == [11]
+    assert versions(shops) == [(1, False, 5), (2, True, 5)]
 
 
 def test_a_running_day_is_provisional_and_replaced_in_place(shops: Chain) -> None:

@@ -1,0 +1,85 @@
+"""Formats and tags of stores, each from a day on: what a report chooses then, and what it goes on choosing before."""
+
+from datetime import date
+
+import pytest
+
+from server.access.models import Scope
+from server.errors import Forbidden, InvalidInput, NotFound
+from server.kpi.models import Report
+from server.stores.labels import LabelsService
+from tests.server.kpi.chain import SYSTEM, Chain
+
+HQ = Scope("u1", "hq", None, name="hanna")
+MONDAY, TUESDAY, WEDNESDAY = date(2026, 11, 16), date(2026, 11, 17), date(2026, 11, 18)
+
+
+@pytest.fixture
+def labels(shops: Chain) -> LabelsService:
+    """Two stores, 1 person on Monday, 10 on Tuesday and 100 on Wednesday in each."""
+    for store in ("S01", "S02"):
+        shops.store(store)
+        for day, came in ((MONDAY, 1), (TUESDAY, 10), (WEDNESDAY, 100)):
+            shops.cross(store, f"{day} 10:05", came)
+            shops.kpi.recompute(store, day)
+    shops.forget_marks()
+    return LabelsService(shops.db, shops.clock)
+
+
+def asked(shops: Chain, group_by: str = "chain", **changes: object) -> Report:
+    given: dict[str, object] = {"day_from": MONDAY, "day_to": WEDNESDAY} | changes
+    return shops.kpi.report(SYSTEM, kpis=["entries"], group_by=group_by, **given)  # type: ignore[arg-type]  # as named
+
+
+def entries(shops: Chain, **changes: object) -> object:
+    return asked(shops, **changes).total.values["entries"].value
+
+
+def test_a_report_over_days_before_a_change_does_not_move(shops: Chain, labels: LabelsService) -> None:
+    labels.set_labels(HQ, "S01", MONDAY, store_format="outlet", tags=["mall"])
+    assert entries(shops, formats=["outlet"]) == 111
+    labels.set_labels(HQ, "S01", TUESDAY, store_format="flagship")
+    assert entries(shops, formats=["outlet"]) == 1
+    assert entries(shops, formats=["flagship"]) == 110
+    assert entries(shops, formats=["flagship", "outlet"]) == 111
+    assert entries(shops, tags=["mall"]) == 111, "what was not named stays as it was"
+    assert entries(shops, formats=["outlet"], day_to=MONDAY) == 1
+    assert [row.key for row in asked(shops, "store", formats=["flagship"], day_to=MONDAY).rows] == []
+    assert [row.key for row in asked(shops, "store", formats=["flagship"]).rows] == ["S01"]
+
+
+def test_marked_days_and_comparisons_are_chosen_alike(shops: Chain, labels: LabelsService) -> None:
+    labels.set_labels(HQ, "S01", TUESDAY, store_format="flagship")
+    shops.cross("S01", "2026-11-16 10:05", 1000)
+    shops.cross("S01", "2026-11-17 10:05", 2000)
+    assert entries(shops, formats=["flagship"]) == 2110
+    report = asked(shops, formats=["flagship"], day_from=WEDNESDAY, compare="previous_period")
+    assert report.total.compare is not None
+    assert (report.total.values["entries"].value, report.total.compare["entries"].value) == (100, 2010)
+    before = asked(shops, formats=["flagship"], day_from=TUESDAY, day_to=TUESDAY, compare="previous_period")
+    assert before.total.compare is not None
+    assert before.total.compare["entries"].value is None
+
+
+def test_a_filter_by_quarter_hours_leaves_the_same_days_out(shops: Chain, labels: LabelsService) -> None:
+    labels.set_labels(HQ, "S01", WEDNESDAY, tags=["metro"])
+    assert asked(shops, "quarter", tags=["metro"]).total.values["entries"].value == 100
+
+
+def test_who_may_and_what_may_be(shops: Chain, labels: LabelsService) -> None:
+    with pytest.raises(Forbidden):
+        labels.set_labels(Scope("m", "manager", frozenset({"S01"})), "S01", MONDAY, store_format="outlet")
+    with pytest.raises(NotFound):
+        labels.set_labels(HQ, "S99", MONDAY, store_format="outlet")
+    for wrong in ({"store_format": "a,b"}, {"tags": ["mall", ""]}):
+        with pytest.raises(InvalidInput):
+            labels.set_labels(HQ, "S01", MONDAY, **wrong)  # type: ignore[arg-type]  # as named
+    labels.set_labels(HQ, "S01", MONDAY, tags=["mall", "mall", "air"])
+    labels.set_labels(HQ, "S01", TUESDAY, tags=[])
+    assert [(each.valid_from, list(each.tags)) for each in labels.labels(HQ, "S01")] == [
+        (MONDAY, ["air", "mall"]),
+        (TUESDAY, []),
+    ]
+    with shops.db.read() as conn:
+        rows = conn.execute("SELECT actor, subject FROM audit WHERE action = 'store.labels'").fetchall()
+    assert rows == [("hanna", "S01")] * 2
