@@ -179,6 +179,7 @@ class Database:
             try:
                 with connection.transaction():
                     yield connection
+                self._used[connection] = time.monotonic()
             finally:
                 if not connection.closed:
                     connection.read_only = None
