@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.fixtures.pki",  # before what imports it
     "tests.fixtures.mosquitto",
     "tests.fixtures.postgres",
+    "tests.fixtures.centre",  # after what it imports
 ]
 
 # Tests decide what the settings are; a developer's own environment and .env file must not.
