@@ -3,7 +3,8 @@
 A day by quarter hour is some three hundred small rows out of seven tables. Asked one by one, most of the time goes into
 asking: each statement has its own plan to start, its own round trip, and its rows their own way through the driver. So
 one statement answers with a line for each store-day, whose cells are lists (JSON): the rows of one table. The plan it
-relies on is a range of an index for each table and store-day, whatever their number; the store-days are given as JSON,
+relies on is a range of an index for each table and store-day, whatever their number (so the register's few rows are
+asked for by store, too: what a line or camera counted is its own store's); the store-days are given as JSON,
 of which the planner can't guess how many there are, so that the one plan it makes is as good to it as any other, and is
 kept.
 """
@@ -37,7 +38,7 @@ SELECT w.store_id, w.day, k.settings,
            SELECT json_agg(json_build_array({traffic_quarter}, l.kind, t.direction, t.class, t.count, t.groups,
                                             t.line_id))
            FROM traffic_15m t
-           JOIN line l ON l.line_id = t.line_id AND l.kind <> 'interior'
+           JOIN line l ON l.store_id = w.store_id AND l.line_id = t.line_id AND l.kind <> 'interior'
            WHERE t.store_id = w.store_id AND t.quarter >= w.start_at AND t.quarter < w.rolled_up_to
        )::text AS traffic,
        (
@@ -47,7 +48,7 @@ SELECT w.store_id, w.day, k.settings,
                                 OR c.removed_at < v.quarter + interval '15 minutes'
                            THEN v.minute_seconds END))
            FROM coverage_15m v
-           LEFT JOIN camera c ON c.camera_id = v.camera_id
+           LEFT JOIN camera c ON c.store_id = w.store_id AND c.camera_id = v.camera_id
            WHERE v.store_id = w.store_id AND v.quarter >= w.start_at AND v.quarter < w.end_at
        )::text AS coverage,
        (
@@ -101,7 +102,7 @@ SELECT w.store_id, w.day, k.settings,
                SELECT c.camera_id, c.installed_at, c.removed_at, bool_or(l.kind = 'door') AS at_door,
                       bool_or(l.kind = 'street') AS at_street
                FROM camera c
-               JOIN line l ON l.camera_id = c.camera_id AND l.kind <> 'interior'
+               JOIN line l ON l.store_id = w.store_id AND l.camera_id = c.camera_id AND l.kind <> 'interior'
                WHERE c.store_id = w.store_id
                GROUP BY c.camera_id
            ) c
