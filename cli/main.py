@@ -81,6 +81,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "audit-trail": Entry(
         "cli.audit_trail:app", _SERVER, _CENTRE, "Who did what, and the proof that nobody changed it.", True
     ),
+    "webhooks": Entry("cli.webhooks:app", _SERVER, _SETUP, "Who outside is told what happens.", True),
     "sales": Entry(
         "cli.sales:app", _SERVER, _SETUP, "Bring in receipts from tills' exports; enter exchange rates.", True
     ),

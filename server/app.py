@@ -39,6 +39,7 @@ from server.sales import import_api, rate_api
 from server.services import Services
 from server.stores import api as stores_api
 from server.stores import opening_api
+from server.webhooks import api as webhooks_api
 
 _log = structlog.get_logger(__name__)
 
@@ -52,6 +53,7 @@ _TAGS: Final = [
     {"name": "requests", "description": "What is asked of a box: a snapshot, recent paths, a line tried on them."},
     {"name": "kpi", "description": "Traffic, conversion and sales, each with its coverage."},
     {"name": "jobs", "description": "What ran by the clock, and which boxes and cameras are silent."},
+    {"name": "webhooks", "description": "Who outside is told what happens: signed, and at least once."},
     {"name": "health", "description": "Is this process well?"},
 ]
 #: Codes of errors that come from the framework and not from us.
@@ -115,6 +117,7 @@ def create_app(services: Services) -> FastAPI:
         sales_api,
         import_api,
         rate_api,
+        webhooks_api,
         membership_api,
         member_desk_api,
         member_rights_api,

@@ -43,6 +43,9 @@ from server.stores.facts import FactsService
 from server.stores.labels import LabelsService
 from server.stores.opening import OpeningService
 from server.stores.service import StoresService
+from server.webhooks.addresses import networks_of
+from server.webhooks.sending import Sender
+from server.webhooks.service import WebhookService
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Services:
     imports: ImportService
     formats: FormatService
     rates: RatesService
+    webhooks: WebhookService
     membership: MembershipService
     members: MemberDesk
     visits: VisitsService
@@ -136,6 +140,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         sales=sales,
         imports=ImportService(db, stores, sales, sealer, clock),
         formats=FormatService(db, clock),
+        webhooks=WebhookService(db, sealer, Sender(networks_of(settings.webhook_networks)), clock),
         rates=RatesService(db, settings.reporting_currency, clock, reading=reading),
         membership=membership,
         members=members,

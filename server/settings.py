@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     reporting_currency: str = Field(
         default="CNY", pattern="^[A-Z]{3}$", description="Currency in which sales of the whole chain are told."
     )
+    webhook_networks: str = Field(
+        default="",
+        description="Private networks, by commas, that webhooks may be sent to all the same, such as 10.20.0.0/16; also"
+        " without TLS. Everything else that is not of the open network is refused.",
+    )
     event_days: int = Field(
         default=30,
         ge=1,

@@ -24,6 +24,7 @@ SERVER_ORDER = (
     "storage",
     "events",
     "access",
+    "webhooks",
     "stores",
     "provisioning",
     "configs",

@@ -25,6 +25,7 @@ from server.jobs.days import Days
 from server.jobs.housekeeping import Housekeeping
 from server.jobs.leader import Leadership
 from server.jobs.models import Job, JobRun
+from server.jobs.outside import ImportRetention, WebhookJob
 from server.jobs.silence import Silences
 from server.kpi.service import KpiService
 from server.membership.crypto import MemberKeys
@@ -71,6 +72,8 @@ def standard_jobs(
         Job("points", 5, Posting(db).run),
         Job("points_expiry", 3600, Expiry(db).run),
         Job("member_value", 86_400, ValueNight(ValueService(db, settings.reporting_currency)).run, nightly=VALUE_AT),
+        Job("webhooks", 5, WebhookJob(db, settings).run),
+        Job("import_retention", 86_400, ImportRetention(db).run),
         Job("event_retention", 3600, EventRetention(db, settings.event_days, utc_now).run),
         Job("retention", 3600, Retention(db, settings.raw_days, utc_now).run),
         *_of_members(settings, db),

@@ -247,12 +247,6 @@ class ImportService:
             )
         return self._written(scope, import_id, header, delimiter)
 
-    def purge(self) -> int:
-        """Delete rows to be corrected after 14 days and files after a year; how many rows went."""
-        now = self._clock()
-        with self._db.transaction() as conn:
-            return repository.purge(conn, now - timedelta(days=14), now - timedelta(days=366))
-
     def close(self) -> None:
         """Stop what is at work after its slice, and wait for it."""
         self._closing.set()

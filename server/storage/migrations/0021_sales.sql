@@ -87,6 +87,7 @@ CREATE TABLE webhook (
     made_at      timestamptz NOT NULL,
     failures     integer NOT NULL DEFAULT 0,
     failing_since timestamptz,
+    retry_at     timestamptz,
     paused_at    timestamptz,
     paused_why   text NOT NULL DEFAULT '',
     ended_at     timestamptz

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,6 +14,7 @@ from fastapi.testclient import TestClient
 
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
+from server.jobs.outside import ImportRetention
 from server.sales.formats import TillFormat, format_of
 from server.sales.importing import SILENCE
 from server.sales.models import ImportResult
@@ -230,10 +232,11 @@ def test_a_job_whose_process_died_is_told_by_its_silence(chain: Services, clock:
 
 def test_rows_to_correct_go_after_a_fortnight(chain: Services, clock: TurnedClock) -> None:
     result = load(chain, HEAD + "1,2026-11-20 10:00,A,one,1.00,\n")
+    job = ImportRetention(chain.db, clock)
     clock.turn(days=13)
-    assert chain.imports.purge() == 0
+    assert job.run(threading.Event()) is None
     clock.turn(days=2)
-    assert chain.imports.purge() == 1
+    assert job.run(threading.Event()) == "1 rows to correct deleted"
     assert list(chain.imports.refused(SYSTEM, result.import_id)) == []
 
 
