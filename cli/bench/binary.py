@@ -20,6 +20,7 @@ _WHOLE: Final = 5
 _BASE: Final = 10_000
 
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,22 @@ def text(values: npt.NDArray[np.bytes_]) -> Cells:
     return Cells(values)
 
 
+def jsonb(values: Sequence[str]) -> Cells:
+    """JSON, filled up with blanks, which the database leaves out again."""
+    found = [value.encode() for value in values]
+    width = max(map(len, found), default=1)
+    # The first byte is the number of the form.
+    return Cells(np.array([b"\x01" + value.ljust(width) for value in found], dtype=f"S{width + 1}"))
+
+
 def raw(values: npt.NDArray[np.void]) -> Cells:
     """Bytes as they are: uuid (sixteen each), bytea."""
     return Cells(values)
+
+
+def of_rows(cells: Sequence[Cells], rows: Mask) -> list[Cells]:
+    """Some rows of a block; a cell for all of them stays one."""
+    return [Cells(each.values[rows]) if len(each.values) == len(rows) else each for each in cells]
 
 
 def same(value: bytes) -> Cells:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Final, LiteralString
 
 import numpy as np
 import psycopg
@@ -19,11 +19,14 @@ from cli.bench.binary import (
     NO_TEXTS,
     Cells,
     Ints,
+    Mask,
     boolean,
     int2,
     int4,
     int8,
+    jsonb,
     numeric,
+    of_rows,
     raw,
     real,
     same,
@@ -31,7 +34,7 @@ from cli.bench.binary import (
     text,
 )
 from cli.bench.repository import ColumnType
-from cli.bench.trade import EPOCH, HOURS_OPEN, OPEN_QUARTERS, SHIFTS, Day, Mask, Shops, shops, spread, trade
+from cli.bench.trade import EPOCH, HOURS_OPEN, OPEN_QUARTERS, SHIFTS, Day, Shops, shops, spread, trade
 from server.errors import Conflict, InvalidInput
 from server.ingest.gaps import WEEKS
 from server.kpi.models import FACT_NAMES
@@ -132,6 +135,8 @@ class _Writer:
         self._rows = rows
         self._types = {table: repository.column_types(conn, table) for table in _FACT_TABLES}
         self._ids = text(chain.ids)
+        audits = repository.audits(conn)
+        self._audits = np.array([audits.get(name.decode(), 0) for name in chain.ids.tolist()])
         self._per_hour = np.repeat(chain.ids, HOURS_OPEN)
         self._per_quarter = np.repeat(chain.ids, OPEN_QUARTERS)
         self._before: deque[Day] = deque(maxlen=7 * max(WEEKS))
@@ -153,7 +158,7 @@ class _Writer:
             self._crossings(made)
             self._receipts(made)
 
-    def _copy(self, table: str, columns: Sequence[str], blocks: Sequence[tuple[int, list[Cells]]]) -> None:
+    def _copy(self, table: LiteralString, columns: Sequence[str], blocks: Sequence[tuple[int, list[Cells]]]) -> None:
         repository.copy(self._conn, table, columns, blocks, frozen=table in self._frozen)
         self._rows[table] = self._rows.get(table, 0) + sum(count for count, _ in blocks)
 
@@ -173,7 +178,6 @@ class _Writer:
     # -- joined facts
 
     def _days(self, made: Day, day: joined.Joined) -> None:
-        number = self._chain.count
         # As the job would have left it, an hour after the last store's day was over.
         computed = int((datetime.combine(made.day, time(), UTC) + timedelta(hours=36) - EPOCH) / _MICROSECOND)
         cells = [
@@ -184,12 +188,10 @@ class _Writer:
             boolean([False]),
             *self._facts("store_day", day),
         ]
-        self._copy(
-            "store_day", ["store_id", "day", "version", "computed_at", "provisional", *_JOINED], [(number, cells)]
-        )
+        columns = ["store_id", "day", "version", "computed_at", "provisional", *_JOINED]
+        self._copy_audited("store_day", columns, cells, self._audits, day.facts["entries_error"])
 
     def _hours(self, made: Day, hour: joined.Joined) -> None:
-        number = self._chain.count * HOURS_OPEN
         cells = [
             text(self._per_hour),
             int8(made.starts[:, ::4].ravel()),
@@ -197,7 +199,18 @@ class _Writer:
             int2((self._chain.opens[:, None] + np.arange(HOURS_OPEN)).ravel()),
             *self._facts("store_hour", hour),
         ]
-        self._copy("store_hour", ["store_id", "hour", "day", "local_hour", *_JOINED], [(number, cells)])
+        columns = ["store_id", "hour", "day", "local_hour", *_JOINED]
+        audits = np.repeat(self._audits, HOURS_OPEN)
+        self._copy_audited("store_hour", columns, cells, audits, hour.facts["entries_error"].ravel())
+
+    def _copy_audited(
+        self, table: LiteralString, columns: Sequence[str], cells: Sequence[Cells], audits: Ints, errors: Ints
+    ) -> None:
+        """Rows with what their audits leave open apart from those without."""
+        some = errors > 0
+        by_audit = jsonb([f'{{"{audit}": {error}}}' for audit, error in zip(audits[some], errors[some], strict=True)])
+        self._copy(table, columns, [(int((~some).sum()), of_rows(cells, ~some))])
+        self._copy(table, [*columns, "audit_errors"], [(int(some.sum()), [*of_rows(cells, some), by_audit])])
 
     def _facts(self, table: str, made: joined.Joined) -> list[Cells]:
         known = {"occupancy": made.now, "occupancy_peak": made.peak, "drift": made.drift, **made.facts}

@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from cli.bench.binary import Ints
-from cli.bench.trade import HOURS_OPEN, OPEN_QUARTERS, SHIFTS, Day, Mask, Receipts, Shops
+from cli.bench.binary import Ints, Mask
+from cli.bench.trade import HOURS_OPEN, OPEN_QUARTERS, SHIFTS, Day, Receipts, Shops
 from server.ingest.gaps import LEAST_WEEKS
 from server.kpi.corrections.in_force import Audit
 from server.kpi.days.facts import DRIFT_ALLOWED, POWER_SHARE

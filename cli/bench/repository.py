@@ -13,8 +13,8 @@ from typing import Final, LiteralString
 from psycopg import sql
 from psycopg.rows import class_row, scalar_row
 
-from cli.bench.binary import SIGNATURE, TRAILER, Cells, block
-from cli.bench.trade import REGIONS, Mask, Shops
+from cli.bench.binary import SIGNATURE, TRAILER, Cells, Mask, block
+from cli.bench.trade import REGIONS, Shops
 from server.kpi.corrections.in_force import Audit
 from server.storage import timescale
 from server.storage.pool import Connection
@@ -37,6 +37,12 @@ def store_count(conn: Connection) -> int:
     with conn.cursor(row_factory=scalar_row) as cursor:
         found: int | None = cursor.execute("SELECT count(*) FROM store").fetchone()
     return found or 0
+
+
+def audits(conn: Connection) -> dict[str, int]:
+    """The number of each store's audit, where it has one."""
+    found = conn.execute("SELECT store_id, correction_id FROM correction WHERE kind = 'accuracy'")
+    return {store_id: int(number) for store_id, number in found}
 
 
 def column_types(conn: Connection, table: str) -> dict[str, ColumnType]:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from cli.bench.binary import Ints
+from cli.bench.binary import Ints, Mask
 
 #: Quarter hours in which a store is open.
 OPEN_QUARTERS: Final = 48
@@ -46,7 +46,6 @@ _AUDITED_EVERY: Final = 5
 #: Visitors of an average day for each of staff on a shift.
 _VISITORS_A_HEAD: Final = 300
 
-Mask = npt.NDArray[np.bool_]
 Texts = npt.NDArray[np.bytes_]
 
 
