@@ -31,6 +31,7 @@ from server.membership import rights_api as member_rights_api
 from server.membership.offline import api as offline_api
 from server.membership.points import api as points_api
 from server.membership.value import api as value_api
+from server.membership.tiers import api as tiers_api
 from server.membership.visits import api as visits_api
 from server.middleware import ApiHeaders, BodyLimit, RateLimit, RequestLog
 from server.requests import api as requests_api
@@ -48,6 +49,7 @@ _TAGS: Final = [
     {"name": "stores", "description": "Stores, opening hours, cameras, lines, boxes, promotions and weather."},
     {"name": "receipts", "description": "What the tills sold: by batch or by file, each receipt once."},
     {"name": "members", "description": "VIPs: enrolled once per phone number, encrypted at rest."},
+    {"name": "tiers", "description": "Who has which tier by what rules, and what other rules would do."},
     {"name": "points", "description": "Earned on receipts, spent at the desk; a ledger only ever added to."},
     {"name": "ingest", "description": "What the boxes send, and what was measured, late or missing of it."},
     {"name": "requests", "description": "What is asked of a box: a snapshot, recent paths, a line tried on them."},
@@ -124,6 +126,7 @@ def create_app(services: Services) -> FastAPI:
         visits_api,
         offline_api,
         points_api,
+        tiers_api,
         value_api,
         ingest_api,
         requests_api,

@@ -27,6 +27,8 @@ from server.membership.points.service import PointsService
 from server.membership.registered import rights_parts
 from server.membership.sending import sender_of
 from server.membership.service import MembershipService
+from server.membership.tiers.service import TiersService
+from server.membership.tiers.simulation import TierSimulations
 from server.membership.value.service import ValueService
 from server.membership.visits.service import VisitsService
 from server.mqtt import BrokerAddress
@@ -79,6 +81,8 @@ class Services:
     points: PointsService
     adjustments: Adjustments
     points_reports: PointsReports
+    tiers: TiersService
+    tier_simulations: TierSimulations
     offline_desk: OfflineDesk
     value: ValueService
     kpi: KpiService
@@ -148,6 +152,8 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         points=PointsService(db, membership, clock),
         adjustments=Adjustments(db, clock),
         points_reports=PointsReports(reading, clock),
+        tiers=TiersService(db, clock),
+        tier_simulations=TierSimulations(reading, clock),
         value=ValueService(db, settings.reporting_currency, clock),
         offline_desk=OfflineDesk(db, envelopes, membership, visits, clock),
         kpi=KpiService(db, stores, clock, reading=reading),

@@ -33,9 +33,10 @@ from server.membership.desk import member_desk
 from server.membership.offline.service import Forgetting as OfflineForgetting
 from server.membership.points.expiry import Expiry
 from server.membership.points.posting import Posting
-from server.membership.value.service import ValueNight, ValueService
 from server.membership.registered import rights_parts
 from server.membership.sending import sender_of
+from server.membership.tiers.evaluation import TierRun, standings
+from server.membership.value.service import ValueNight, ValueService
 from server.requests.forgetting import Forgetting
 from server.settings import Settings
 from server.storage.pool import Database
@@ -48,10 +49,10 @@ _log = structlog.get_logger(__name__)
 LOOK_EVERY: Final = 2.0
 #: When roll-ups are held against their raw rows (UTC): late at night where most of the chain's stores are, or early.
 RECONCILE_AT: Final = time(19, 30)
-#: When members' value is made anew (UTC): after the day's last receipts.
-VALUE_AT: Final = time(20, 30)
 #: When members are erased whom nobody saw for as long as the chain keeps them (UTC).
 MEMBERS_AT: Final = time(20, 30)
+#: When members' value is made anew (UTC): after the day's last receipts.
+VALUE_AT: Final = time(20, 30)
 _MOST_DETAIL: Final = 500
 
 
@@ -69,9 +70,11 @@ def standard_jobs(
         Job("clean_up", 3600, house.clean),
         Job("box_answers", 60, Forgetting(db).run),
         Job("offline_desks", 3600, OfflineForgetting(db).run),
-        Job("points", 5, Posting(db).run),
-        Job("points_expiry", 3600, Expiry(db).run),
         Job("member_value", 86_400, ValueNight(ValueService(db, settings.reporting_currency)).run, nightly=VALUE_AT),
+        Job("points", 5, Posting(db, standings).run),
+        Job("points_expiry", 3600, Expiry(db).run),
+        Job("tiers", 5, TierRun(db).follow),
+        Job("tiers_due", 3600, TierRun(db).run),
         Job("webhooks", 5, WebhookJob(db, settings).run),
         Job("import_retention", 86_400, ImportRetention(db).run),
         Job("event_retention", 3600, EventRetention(db, settings.event_days, utc_now).run),

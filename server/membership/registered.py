@@ -2,9 +2,10 @@
 
 from server.membership.points.rights import PointsRights
 from server.membership.rights import RightsPart
+from server.membership.tiers.rights import TierRights
 from server.membership.visits.rights import VisitRights
 
 
 def rights_parts() -> list[RightsPart]:
     """The parts, in the order in which an export shows them."""
-    return [PointsRights(), VisitRights()]
+    return [PointsRights(), TierRights(), VisitRights()]

@@ -9,7 +9,7 @@ The cursor, what is remembered and what is booked are one transaction.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -20,7 +20,7 @@ from uuid import UUID
 
 from server import events
 from server.clock import Clock, utc_now
-from server.events import Event
+from server.events import Event, NewEvent
 from server.membership.points import earning, receipt_repository, repository
 from server.membership.points.earning import Bought, Line, Standing
 from server.membership.points.models import EntryKind
@@ -111,6 +111,7 @@ class _Receipts:
         changes = self._changes(heads)
         self._book(changes)
         receipt_repository.update(self.conn, list(self.known.values()))
+        _tell(self.conn, {each.holder for each in heads if each.holder is not None})
 
     def _heads(self, told: Sequence[Told]) -> list[Kept]:
         """Sales the receipts are about, and refunds that are about none; with all that is known of each."""
@@ -232,6 +233,13 @@ def _bought(kept: Kept) -> Bought:
     return Bought(kept.store_id, kept.channel, kept.at, kept.currency, kept.gross, kept.net, kept.lines)
 
 
+def _tell(conn: Connection, members: Collection[UUID]) -> None:
+    """Say whose purchases changed: one event for all of a batch, which is what tiers follow."""
+    if members:
+        body = {"members": [str(member) for member in sorted(members)]}
+        events.record(conn, NewEvent("points.posted", None, "batch", body))
+
+
 # -- members
 
 
@@ -278,6 +286,7 @@ def _move(conn: Connection, event: Event, now: datetime) -> None:
                 )
     receipt_repository.move(conn, concerned)
     repository.write(conn, purses.values())
+    _tell(conn, concerned)
 
 
 def _forfeit(conn: Connection, member_id: UUID, event: Event, now: datetime) -> None:

@@ -89,6 +89,7 @@ ASKED: Final[dict[str, dict[str, Any]]] = {
         "payload": '{"type": "tally", "from_seq": 1, "seq": 1, "crossings": [{"line": "S01-L1", "camera": "S01-C1",'
         ' "direction": "in", "start": "2026-11-16T04:00:00Z", "span": 900, "count": 1, "groups": 1}], "coverage": []}'
     },
+    "tier_change": {"to_tier": "y", "why": "earned"},
     "traffic_15m": {"quarter": NOON, "count": 2, "groups": 2},
     "camera": {"installed_at": NOON.replace(month=1)},
     "value_setting": {"currency": "CNY", "spend_order": "proportional", "bonus_borne_by": "seller"},

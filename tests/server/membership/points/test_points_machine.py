@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
+from functools import partial
 from threading import Barrier, Event, Thread
 from typing import Any
 from uuid import uuid4
@@ -118,7 +119,7 @@ class Shop(RuleBasedStateMachine):
     def take_back(self, data: Any, twice: bool) -> None:
         entry_id = data.draw(st.sampled_from(sorted(self.redemptions)))
         keys = [uuid4().hex, uuid4().hex] if twice else [uuid4().hex]
-        answers = self._at_once([lambda key=key: self.points.void(SYSTEM, entry_id, key, "a test") for key in keys])
+        answers = self._at_once([partial(self.points.void, SYSTEM, entry_id, key, "a test") for key in keys])
         assert sum(not isinstance(answer, Conflict) for answer in answers) == 1, "once, whoever was first"
         *_, redemption = self.redemptions.pop(entry_id)
         self.spent += redemption.entry.points
@@ -215,8 +216,7 @@ class Shop(RuleBasedStateMachine):
     def _redeem_at_once(self, wanted: list[tuple[int, int]], beside: Callable[[], Any] | None) -> list[int]:
         asked = [(self._ref(member), points, uuid4().hex) for member, points in wanted]
         calls: list[Callable[[], Any]] = [
-            lambda ref=ref, points=points, key=key: self.points.redeem(SYSTEM, "S01", ref, points, key)
-            for ref, points, key in asked
+            partial(self.points.redeem, SYSTEM, "S01", ref, points, key) for ref, points, key in asked
         ]
         answers = self._at_once(calls if beside is None else [*calls, beside])
         for (ref, points, key), answer in zip(asked, answers, strict=False):
@@ -258,7 +258,12 @@ def _search(db: Database, rules: Rules) -> None:
     clock = TurnedClock()
     add_stores(db)
     save_rules(db, clock, rules)
-    run_state_machine_as_test(lambda: Shop(db, clock), settings=searched(6, 20))
+
+    class Here(Shop):
+        def __init__(self) -> None:
+            super().__init__(db, clock)
+
+    run_state_machine_as_test(Here, settings=searched(4, 16))
 
 
 def test_points_that_last(db: Database) -> None:

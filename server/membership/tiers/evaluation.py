@@ -1,0 +1,160 @@
+"""Members go up as soon as what they bought is posted, and down when their period ends.
+
+What somebody spent is read from what points remember of receipts, so tiers follow points: their postings are events,
+and those are the ones taken here. The nightly run finds the others: whose period is over, and who is higher under
+rules that were saved since.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from threading import Event as Flag
+from typing import Final
+from uuid import UUID
+
+from server import events
+from server.clock import Clock, utc_now
+from server.events import Event, NewEvent
+from server.membership.points.earning import Standing as Earning
+from server.membership.tiers import repository
+from server.membership.tiers.repository import Change
+from server.membership.tiers.rules import Activity, TierRules, in_force
+from server.membership.tiers.standing import Standing, Why, decide, window_start
+from server.storage.pool import Connection, Database
+
+CONSUMER: Final = "tiers"
+KINDS: Final = ("points.posted", "member.merged")
+ACTOR: Final = "rules"
+#: Members looked at in one transaction.
+BATCH: Final = 2_000
+
+
+def post(db: Database, clock: Clock = utc_now, limit: int = 50) -> int:
+    """Take the next events and move whoever earned it; how many events there were.
+
+    Raises:
+        Unavailable: the database is away; nothing was taken.
+    """
+    with db.transaction() as conn:
+        taken = events.take(conn, CONSUMER, KINDS, limit)
+        now = clock()
+        merged = [event for event in taken if event.kind == "member.merged"]
+        for event in merged:
+            _inherit(conn, event, now)
+        members = {UUID(member) for event in taken for member in event.body.get("members", ())}
+        members |= {UUID(event.body["kept"]) for event in merged}
+        if members:
+            evaluate(conn, members, now)
+    return len(taken)
+
+
+def evaluate(conn: Connection, members: Iterable[UUID], now: datetime) -> int:
+    """Let members stand where they belong by now; how many went up or down."""
+    version, rules = in_force(repository.rules_versions(conn), now)
+    held = repository.hold(conn, members)
+    done = repository.activity(conn, list(held), window_start(rules, now), now, rules.all_rates())
+    after = {member: decide(before, done.get(member, Activity()), rules, now) for member, before in held.items()}
+    moved = {member: standing for member, standing in after.items() if standing != held[member]}
+    if not moved:
+        return 0
+    changes = [
+        Change(member, held[member].tier, standing, _why(held[member], standing, rules), version)
+        for member, standing in sorted(moved.items())
+        if standing.tier != held[member].tier
+    ]
+    change(conn, moved, changes, version, now, ACTOR)
+    return len(changes)
+
+
+def change(
+    conn: Connection,
+    standings: dict[UUID, Standing],
+    changes: Sequence[Change],
+    version: int,
+    now: datetime,
+    actor: str,
+) -> None:
+    """Write where members stand, what changed, and tell of it."""
+    repository.keep(conn, standings, version)
+    if changes:
+        repository.insert_changes(conn, changes, now, actor)
+        events.record_all(
+            conn,
+            [
+                NewEvent(
+                    "tier.changed",
+                    None,
+                    str(each.member_id),
+                    {"from": each.from_tier, "to": each.standing.tier, "why": each.why},
+                )
+                for each in changes
+            ],
+        )
+
+
+def _why(before: Standing, after: Standing, rules: TierRules) -> Why:
+    return "earned" if rules.rank(after.tier) > rules.rank(before.tier) else "period"
+
+
+def _inherit(conn: Connection, event: Event, now: datetime) -> None:
+    """Who is kept in a merge keeps the higher tier of the two."""
+    version, rules = in_force(repository.rules_versions(conn), now)
+    kept = UUID(event.body["kept"])
+    gone = repository.standing_of_any(conn, UUID(event.body["gone"]))
+    held = repository.hold(conn, [kept]).get(kept)
+    if held is None or gone is None or rules.rank(gone.tier) <= rules.rank(held.tier):
+        return
+    change(conn, {kept: gone}, [Change(kept, held.tier, gone, "merged", version)], version, now, ACTOR)
+
+
+def standings(conn: Connection, wanted: Sequence[tuple[UUID, datetime]]) -> Sequence[Earning]:
+    """Tier and multiplier of members at moments, for points; see `points.posting.Standings`."""
+    if not wanted:
+        return []
+    versions = repository.rules_versions(conn)
+    tiers = repository.tiers_at(conn, wanted)
+    return [Earning(tier, _multiplier(versions, tier, at)) for tier, (_, at) in zip(tiers, wanted, strict=True)]
+
+
+def _multiplier(versions: Sequence[tuple[datetime, int, TierRules]], tier: str, at: datetime) -> Decimal:
+    return in_force(versions, at)[1].level(tier).benefits.multiplier
+
+
+class TierRun:
+    """What the jobs do: follow postings all day, and look at everybody who is due at night."""
+
+    def __init__(self, db: Database, clock: Clock = utc_now, batch: int = BATCH) -> None:
+        self._db = db
+        self._clock = clock
+        self._batch = batch
+
+    def follow(self, stop: Flag) -> str | None:
+        """Move whoever earned it until nothing is left or told to stop; what was done, None if nothing."""
+        taken = 0
+        while not stop.is_set() and (some := post(self._db, self._clock)):
+            taken += some
+        return f"{taken} events followed" if taken else None
+
+    def run(self, stop: Flag) -> str | None:
+        """Look at whoever is due, and at whoever is higher under today's rules; what was done, None if nothing."""
+        now = self._clock()
+        moved = looked = 0
+        after: UUID | None = None
+        while not stop.is_set():
+            with self._db.transaction() as conn:
+                due = repository.due(conn, now, self._batch, after)
+                moved += evaluate(conn, due, now)
+            looked += len(due)
+            if len(due) < self._batch:
+                break
+            after = due[-1]
+        risen = [UUID(int=0)]
+        while risen and not stop.is_set():
+            with self._db.transaction() as conn:
+                _, rules = in_force(repository.rules_versions(conn), now)
+                risen = repository.risen(conn, rules, window_start(rules, now), now, self._batch)
+                some = evaluate(conn, risen, now)
+            moved += some
+            if not some:
+                break
+        return f"{looked} were due, {moved} went up or down" if looked or moved else None
