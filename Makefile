@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-test demo clean-demo test screenshots chaos bench-edge bench-ingest bench-kpi bench-storage check format lint types lock clean
+.PHONY: help venv venv-test demo clean-demo test screenshots chaos bench-edge bench-ingest bench-kpi bench-storage bench-value check format lint types lock clean
 
 help: ## Show what can be made
 	@echo "Doorline: who comes through each door, and who becomes a customer."
@@ -110,6 +110,9 @@ bench-ingest: $(VENV)/.test ## Measure ingest: share of plain COPY, a backlog, c
 bench-kpi: $(VENV)/.test ## Measure reading at chain size: 1,000 stores and a year, made up (an hour, 30 GB in CHAINS=...)
 	test -e $(CHAINS) || $(BIN)/python -m bench.bench_kpi --make $(CHAINS)
 	$(BIN)/python -m bench.bench_kpi --use $(CHAINS) $(ARGS)
+
+bench-value: $(VENV)/.test ## Measure a night of customer value: a million members (half an hour, 15 GB)
+	$(BIN)/python -m bench.bench_value $(ARGS)
 
 # A server that has TimescaleDB, and a user who may add databases: make bench-storage TIMESCALE=postgresql://...
 TIMESCALE ?=

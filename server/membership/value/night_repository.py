@@ -31,27 +31,42 @@ _ROOTS: LiteralString = """
     CREATE TEMP TABLE root ON COMMIT DROP AS
     SELECT member_id, member_root(merged_into) AS kept FROM member WHERE merged_into IS NOT NULL
 """
+#: Calendars of today, and rates and costs with the days on which each holds: small, so that a receipt finds its own by
+#: hashing, where looking up the latest one before it would cost more than all the rest.
+_CALENDARS: LiteralString = """
+    CREATE TEMP TABLE calendar ON COMMIT DROP AS
+    SELECT DISTINCT ON (store_id) store_id, timezone, day_starts FROM store_calendar ORDER BY store_id, valid_from DESC
+"""
+_RATES: LiteralString = """
+    CREATE TEMP TABLE worth ON COMMIT DROP AS
+    SELECT currency, rate, valid_from,
+           coalesce(lead(valid_from) OVER (PARTITION BY currency ORDER BY valid_from), 'infinity') AS until
+    FROM exchange_rate WHERE reporting = %(reporting)s
+    UNION ALL SELECT %(reporting)s, 1, '-infinity', 'infinity'
+"""
+_COSTS: LiteralString = """
+    CREATE TEMP TABLE costing ON COMMIT DROP AS
+    SELECT occasion, amount, valid_from,
+           coalesce(lead(valid_from) OVER (PARTITION BY occasion ORDER BY valid_from), 'infinity') AS until
+    FROM serving_cost
+"""
 #: The receipts of members, each on its day and with the rate of its day.
 _CHOSEN: LiteralString = """
     CREATE TEMP TABLE chosen ON COMMIT DROP AS
-    SELECT coalesce(root.kept, r.member_id) AS member_id, r.store_id, r.receipt_no, r.kind, local.day,
-           CASE r.kind WHEN 'sale' THEN 1 ELSE -1 END * coalesce(x.rate, 1) AS worth, r.gross,
-           coalesce(r.net, r.gross) AS net, r.currency <> %(reporting)s AND x.rate IS NULL AS left_out
-    FROM receipt r
-    JOIN LATERAL (
-        SELECT timezone, day_starts FROM store_calendar c WHERE c.store_id = r.store_id
-        ORDER BY valid_from DESC LIMIT 1
-    ) AS c ON true
-    CROSS JOIN LATERAL (SELECT ((r.at AT TIME ZONE c.timezone) - c.day_starts)::date AS day) AS local
-    LEFT JOIN root ON root.member_id = r.member_id
-    LEFT JOIN LATERAL (
-        SELECT rate FROM exchange_rate x
-        WHERE r.currency <> %(reporting)s AND x.currency = r.currency AND x.reporting = %(reporting)s
-          AND x.valid_from <= local.day
-        ORDER BY x.valid_from DESC LIMIT 1
-    ) AS x ON true
-    WHERE r.member_id IS NOT NULL AND r.voided_at IS NULL AND r.kind IN ('sale', 'refund')
-      AND r.at >= %(since)s AND r.at < %(until)s AND local.day <= %(day)s
+    SELECT r.member_id, r.store_id, r.receipt_no, r.kind, r.day,
+           CASE r.kind WHEN 'sale' THEN 1 ELSE -1 END * coalesce(x.rate, 1) AS worth, r.gross, r.net,
+           x.rate IS NULL AS left_out
+    FROM (
+        SELECT coalesce(root.kept, r.member_id) AS member_id, r.store_id, r.receipt_no, r.kind, r.currency, r.gross,
+               coalesce(r.net, r.gross) AS net, ((r.at AT TIME ZONE c.timezone) - c.day_starts)::date AS day
+        FROM receipt r
+        JOIN calendar c USING (store_id)
+        LEFT JOIN root ON root.member_id = r.member_id
+        WHERE r.member_id IS NOT NULL AND r.voided_at IS NULL AND r.kind IN ('sale', 'refund')
+          AND r.at >= %(since)s AND r.at < %(until)s
+    ) AS r
+    LEFT JOIN worth x ON x.currency = r.currency AND r.day >= x.valid_from AND r.day < x.until
+    WHERE r.day <= %(day)s
 """
 #: What each brought in the reporting currency. Where not all lines have a cost, nobody knows the margin.
 _BOUGHT: LiteralString = """
@@ -98,24 +113,22 @@ _SERVED: LiteralString = """
     FROM (
         SELECT b.member_id, c.amount
         FROM bought b
-        JOIN LATERAL (SELECT amount FROM serving_cost c WHERE c.occasion = b.kind AND c.valid_from <= b.day
-                      ORDER BY c.valid_from DESC LIMIT 1) AS c ON true
+        JOIN costing c ON c.occasion = b.kind AND b.day >= c.valid_from AND b.day < c.until
         WHERE b.day > %(day)s - %(window)s::int
         UNION ALL
         SELECT v.member_id, c.amount
         FROM (
-            SELECT DISTINCT member_id, store_id, day FROM bought WHERE kind = 'sale'
+            SELECT member_id, store_id, day FROM bought
+            WHERE kind = 'sale' AND EXISTS (SELECT FROM costing WHERE occasion = 'visit')
             UNION
-            SELECT coalesce(root.kept, i.member_id), i.store_id, local.day
+            SELECT coalesce(root.kept, i.member_id), i.store_id,
+                   ((i.at AT TIME ZONE c.timezone) - c.day_starts)::date
             FROM check_in i
-            JOIN LATERAL (SELECT timezone, day_starts FROM store_calendar c WHERE c.store_id = i.store_id
-                          ORDER BY valid_from DESC LIMIT 1) AS c ON true
-            CROSS JOIN LATERAL (SELECT ((i.at AT TIME ZONE c.timezone) - c.day_starts)::date AS day) AS local
+            JOIN calendar c USING (store_id)
             LEFT JOIN root ON root.member_id = i.member_id
             WHERE i.at >= %(since)s AND i.at < %(until)s
         ) AS v
-        JOIN LATERAL (SELECT amount FROM serving_cost c WHERE c.occasion = 'visit' AND c.valid_from <= v.day
-                      ORDER BY c.valid_from DESC LIMIT 1) AS c ON true
+        JOIN costing c ON c.occasion = 'visit' AND v.day >= c.valid_from AND v.day < c.until
         WHERE v.day > %(day)s - %(window)s::int AND v.day <= %(day)s
         UNION ALL
         SELECT m.member_id, c.amount
@@ -123,9 +136,8 @@ _SERVED: LiteralString = """
         CROSS JOIN LATERAL generate_series(
             greatest(m.enrolled_at::date, %(day)s - %(window)s::int + 1)::timestamp, %(day)s::timestamp, '1 month'
         ) AS month
-        JOIN LATERAL (SELECT amount FROM serving_cost c WHERE c.occasion = 'month' AND c.valid_from <= month::date
-                      ORDER BY c.valid_from DESC LIMIT 1) AS c ON true
-        WHERE EXISTS (SELECT FROM serving_cost WHERE occasion = 'month')
+        JOIN costing c ON c.occasion = 'month' AND month >= c.valid_from AND month < c.until
+        WHERE EXISTS (SELECT FROM costing WHERE occasion = 'month')
         UNION ALL
         SELECT coalesce(root.kept, o.member_id), o.amount
         FROM member_cost o LEFT JOIN root ON root.member_id = o.member_id
@@ -265,6 +277,9 @@ def compute(
     # Working tables have no statistics until they are given some, and plans over a million rows without are bad ones.
     for statement, table in (
         (_ROOTS, "root"),
+        (_CALENDARS, "calendar"),
+        (_RATES, "worth"),
+        (_COSTS, "costing"),
         (_CHOSEN, "chosen"),
         (_BOUGHT, "bought"),
         (_DAYS, "bought_on"),
