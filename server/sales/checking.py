@@ -6,7 +6,6 @@ off is looked for long after the till has forgotten why. A `NaN` passes every co
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from hashlib import sha256
@@ -17,6 +16,7 @@ import msgspec
 from server.sales.models import Channel, Kind, LineRow, NewLine, NewReceipt, ReceiptRow
 
 _CENT: Final = Decimal("0.01")
+_QUANTUM: Final = {2: _CENT, 3: Decimal("0.001")}
 _MOST_MONEY: Final = Decimal(10) ** 12
 _MOST_UNITS: Final = Decimal(10) ** 9
 _MOST_LINES: Final = 2_000
@@ -84,7 +84,7 @@ def checked(new: NewReceipt, currency: str, now: datetime) -> ReceiptRow:
         tax_included=new.tax_included,
         net=_net(gross, tax, included=new.tax_included),
     )
-    return replace(row, content_hash=content_hash(row))
+    return msgspec.structs.replace(row, content_hash=content_hash(row))
 
 
 def content_hash(row: ReceiptRow) -> bytes:
@@ -145,7 +145,7 @@ def _void(new: NewReceipt, number: str, refers_to: str | None, at: datetime, cur
         content_hash=b"",
         lines=(),
     )
-    return replace(row, content_hash=content_hash(row))
+    return msgspec.structs.replace(row, content_hash=content_hash(row))
 
 
 def _time(at: datetime, now: datetime) -> datetime:
@@ -255,9 +255,9 @@ def _amount(value: Decimal, field: str, places: int, bound: Decimal) -> Decimal:
     """
     if not value.is_finite():
         raise Refused(field, f"{value} is no number", "send digits")
-    if value.adjusted() > 15 or abs(value) >= bound:
+    if not -bound < value < bound:
         raise Refused(field, f"{field} is too large", f"send less than {bound:f}")
-    kept = value.quantize(Decimal(1).scaleb(-places))
+    kept = value.quantize(_QUANTUM[places])
     if kept != value:
         raise Refused(field, f"{value} has more than {places} decimals", f"round it to {places} decimals at the till")
     return kept
@@ -265,15 +265,19 @@ def _amount(value: Decimal, field: str, places: int, bound: Decimal) -> Decimal:
 
 def _text(value: str, field: str, longest: int, *, needed: bool = False) -> str:
     plain = value.strip()
-    if needed and not plain:
-        raise Refused(field, f"{field} is empty", "every receipt and line needs one")
+    if not plain:
+        if needed:
+            raise Refused(field, f"{field} is empty", "every receipt and line needs one")
+        return plain
     if len(plain) > longest:
         raise Refused(field, f"{field} has {len(plain)} characters", f"use at most {longest}")
-    if _BAD.search(plain):
+    # What can be printed has no such characters; a few others that can't be are no harm.
+    if not plain.isprintable() and _BAD.search(plain):
         raise Refused(field, f"{field} has control characters", "send printable text")
     return plain
 
 
 def _plain(value: Decimal) -> str:
-    """One spelling for equal numbers: 2, 2.0 and 2.000 hash alike. All of ours have places, and few."""
-    return str(value).rstrip("0").rstrip(".")
+    """One spelling for equal numbers: 2, 2.0 and 2.000 hash alike. None of ours is so large or small as to be e-ed."""
+    text = str(value)
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -5,9 +5,10 @@ file would look like a conflict with itself, so it is refused with the advice to
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, cast
+
+import msgspec
 
 from server.sales.csv_format import BOOLEANS, CHANNELS, KINDS, columns_of, decimal_of, time_of
 from server.sales.formats import TillFormat
@@ -17,12 +18,13 @@ from server.stores.calendar import StoreCalendar
 
 _NOUGHT: Final = Decimal(0)
 _ONE: Final = Decimal(1)
+#: Numbers that are remembered by how they are written.
+_MOST_NUMBERS: Final = 4_000
 #: Rows one receipt is read to at most; the check of a receipt's lines says what is wrong with it.
 _MOST_ROWS: Final = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(msgspec.Struct, frozen=True):
     """The rows of one receipt, and the receipt they make; or what is wrong with them.
 
     Attributes:
@@ -71,6 +73,8 @@ class RowReader:
         self._calendar = calendar
         self._form = form
         self._width = len(sheet.header)
+        # Quantities, discounts and round prices are the same few hundred texts all through a file.
+        self._numbers: dict[str, Decimal] = {}
         self._kinds = KINDS | {word.casefold(): kind for word, kind in form.kinds.items()}
         self._channels = CHANNELS | {word.casefold(): channel for word, channel in form.channels.items()}
         self._place = {name: self.columns.get(name, self._width) for name in _USED}
@@ -193,10 +197,16 @@ class RowReader:
         text = cells[self._place[column]].strip()
         if not text:
             return None
+        known = self._numbers.get(text)
+        if known is not None:
+            return known
         try:
-            return decimal_of(text, comma=self._sheet.comma)
+            value = decimal_of(text, comma=self._sheet.comma)
         except ValueError as error:
             raise _BadCell(column, str(error), "write it with digits and a point, such as 19.90") from error
+        if len(self._numbers) < _MOST_NUMBERS:
+            self._numbers[text] = value
+        return value
 
     def _truth(self, text: str) -> bool:
         truth = BOOLEANS.get(text.casefold())

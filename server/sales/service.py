@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+import msgspec
 import psycopg
 
 from server.access import audit
@@ -176,7 +177,7 @@ class SalesService:
                         "enrol the customer and send the receipt again",
                     )
                 )
-            told.append(replace(each, row=replace(each.row, member_id=member_id)))
+            told.append(replace(each, row=msgspec.structs.replace(each.row, member_id=member_id)))
         return told
 
 

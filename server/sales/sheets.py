@@ -12,9 +12,10 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any, BinaryIO, Final, Protocol, cast
+
+import msgspec
 
 from server.errors import InvalidInput, TooLarge
 from server.sales.csv_format import delimiter_of, encoding_of
@@ -28,8 +29,7 @@ _ZIP: Final = b"PK\x03\x04"
 _NOT_XLSX: Final = "save it as .xlsx or as CSV"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """A row with its number in the file, from 1."""
 
     line: int
@@ -111,7 +111,7 @@ class CsvSheet:
         reader = self._reader
         try:
             for cells in reader:
-                if any(cells) and any(cell.strip() for cell in cells):
+                if cells and (cells[0].strip() or any(cell.strip() for cell in cells)):
                     yield Row(first, cells)
                 first = self._above + 1 + reader.line_num
         except csv.Error as error:
