@@ -79,7 +79,7 @@ def grown(asker: Asker, meter: Meter, rounds: int) -> None:
 def of_hq(asker: Asker, meter: Meter, rounds: int) -> None:
     """What HQ waits for longest."""
     print(f"  its page, 30 days  {measure(asker.page, rounds, meter, 12).told()}", flush=True)
-    print(f"  its Today          {measure(asker.today, max(3, rounds // 5), meter, 1).told()}", flush=True)
+    print(f"  its Today          {measure(asker.today, max(3, rounds // 20), meter, 1).told()}", flush=True)
 
 
 def beside_raw(asker: Asker, dsn: str, quiet: dict[str, Cost]) -> None:
