@@ -15,7 +15,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import BinaryIO, Final, Literal, get_args
 
-from server.access.models import Scope
+from server.access.models import Role, Scope
 from server.errors import InvalidInput
 from server.kpi.correction_service import CorrectionsService, Shift
 from server.sales.csv_format import decimal_of, delimiter_of, encoding_of
@@ -28,6 +28,8 @@ from server.stores.service import StoresService
 MOST_ROWS: Final = 50_000
 _MOST_ERRORS: Final = 200
 #: Our columns, and what else they may be called.
+#: Whoever may say what explains a store's numbers; asked before a file is read.
+_WRITERS: Final[tuple[Role, ...]] = ("admin", "hq", "region", "manager")
 _FACT_HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "kind": ("kind", "type", "类型"),
     "from": ("from", "day", "date", "day_from", "开始日期", "日期"),
@@ -137,6 +139,7 @@ class TableImport:
             Forbidden: a row is of a store or region that isn't the caller's.
             InvalidInput: the file can't be read, or lacks a column.
         """
+        scope.require_role(*_WRITERS)
         rows, encoding = _rows(stream, _FACT_HEADERS, ("kind", "from", "title"))
         told: list[NewFact] = []
         errors = _each(rows, lambda row: told.append(_checked(_fact(row))))
@@ -151,6 +154,7 @@ class TableImport:
             Forbidden: a row is of a store that isn't the caller's.
             InvalidInput: the file can't be read, or lacks a column.
         """
+        scope.require_role(*_WRITERS)
         rows, encoding = _rows(stream, _ROSTER_HEADERS, ("store", "day"))
         for store_id in {row.text("store") for row in rows}:
             scope.require(store_id)

@@ -48,11 +48,30 @@ _BY_NAME: Final[dict[str, Any]] = {
     "kpi": "entries",
     "kpis": "entries",
     "format": "csv",
+    "key": "asked-once",
+    "request_id": "0" * 32,
 }
 #: Whole bodies, by method and address, where a schema can't say what makes sense.
 GIVEN: Final[dict[str, Any]] = {
     "POST /api/v1/session": {"username": "nobody", "password": "x"},
     "POST /api/v1/receipts": {"receipts": [{"store_id": "{store}"}]},
+    "POST /api/v1/corrections": {
+        "kind": "staff_rate",
+        "reason": "asked",
+        "store_id": "{store}",
+        "day_from": "2026-11-02",
+        "value": 1,
+    },
+    "POST /api/v1/members": {
+        "name": "张伟",
+        "phone": "13800138000",
+        "home_store": "{store}",
+        "consents": [{"purpose": "membership", "granted": True, "wording": "yes"}],
+    },
+    "PUT /api/v1/stores/{store_id}/roster/{day}": {"shifts": []},
+    "POST /api/v1/facts/csv": "kind,from,title,store\nevent,2026-11-02,asked,{store}\n",
+    "POST /api/v1/roster/csv": "store,day,hours\n{store},2026-11-02,8\n",
+    "POST /api/v1/rates": {"rates": [{"currency": "EUR", "valid_from": "2026-11-02", "rate": 7.9}]},
 }
 #: Streams without end: who is let in would be read from for ever. Only refusals are asked for.
 ENDLESS: Final = ("/live",)
@@ -153,6 +172,7 @@ class Asker:
         if csrf and not route.is_page:
             headers["X-CSRF-Token"] = csrf
         arguments = made.arguments(csrf)
+        headers |= arguments.pop("headers", {})
         answer = self.client.request(route.method, made.address, headers=headers, params=made.query, **arguments)
         return _word(route, role, answer), made.names_store
 
@@ -226,17 +246,28 @@ class Made:
             if "csrf_token" in values:
                 values["csrf_token"] = csrf
             return {"data": values}
-        if self._route.name in GIVEN:
-            return {"json": self._filled(GIVEN[self._route.name])}
+        given = GIVEN.get(self._route.name)
+        if isinstance(given, str):
+            self.names_store = True
+            return {"content": given.replace("{store}", self._store), "headers": {"Content-Type": "text/csv"}}
+        if given is not None:
+            return {"json": self._filled(given)}
         content = self._route.schema.get("requestBody", {}).get("content", {})
         if "multipart/form-data" in content:
             return self._multipart(content["multipart/form-data"]["schema"])
         if "application/json" in content:
             return {"json": self._example("", content["application/json"]["schema"])}
-        return {}
+        # A body that is read as it comes.
+        return {"content": f"store\n{self._store}\n", "headers": {"Content-Type": next(iter(content), "text/csv")}}
 
     def _multipart(self, schema: dict[str, Any]) -> dict[str, Any]:
-        properties = self._resolved(schema).get("properties", {})
+        whole = self._resolved(schema)
+        required = set(whole.get("required", []))
+        properties = {
+            name: each
+            for name, each in whole.get("properties", {}).items()
+            if name in required or _STORE.fullmatch(name)
+        }
         files = {name: ("x.csv", b"a,b\n1,2\n") for name, each in properties.items() if _is_file(each)}
         data = {name: self._value(name, each) for name, each in properties.items() if not _is_file(each)}
         return {"files": files, "data": {name: value for name, value in data.items() if not isinstance(value, dict)}}
@@ -308,6 +339,8 @@ def _by_type(name: str, schema: dict[str, Any]) -> Any:
         return _UUID
     if form == "date":
         return "2026-11-02"
+    if form == "time":
+        return "10:00"
     if form == "date-time":
         return "2026-11-02T04:00:00Z"
     if kind in {"integer", "number"}:

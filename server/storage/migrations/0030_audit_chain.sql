@@ -1,5 +1,5 @@
 -- The audit trail can only grow, and shows what was done to it. Each line is linked to the one before by a hash over
--- its content and that link's hash (ADR 0020); the links are numbered in the order of commits.
+-- its content and that link's hash (ADR 0030); the links are numbered in the order of commits.
 
 -- The end of the chain, and the place before which it was cut by retention. One row.
 CREATE TABLE audit_head (
