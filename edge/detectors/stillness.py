@@ -9,7 +9,6 @@ if it had been seen again. So one that is like the last does not rest yet; it mu
 from typing import Final, cast
 
 import cv2
-import numpy as np
 
 from edge.detectors.pixels import Image
 
@@ -60,4 +59,4 @@ def _parts(image: Image) -> Image:
 
 def _differ(one: Image, other: Image, by: float) -> bool:
     """Whether any colour of any part does."""
-    return bool(np.any(cv2.absdiff(one, other) > by))
+    return cv2.norm(one, other, cv2.NORM_INF) > by
