@@ -30,8 +30,8 @@ from server.membership import desk_api as member_desk_api
 from server.membership import rights_api as member_rights_api
 from server.membership.offline import api as offline_api
 from server.membership.points import api as points_api
-from server.membership.value import api as value_api
 from server.membership.tiers import api as tiers_api
+from server.membership.value import api as value_api
 from server.membership.visits import api as visits_api
 from server.middleware import ApiHeaders, BodyLimit, RateLimit, RequestLog
 from server.requests import api as requests_api
