@@ -1,6 +1,5 @@
 """The rules of a day's facts, each in the smallest day that shows it. No database: the rows are given."""
 
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -8,162 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.ingest.gaps import UPLOAD_LAG
 from server.kpi.days.crossings import TrafficRow
-from server.kpi.days.facts import DayInputs, DaySettings, ReceiptRow, build
-from server.kpi.days.watching import CameraRow, CoverageRow, DoorHistory, door_weights
+from server.kpi.days.facts import DayInputs, DaySettings, build
+from server.kpi.days.watching import CameraRow
 from server.kpi.figures.registry import KPIS
 from server.kpi.models import DayFacts, Facts, Period
 from server.stores.calendar import QUARTER, DayRule, OpeningSpan, StoreCalendar, WeeklyHours
-
-DAY = date(2026, 11, 16)
-EVER = date(2000, 1, 1)
-#: Open 10:00 to 12:00 UTC every day; the day begins at 04:00.
-CALENDAR = StoreCalendar(
-    [DayRule(EVER, "UTC")], [WeeklyHours(EVER, tuple(OpeningSpan(day, time(10), time(12)) for day in range(7)))]
-)
-NEXT_WEEK = datetime(2026, 11, 23, tzinfo=UTC)
-DOOR = CameraRow("S", "C1", datetime(2026, 1, 1, tzinfo=UTC), None, at_door=True, at_street=False)
-
-
-def at(text: str) -> datetime:
-    return datetime.combine(DAY, time.fromisoformat(text), UTC)
-
-
-def traffic(
-    quarter: str, came: int = 0, left: int = 0, *, crossing_class: str = "adult", kind: str = "door"
-) -> list[TrafficRow]:
-    return [
-        TrafficRow("S", DAY, at(quarter), kind, direction, crossing_class, count, count)
-        for direction, count in (("in", came), ("out", left))
-        if count
-    ]
-
-
-def watched(quarter: str, minutes: Sequence[float] = (60.0,) * 15, camera: str = "C1") -> CoverageRow:
-    return CoverageRow("S", DAY, camera, at(quarter), [float(seconds) for seconds in minutes])
-
-
-def all_watched(camera: str = "C1") -> list[CoverageRow]:
-    return [watched(f"{hour}:{minute:02d}", camera=camera) for hour in (10, 11) for minute in (0, 15, 30, 45)]
-
-
-def sold(quarter: str, *totals: str, received: int | None = None) -> ReceiptRow:
-    amounts = [Decimal(total) for total in totals]
-    return ReceiptRow(
-        "S",
-        DAY,
-        at(quarter),
-        len(amounts) if received is None else received,
-        len(amounts),
-        sum(amounts, Decimal(0)),
-        sum((amount * amount for amount in amounts), Decimal(0)),
-        Decimal(len(amounts)),
-        Decimal(len(amounts)),
-        0,
-        Decimal(0),
-        0,
-        Decimal(0),
-        Decimal(0),
-    )
-
-
-def day(
-    traffic_rows: Sequence[TrafficRow] = (),
-    coverage: Sequence[CoverageRow] | None = None,
-    receipts: Sequence[ReceiptRow] = (),
-    *,
-    cameras: Sequence[CameraRow] = (DOOR,),
-    as_of: datetime = NEXT_WEEK,
-    threshold: str = "0.9",
-    weights: dict[str, int] | None = None,
-    calendar: StoreCalendar = CALENDAR,
-    lag: timedelta = UPLOAD_LAG,
-) -> DayFacts:
-    return build(
-        DayInputs(
-            store_id="S",
-            day=DAY,
-            calendar=calendar,
-            as_of=as_of,
-            settings=DaySettings(threshold=Decimal(threshold)),
-            traffic=traffic_rows,
-            coverage=all_watched() if coverage is None else coverage,
-            cameras=cameras,
-            receipts=receipts,
-            weights=weights or {},
-            lag=lag,
-        )
-    )
-
-
-def withheld(found: DayFacts, slug: str) -> str | None:
-    return KPIS[slug].of(Period(found.facts, found.occupancy)).withheld
-
-
-def value(found: DayFacts, slug: str) -> object:
-    return KPIS[slug].of(Period(found.facts, found.occupancy)).value
-
-
-# -- what is due
-
-
-def test_due_is_opening_time_times_cameras_in_the_register() -> None:
-    second = CameraRow("S", "C2", datetime(2026, 1, 1, tzinfo=UTC), None, at_door=True, at_street=False)
-    found = day(cameras=[DOOR, second]).facts
-    assert (found.due_ms, found.observed_ms) == (2 * 7_200_000, 7_200_000)
-    assert found.coverage == 0.5
-
-
-def test_a_camera_that_never_reports_is_due_all_the_same() -> None:
-    found = day(coverage=[])
-    assert (found.facts.due_ms, found.facts.observed_ms) == (7_200_000, 0)
-    assert value(found, "coverage") == 0
-
-
-@pytest.mark.parametrize(
-    ("installed", "removed", "minutes"),
-    [
-        # Minutes wholly within: from 10:04, because 10:03 had begun.
-        ("10:03:30", None, 116),
-        ("10:03", None, 117),
-        ("09:00", "11:30:30", 90),
-        ("12:00", None, 0),
-        ("08:00", "10:00", 0),
-    ],
-)
-def test_due_begins_and_ends_with_the_camera(installed: str, removed: str | None, minutes: int) -> None:
-    camera = CameraRow("S", "C1", at(installed), at(removed) if removed else None, at_door=True, at_street=False)
-    assert day(cameras=[camera]).facts.due_ms == minutes * 60_000
-
-
-@pytest.mark.parametrize(
-    ("now", "minutes"),
-    [
-        ("09:59", 0),
-        ("10:00:30", 0),
-        # The minute 10:00 ended at 10:01 and is due 90 s later.
-        ("10:02:29", 0),
-        ("10:02:30", 1),
-        ("10:17", 15),
-        ("10:30:29", 28),
-        ("13:00", 120),
-    ],
-)
-def test_the_newest_minutes_are_not_due_yet(now: str, minutes: int) -> None:
-    found = day(as_of=at(now))
-    assert found.facts.due_ms == minutes * 60_000
-    assert found.facts.observed_ms == minutes * 60_000
-
-
-def test_a_moment_of_the_past_has_no_minutes_on_their_way() -> None:
-    assert day(as_of=at("10:17:30"), lag=timedelta(0)).facts.due_ms == 17 * 60_000
-
-
-def test_what_is_watched_outside_opening_hours_makes_up_for_nothing() -> None:
-    coverage = [watched("09:45"), watched("10:00", [0.0] * 15), *all_watched()[1:], watched("12:00")]
-    assert day(coverage=coverage).facts.observed_ms == 7 * 15 * 60_000
-
+from tests.server.kpi.small_day import DAY, DOOR, EVER, NEXT_WEEK, all_watched, at, day, sold, traffic, value, watched
 
 # -- opening hours
 
@@ -280,73 +130,6 @@ def test_a_till_that_rang_nothing_valid_still_spoke() -> None:
     assert value(found, "conversion") == 0
 
 
-# -- withheld, and why
-
-
-@pytest.mark.parametrize(
-    ("slug", "code", "found"),
-    [
-        ("conversion", None, day(traffic("10:00", 10), None, [sold("10:00", "5")])),
-        (
-            "conversion",
-            "coverage_below_threshold",
-            day(traffic("10:00", 10), all_watched()[:7], [sold("10:00", "5")]),
-        ),
-        (
-            "sales_per_visitor",
-            "coverage_below_threshold",
-            day(traffic("10:00", 9), all_watched()[:7], [sold("10:00", "5")]),
-        ),
-        ("visitors", None, day(traffic("10:00", 10), all_watched()[:1])),
-        ("conversion", "no_visitors", day((), None, [sold("10:00", "5")])),
-        ("conversion", "no_receipts", day(traffic("10:00", 10))),
-        ("transactions", "no_receipts", day(traffic("10:00", 10))),
-        ("net_sales", "no_receipts", day(traffic("10:00", 10))),
-        ("atv", "no_transactions", day((), None, [sold("10:00", received=1)])),
-        ("conversion", "no_cameras", day((), (), [sold("10:00", "5")], cameras=())),
-        ("entries", "no_cameras", day(cameras=())),
-        ("coverage", "no_cameras", day(cameras=())),
-        ("occupancy", "no_cameras", day(cameras=())),
-        ("passers_by", "no_cameras", day()),
-        ("entries", "closed", day(calendar=StoreCalendar([DayRule(EVER, "UTC")]))),
-        ("conversion", "closed", day(calendar=StoreCalendar([DayRule(EVER, "UTC")]), receipts=[sold("10:00", "5")])),
-        ("transactions", None, day(calendar=StoreCalendar([DayRule(EVER, "UTC")]), receipts=[sold("10:00", "5")])),
-        ("transactions", "closed", day(calendar=StoreCalendar([DayRule(EVER, "UTC")]))),
-        ("conversion", "too_early", day(as_of=at("10:01"))),
-        ("coverage", "too_early", day(as_of=at("10:01"))),
-        ("entries", None, day(as_of=at("10:01"))),
-        ("conversion", "closed", day(as_of=at("09:00"))),
-        ("occupancy", "drift_too_large", day(traffic("10:00", 10, 21))),
-        ("occupancy", None, day(traffic("10:00", 10, 20))),
-    ],
-)
-def test_why_a_value_is_withheld(slug: str, code: str | None, found: DayFacts) -> None:
-    assert withheld(found, slug) == code
-    assert (value(found, slug) is None) == (code is not None)
-
-
-def test_the_figures_stand_behind_a_withheld_value() -> None:
-    found = day(traffic("10:00", 10), all_watched()[:7], [sold("10:00", "5")])
-    conversion = KPIS["conversion"].of(Period(found.facts))
-    assert (conversion.numerator, conversion.denominator) == (1, 10)
-    assert conversion.coverage == 0.875
-    assert conversion.threshold == pytest.approx(0.9)
-    assert conversion.low is conversion.high is None
-
-
-def test_a_threshold_of_nothing_asks_for_nothing() -> None:
-    found = day(traffic("10:00", 4), [], [sold("10:00", "5")], threshold="0")
-    assert value(found, "conversion") == Decimal("0.25")
-
-
-def test_more_transactions_than_visitors_is_said_as_it_is() -> None:
-    found = day(traffic("10:00", 2), None, [sold("10:00", "5", "6", "7")])
-    conversion = KPIS["conversion"].of(Period(found.facts))
-    assert conversion.value == Decimal("1.5")
-    assert conversion.high is not None
-    assert conversion.high > Decimal("1.5")
-
-
 # -- occupancy
 
 
@@ -368,40 +151,8 @@ def test_each_day_begins_at_zero() -> None:
     assert (yesterday.occupancy.now, today.occupancy.now) == (5, 1)
 
 
-# -- weights
-
-
-def history(camera: str, entries: int, hours: float) -> DoorHistory:
-    return DoorHistory("S", DAY, camera, entries, hours * 3600)
-
-
-@pytest.mark.parametrize(
-    ("doors", "weights"),
-    [
-        # 30 and 10 an hour: 20 on average, so 1.5 and 0.5.
-        ([history("main", 3000, 100), history("side", 1000, 100)], {"main": 150, "side": 50}),
-        # The same rates, though the main door was watched for a tenth of the time only.
-        ([history("main", 300, 10), history("side", 1000, 100)], {"main": 150, "side": 50}),
-        # Never watched: as much as the others on average, so that its failure shows.
-        ([history("main", 0, 0), history("side", 1000, 100)], {"main": 100, "side": 100}),
-        ([history("main", 0, 0), history("side", 0, 0)], {"main": 100, "side": 100}),
-        ([history("main", 0, 100), history("side", 0, 100)], {"main": 100, "side": 100}),
-        # A door nobody uses keeps a little weight.
-        ([history("main", 1000, 100), history("fire", 0, 100)], {"main": 200, "fire": 5}),
-    ],
-)
-def test_doors_weigh_by_their_traffic_per_hour_watched(doors: list[DoorHistory], weights: dict[str, int]) -> None:
-    assert door_weights(doors) == weights
-
-
-def test_a_dead_main_door_costs_more_coverage_than_a_dead_side_door() -> None:
-    side = CameraRow("S", "C2", datetime(2026, 1, 1, tzinfo=UTC), None, at_door=True, at_street=False)
-    weights = {"C1": 150, "C2": 50}
-    assert day(coverage=all_watched(), cameras=[DOOR, side], weights=weights).facts.coverage == 0.75
-    assert day(coverage=all_watched("C2"), cameras=[DOOR, side], weights=weights).facts.coverage == 0.25
-
-
 # -- adding up
+
 
 quarters = st.sampled_from([f"{hour:02d}:{minute:02d}" for hour in range(8, 14) for minute in (0, 15, 30, 45)])
 rows = st.lists(
