@@ -6,16 +6,17 @@ audited.
 """
 
 from datetime import date
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID, uuid4
 
 from fastapi import Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from dashboards.desk_card import Places, card, tier_name
 from dashboards.desk_form import EnrolForm
 from dashboards.desk_offline import desk_data
 from dashboards.formats import Formats
-from dashboards.i18n import N_, translations
+from dashboards.i18n import N_
 from dashboards.pages import page_router, renderer_of
 from dashboards.viewer import MEMBER_READERS, Viewer, posting, viewer_with
 from server.access.models import Locale
@@ -23,20 +24,12 @@ from server.errors import InvalidInput, NotFound
 from server.membership.models import Member, MemberExists, MemberSummary, NewMember
 from server.membership.offline.models import Enrolment
 from server.membership.service import MembershipService
-from server.membership.visits.models import Visit
 from server.membership.wording import WORDING, standard_consents
 from server.stores.models import Store
 
 router = page_router()
 
 _RECENT: Final = 8
-_VISITS: Final = 5
-_TIERS: Final = {
-    "member": N_("Member"),
-    "silver": N_("Silver"),
-    "gold": N_("Gold"),
-    "platinum": N_("Platinum"),
-}
 Reader = Annotated[Viewer, Depends(viewer_with(*MEMBER_READERS))]
 Poster = Annotated[Viewer, Depends(posting(*MEMBER_READERS))]
 
@@ -91,6 +84,26 @@ def check_in(
     """The member is here."""
     request.app.state.services.visits.check_in(viewer.scope, store, member_id, "name", str(item))
     return RedirectResponse(f"/desk/members/{member_id}?note=checked-in", status_code=303)
+
+
+@router.post("/desk/members/{member_id}/notes")
+def note(
+    request: Request, viewer: Poster, member_id: UUID, text: Annotated[str, Form(max_length=4000)] = ""
+) -> Response:
+    """Write something down about the member, for colleagues of the store."""
+    if text.strip():
+        request.app.state.services.members.notes.write(viewer.scope, member_id, text)
+    return RedirectResponse(f"/desk/members/{member_id}?note=noted", status_code=303)
+
+
+@router.post("/desk/members/{member_id}/offers")
+def offers(request: Request, viewer: Poster, member_id: UUID, granted: Annotated[bool, Form()]) -> Response:
+    """The member agrees to offers, or no longer does."""
+    consents = standard_consents(viewer.locale, marketing=granted)
+    for consent in consents:
+        if consent.purpose == "marketing":
+            request.app.state.services.membership.record_consent(viewer.scope, member_id, consent)
+    return RedirectResponse(f"/desk/members/{member_id}?note=offers", status_code=303)
 
 
 @router.post("/desk/members")
@@ -162,10 +175,9 @@ def _page(
 ) -> Response:
     services, scope = request.app.state.services, viewer.scope
     stores: list[Store] = services.stores.stores(scope)
-    names = {store.store_id: store.name for store in stores}
-    zones = {store.store_id: store.timezone for store in stores}
-    fmt = Formats(viewer.locale)
-    visits = services.visits.visits(scope, member.member_id, _VISITS) if member and member.home_store in names else []
+    places = Places(
+        {store.store_id: store.name for store in stores}, {store.store_id: store.timezone for store in stores}
+    )
     return renderer_of(request).page(
         request,
         "desk.html",
@@ -173,14 +185,14 @@ def _page(
         status=status,
         stores=stores,
         # Most addresses here answer to submitted forms only; a member has one of their own.
-        address=f"/desk/members/{member.member_id}" if member and member.home_store in names else "/desk",
+        address=f"/desk/members/{member.member_id}" if member and member.home_store in places.names else "/desk",
         home_stores=stores,
         asked=asked,
         problem=problem,
-        found=[_line(each, names, zones, fmt, viewer.locale) for each in found] if found else None,
+        found=[_line(each, places, viewer.locale) for each in found] if found else None,
         not_found=not_found,
         form=form,
-        member=_card(member, names, zones, fmt, viewer.locale, visits) if member else None,
+        member=card(services, scope, member, places, viewer.locale) if member else None,
         revealed=revealed,
         note=note,
         wording=WORDING[viewer.locale],
@@ -189,75 +201,18 @@ def _page(
         waiting=len(services.offline_desk.waiting(scope)),
         desk_data=desk_data(request, viewer),
         count=services.membership.count(scope),
-        recent=[
-            _line(each, names, zones, fmt, viewer.locale) for each in services.membership.recent(scope, limit=_RECENT)
-        ],
+        recent=[_line(each, places, viewer.locale) for each in services.membership.recent(scope, limit=_RECENT)],
         today=date.today().isoformat(),  # noqa: DTZ011  only the latest date the browser's picker offers
     )
 
 
-def _tier(tier: str, locale: Locale) -> str:
-    return translations(locale).gettext(_TIERS[tier]) if tier in _TIERS else tier
-
-
-def _line(
-    summary: MemberSummary, names: dict[str, str], zones: dict[str, str], fmt: Formats, locale: Locale
-) -> dict[str, str]:
+def _line(summary: MemberSummary, places: Places, locale: Locale) -> dict[str, str]:
     return {
         "href": f"/desk/members/{summary.member_id}",
         "name": summary.name,
         "phone": summary.phone,
         "card": summary.card_no,
-        "tier": _tier(summary.tier, locale),
-        "store": names.get(summary.home_store, summary.home_store),
-        "enrolled": fmt.local_day(summary.enrolled_at, zones.get(summary.home_store, "UTC")),
+        "tier": tier_name(summary.tier, locale),
+        "store": places.name(summary.home_store),
+        "enrolled": Formats(locale).local_day(summary.enrolled_at, places.zone(summary.home_store)),
     }
-
-
-def _card(
-    member: Member, names: dict[str, str], zones: dict[str, str], fmt: Formats, locale: Locale, visits: list[Visit]
-) -> dict[str, Any]:
-    bought = member.purchases
-    zone = zones.get(member.home_store, "UTC")
-    newest = {consent.purpose: consent for consent in sorted(member.consents, key=lambda each: each.at)}
-    return {
-        "id": member.member_id,
-        "name": member.name,
-        "phone": member.phone,
-        # A number of a sister shop's member stays masked here.
-        "may_reveal": member.home_store in names,
-        "card": member.card_no,
-        "tier": _tier(member.tier, locale),
-        "store": names.get(member.home_store, member.home_store),
-        "birthday": fmt.plain_day(member.birthday) if member.birthday else "",
-        "enrolled": fmt.local_day(member.enrolled_at, zone),
-        "visits": fmt.number(bought.visits),
-        "home": member.home_store,
-        "visited": [
-            {
-                "day": fmt.plain_day(visit.day),
-                "store": names.get(visit.store_id, visit.store_id),
-                "how": _how(visit, locale),
-            }
-            for visit in visits
-        ],
-        "last_visit": fmt.local_day(bought.last_visit, zone) if bought.last_visit else "",
-        "spend": " + ".join(fmt.money(each.net, each.currency) for each in bought.spending),
-        "consents": [
-            {
-                "purpose": purpose,
-                "granted": consent.granted,
-                "wording": consent.wording,
-                "at": fmt.local_day(consent.at, zone),
-            }
-            for purpose, consent in newest.items()
-        ],
-    }
-
-
-def _how(visit: Visit, locale: Locale) -> str:
-    """How a member was seen that day."""
-    gettext = translations(locale).gettext
-    if visit.bought:
-        return gettext(N_("bought"))
-    return gettext(N_("checked in")) if visit.checked_in else gettext(N_("fetched an order"))

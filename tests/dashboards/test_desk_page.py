@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
+from server.membership.models import NewMember
+from server.membership.wording import standard_consents
 from tests.dashboards.conftest import Shop
 from tests.dashboards.seed import ADMIN
 from tests.dashboards.test_sign_in import csrf_of
@@ -159,3 +161,59 @@ def test_a_member_enrolled_before_utc_has_the_day_is_dated_by_the_shops_clock(
     assert newest is not None
     assert "早起" in newest.group(0)
     assert "23 Nov 2026" in newest.group(0)
+
+
+def test_the_card_shows_what_a_member_has_and_what_was_noted(
+    as_user: Callable[[str], httpx.Client], shop: Shop
+) -> None:
+    client = as_user("desk")
+    page = _ask(client, "13800138000").text
+    found = shop.services.membership.find_by_phone(ADMIN, "13800138000")
+    assert found is not None
+    balance = shop.services.points.balance(ADMIN, found.member_id).balance
+    assert f"<dd data-points>{balance:,}</dd>" in page
+    assert "Last visits" in page
+    data = {"csrf_token": csrf_of(page), "text": "prefers tea & quiet"}
+    noted = client.post(f"/desk/members/{found.member_id}/notes", data=data, follow_redirects=True).text
+    assert "Noted" in noted
+    assert "prefers tea &amp; quiet" in noted
+
+
+def test_offers_are_agreed_to_and_refused_at_the_desk(as_user: Callable[[str], httpx.Client], shop: Shop) -> None:
+    client = as_user("desk")
+    page = _ask(client, "13800138003").text
+    found = shop.services.membership.find_by_phone(ADMIN, "13800138003")
+    assert found is not None
+    for granted in ("false", "true"):
+        data = {"csrf_token": csrf_of(page), "granted": granted}
+        answer = client.post(f"/desk/members/{found.member_id}/offers", data=data, follow_redirects=True)
+        assert "The answer is on record" in answer.text
+        consents = shop.services.membership.member(ADMIN, found.member_id).consents
+        newest = max((each for each in consents if each.purpose == "marketing"), key=lambda each: each.at)
+        assert newest.granted is (granted == "true")
+
+
+def test_a_member_checks_in_at_the_desk_once_per_form(as_user: Callable[[str], httpx.Client], shop: Shop) -> None:
+    client = as_user("desk")
+    page = _ask(client, "13800138000").text
+    action = re.search(r'action="(/desk/members/[^"]+/check-in)"', page)
+    item = re.search(r'check-in">\s*.*?name="item" value="([^"]+)"', page, re.DOTALL)
+    assert action is not None
+    assert item is not None
+    data = {"csrf_token": csrf_of(page), "item": item.group(1), "store": "S01"}
+    for _ in range(2):
+        assert "Checked in" in client.post(action.group(1), data=data, follow_redirects=True).text
+    with shop.services.db.read() as conn:
+        made = conn.execute("SELECT count(*) FROM check_in WHERE how = 'name'").fetchone()
+    assert made == (1,)
+
+
+def test_a_sister_shops_member_shows_neither_points_nor_notes(
+    as_user: Callable[[str], httpx.Client], shop: Shop
+) -> None:
+    consents = standard_consents("zh", marketing=False)
+    shop.services.membership.enrol(ADMIN, NewMember("远方", "13712340077", "S02", consents))
+    page = _ask(as_user("desk"), "13712340077").text
+    assert "远方" in page
+    assert "data-points" not in page
+    assert "A note for colleagues" not in page
