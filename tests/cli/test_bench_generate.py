@@ -16,9 +16,11 @@ from cli.bench.trade import shops, trade
 from cli.main import app
 from server.access.models import Scope
 from server.errors import Conflict, InvalidInput
+from server.kpi.answers import report_repository
+from server.kpi.answers.report_repository import Asked, Stretch
 from server.kpi.days import day_repository
 from server.kpi.figures.registry import KPIS
-from server.kpi.models import FACT_NAMES
+from server.kpi.models import FACT_NAMES, AuditErrors
 from server.kpi.service import KpiService
 from server.storage.pool import Database
 from server.stores.service import StoresService
@@ -90,6 +92,28 @@ def test_every_fact_that_a_kpi_reads_is_told_of_somewhere() -> None:
     facts = joined.quarters(chain, weeks[0], weeks[1:])
     needed = {name for kpi in KPIS.values() for name in kpi.needs}
     assert {name for name in needed if name not in facts or not facts[name].any()} == set()
+
+
+def test_errors_of_a_store_audited_once_are_told_as_those_of_one_audited_twice(db: Database) -> None:
+    generate(db.dsn, replace(PLAN, stores=10, days=3, rollup_days=0, raw_days=0))
+    scope = Scope.system()
+    stretch = Stretch(LAST - timedelta(days=2), LAST)
+    asked = Asked(None, ("store",), frozenset(FACT_NAMES), occupancy=False, currency="CNY")
+
+    def errors() -> dict[tuple[str, ...], AuditErrors]:
+        with db.read() as conn:
+            (groups,) = report_repository.groups(conn, scope, asked, [stretch])
+        return {group.labels: group.facts.audit_errors for group in groups if group.facts.entries_error}
+
+    once = errors()
+    assert once.keys() == {("S0005",), ("S0010",)}
+    with db.transaction() as conn:
+        # A second one, from a day on that is yet to come: now the lists kept with the rows are gone through.
+        conn.execute(
+            "INSERT INTO correction (store_id, kind, day_from, value, counted, missed, invented, reason, made_by,"
+            " made_at) SELECT 'S0010', 'accuracy', '2030-01-01', 1, 10, 0, 0, 'x', 'x', now()"
+        )
+    assert errors() == once
 
 
 def test_indexes_are_there_again(db: Database) -> None:

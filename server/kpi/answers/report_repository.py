@@ -6,7 +6,7 @@ aggregate for each. What every row would have alike (the currency, a filter that
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final, LiteralString
@@ -161,12 +161,55 @@ def groups(conn: Connection, scope: Scope, asked: Asked, stretches: Sequence[Str
         if row[width + 1]:  # grouped by nothing, no rows still give one
             found[row[0]].append(made.group(row[1:]))
     if any(group.facts.entries_error for groups in found for group in groups):
-        errors = _audit_errors(conn, scope, asked, stretches)
-        return [
-            [replace(each, facts=replace(each.facts, audit_errors=own.get(each.labels, ()))) for each in groups]
-            for groups, own in zip(found, errors, strict=True)
-        ]
+        return _with_audit_errors(conn, scope, asked, stretches, found)
     return found
+
+
+def _with_audit_errors(
+    conn: Connection, scope: Scope, asked: Asked, stretches: Sequence[Stretch], found: Sequence[Sequence[Group]]
+) -> list[list[Group]]:
+    """The same groups with what audits leave open, audit by audit.
+
+    A store that was audited once only, as most are, has nothing to be told apart: all that is open is that audit's.
+    To go through the lists that its rows keep would take as long as to add up all their facts.
+    """
+    place = asked.by.index("store") if "store" in asked.by else None
+    once: dict[str, int] = {}
+    if place is not None:
+        once = _audited_once(conn, scope, asked)
+        audited = {group.labels[place] for groups in found for group in groups if group.facts.entries_error}
+        asked = replace(asked, store_ids=sorted(audited - once.keys()))
+    errors: Sequence[Mapping[tuple[str, ...], AuditErrors]] = [{} for _ in stretches]
+    if asked.store_ids is None or asked.store_ids:
+        errors = _audit_errors(conn, scope, asked, stretches)
+
+    def own(group: Group, told: Mapping[tuple[str, ...], AuditErrors]) -> AuditErrors:
+        number = None if place is None else once.get(group.labels[place])
+        if number is None or not group.facts.entries_error:
+            return told.get(group.labels, ())
+        return ((number, group.facts.entries_error),)
+
+    return [
+        [replace(group, facts=replace(group.facts, audit_errors=own(group, told))) for group in groups]
+        for groups, told in zip(found, errors, strict=True)
+    ]
+
+
+def _audited_once(conn: Connection, scope: Scope, asked: Asked) -> dict[str, int]:
+    """Of stores that were ever audited once alone, withdrawn or not, the number of that correction."""
+    found = conn.execute(
+        """
+        SELECT store_id, min(correction_id)
+        FROM correction
+        WHERE kind = 'accuracy'
+          AND (%(wanted)s::text[] IS NULL OR store_id = ANY(%(wanted)s))
+          AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+        GROUP BY store_id
+        HAVING count(*) = 1
+        """,
+        {"wanted": _listed(asked.store_ids), "scope": scope.store_ids},
+    )
+    return {store_id: int(number) for store_id, number in found}
 
 
 def _audit_errors(
