@@ -21,6 +21,16 @@ from dashboards import (
     styleguide,
     users_page,
 )
+from dashboards.entry import (
+    corrections_page,
+    facts_page,
+    file_page,
+    opening_page,
+    roster_page,
+    runs_page,
+    silences_page,
+    why_page,
+)
 from dashboards.render import Renderer
 from dashboards.security import SecurityHeaders
 from server.access.models import Scope
@@ -42,6 +52,17 @@ def mount(app: FastAPI, services: Services) -> None:
     for part in (sign_in, account_page, users_page, store_page, hq_page, desk_offline, desk_page, styleguide, live):
         app.include_router(part.router)
     app.include_router(card_page.router)
+    for page in (
+        facts_page,
+        roster_page,
+        file_page,
+        opening_page,
+        corrections_page,
+        silences_page,
+        runs_page,
+        why_page,
+    ):
+        app.include_router(page.router)
     pages.install_error_pages(app)
     app.add_middleware(SecurityHeaders, is_behind_tls=services.settings.cookie_secure)
 

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Request, Response
 
+from dashboards.entry.silences_page import open_silences
 from dashboards.formats import NOTHING, Delta, Formats
 from dashboards.health import chain_health
 from dashboards.i18n import N_, translations
@@ -134,6 +135,7 @@ def hq_page(
         day_table=_day_table(by_day, fmt, currency),
         health=chain_health(services, scope, stores, by_store, viewer.locale),
         pending=by_store.pending,
+        silences=open_silences(request, viewer, None, stores),
     )
 
 

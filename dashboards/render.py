@@ -109,6 +109,12 @@ class Renderer:
             for store_id in sorted(viewer.session.user.stores)[:4]:
                 href = f"/stores/{store_id}"
                 links.append(Link(href, names.get(store_id, store_id), path == href))
+        if viewer.scope.has_role("admin", "hq"):
+            links.append(Link("/facts", gettext("Events"), path == "/facts"))
+        if viewer.scope.has_role(*CHAIN_READERS):
+            links.append(Link("/silences", gettext("Silences"), path == "/silences"))
+        if viewer.scope.has_role("admin", "hq"):
+            links.append(Link("/jobs", gettext("Jobs"), path == "/jobs"))
         if viewer.scope.has_role(*MEMBER_READERS):
             links.append(Link("/desk", gettext("Members"), path.startswith("/desk")))
         if viewer.scope.has_role("admin"):

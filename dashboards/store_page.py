@@ -6,11 +6,14 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request, Response
 
+from dashboards.entry.silences_page import open_silences
+from dashboards.entry.tabs import store_tabs
 from dashboards.formats import NOTHING, Formats
 from dashboards.i18n import N_, translations
 from dashboards.pages import page_router, renderer_of
 from dashboards.reasons import reason
-from dashboards.store_view import store_view, written
+from dashboards.store_marks import left_out_hours, power_hours, said_of_day
+from dashboards.store_view import FIGURES, store_view, written
 from dashboards.viewer import STORE_READERS, Viewer, viewer_with
 from server.access.models import Locale
 from server.kpi.models import COVERAGE_BELOW_THRESHOLD, ReportRow
@@ -80,7 +83,15 @@ def store_page(
         view=view,
         hours_label=_hours_label(calendar, live.day, live.is_open, viewer.locale),
         cameras=camera_panel(services.stores.camera_health(scope, store_id), viewer.locale),
-        facts=[_mark(fact, fmt) for fact in facts if fact.day_from <= live.day <= fact.day_to],
+        tabs=store_tabs(store_id, "", viewer.locale),
+        lead=len(FIGURES),
+        power=power_hours(request, viewer, store_id, live.day),
+        silences=open_silences(request, viewer, store_id, stores),
+        facts=[
+            *(_mark(fact, fmt) for fact in facts if fact.day_from <= live.day <= fact.day_to),
+            *said_of_day(request, viewer, store, live.day),
+        ],
+        left_out=left_out_hours(request, viewer, live),
         fortnight=_strip(report.rows, first, live.day, facts, viewer.locale),
     )
 

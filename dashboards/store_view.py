@@ -4,7 +4,7 @@ Both come from the one function here, so an open page can never show a figure in
 `LiveView` and a language in, plain data out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from dashboards.formats import NOTHING, Delta, Formats
 from dashboards.i18n import N_, translations
 from dashboards.reasons import reason
 from server.access.models import Locale
-from server.kpi.models import KpiValue, LiveHour, LiveView
+from server.kpi.models import NO_CAMERAS, KpiValue, LiveHour, LiveView
 
 #: Slug and label, in the order of the page; the first row is the larger.
 FIGURES: Final = (
@@ -25,7 +25,18 @@ FIGURES: Final = (
     ("sales_per_visitor", N_("Sales per visitor")),
     ("member_share", N_("Member share")),
 )
+#: What is shown below, each with how well it was watched.
+MORE_FIGURES: Final = (
+    ("group_conversion", N_("Group conversion")),
+    ("capture_rate", N_("Capture rate")),
+    ("dwell", N_("Length of stay")),
+    ("star", N_("Visitors per staff hour")),
+    ("upt", N_("Units per sale")),
+    ("member_sales_share", N_("Members' share of sales")),
+    ("member_conversion", N_("Member conversion")),
+)
 _NO_VALUE: Final = KpiValue(None, "count", "no_data")
+_MORE: Final = frozenset(slug for slug, _ in MORE_FIGURES)
 #: An hour with fewer visitors has a rate that says nothing; the table shows it, the line leaves it out.
 _FEWEST_DRAWN: Final = 10
 
@@ -93,7 +104,7 @@ def store_view(live: LiveView, locale: Locale) -> StoreView:
         as_of=fmt.clock(live.as_of, live.timezone, seconds=True),
         day_label=fmt.long_day(live.day),
         versus=gettext("Compared with the same weekday last week, up to the same minute"),
-        figures=tuple(_figure(slug, label, live, fmt, locale) for slug, label in FIGURES),
+        figures=tuple(_figure(slug, label, live, fmt, locale) for slug, label in (*FIGURES, *MORE_FIGURES)),
         coverage={
             "text": written(coverage, fmt, live.currency),
             "width": None if share is None else float(min(share, Decimal(1)) * 100),
@@ -148,6 +159,8 @@ def _figure(slug: str, label: str, live: LiveView, fmt: Formats, locale: Locale)
 
 def _note(slug: str, now: KpiValue, fmt: Formats, locale: Locale) -> str:
     gettext = translations(locale).gettext
+    if slug == "capture_rate" and now.withheld == NO_CAMERAS:
+        return gettext("No camera watches the street, so passers-by can't be counted.")
     if now.value is None:
         return gettext(reason(now.withheld).long)
     if slug == "conversion" and now.low is not None and now.high is not None:
@@ -155,9 +168,13 @@ def _note(slug: str, now: KpiValue, fmt: Formats, locale: Locale) -> str:
             "low": fmt.percent(now.low),
             "high": fmt.percent(now.high),
         }
-    if slug == "visitors" and now.coverage is not None:
-        return gettext("Coverage %(share)s") % {"share": fmt.percent(now.coverage)}
-    return ""
+    parts = []
+    if slug in _MORE and now.low is not None and now.high is not None:
+        low, high = (written(replace(now, value=each), fmt, "") for each in (now.low, now.high))
+        parts.append(gettext("95%% sure: %(low)s–%(high)s") % {"low": low, "high": high})
+    if (slug == "visitors" or slug in _MORE) and now.coverage is not None:
+        parts.append(gettext("Coverage %(share)s") % {"share": fmt.percent(now.coverage)})
+    return " · ".join(parts)
 
 
 def _worth_showing(hours: tuple[LiveHour, ...]) -> list[LiveHour]:

@@ -165,3 +165,65 @@ def test_queries_name_nothing_but_the_views() -> None:
     for asked in QUERIES:
         for name in re.findall(r"\b(?:FROM|JOIN)\s+([a-z_.]+)", asked.text):
             assert name.startswith("bi."), f"{asked.where} reads {name}"
+
+
+#: The panels of Grafana itself; any other needs a plug-in that nobody installed.
+CORE_PANELS = {
+    *("barchart", "bargauge", "gauge", "heatmap", "histogram", "piechart", "stat", "state-timeline"),
+    *("status-history", "table", "text", "timeseries", "trend", "xychart"),
+}
+#: Where a field's own setting may be, by the name that Grafana matches fields by.
+MATCHERS = {"byName", "byRegexp", "byType", "byFrameRefID", "byNames"}
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_is_what_its_schema_demands(path: Path) -> None:
+    """What Grafana's dashboard schema (kind `Dashboard`) requires, with the types it requires."""
+    board = loaded(path)
+    for key, kind in {"title": str, "uid": str, "schemaVersion": int, "tags": list, "panels": list}.items():
+        assert isinstance(board[key], kind), key
+    assert 1 <= len(board["uid"]) <= 40
+    assert board["schemaVersion"] >= 36, "older ones have other panels"
+    assert {"from", "to"} <= set(board["time"])
+    assert board.get("id") is None, "a number of one server's own"
+    for variable in board["templating"]["list"]:
+        assert variable["type"] in {"query", "custom", "textbox", "constant", "interval", "datasource", "adhoc"}
+        assert isinstance(variable["name"], str)
+        assert re.fullmatch(r"\w+", variable["name"])
+        assert variable.get("refresh", 0) in {0, 1, 2}
+    for panel in board["panels"]:
+        where = panel["title"]
+        assert panel["type"] in CORE_PANELS, where
+        assert isinstance(panel["id"], int), where
+        assert all(isinstance(panel["gridPos"][side], int) for side in "xywh"), where
+        assert isinstance(panel.get("options", {}), dict), where
+        fields = panel["fieldConfig"]
+        assert isinstance(fields["defaults"], dict), where
+        assert isinstance(fields["overrides"], list), where
+        for override in fields["overrides"]:
+            assert override["matcher"]["id"] in MATCHERS, where
+            assert all({"id", "value"} <= set(each) for each in override["properties"]), where
+        letters = [target["refId"] for target in panel["targets"]]
+        assert len(set(letters)) == len(letters), f"{where}: two queries of one letter"
+        for target in panel["targets"]:
+            assert target["format"] in {"table", "time_series"}, where
+            assert target.get("rawQuery", True) is True, where
+            assert target.get("editorMode", "code") == "code", where
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_what_is_set_for_a_field_is_set_for_one_there_is(path: Path, reader: psycopg.Connection[Any]) -> None:
+    for panel in loaded(path)["panels"]:
+        named = {
+            override["matcher"]["options"]
+            for override in panel["fieldConfig"]["overrides"]
+            if override["matcher"]["id"] == "byName"
+        }
+        found: set[str] = set()
+        for asked in PANELS:
+            if asked.where == f"{path.stem}: {panel['title']}":
+                cursor = reader.execute(written_out(asked).encode())
+                found |= {column.name for column in cursor.description or ()}
+                if asked.format == "time_series" and "metric" in found:
+                    found |= {str(row[[c.name for c in cursor.description or ()].index("metric")]) for row in cursor}
+        assert named <= found, f"{panel['title']} sets {named - found}"

@@ -1,10 +1,11 @@
-// The day by the hour: visitors as bars over last week's ghost, conversion as a line, closed hours shaded.
+// The day by the hour: visitors as bars over last week's ghost, conversion as a line, closed hours shaded, and hours of
+// which something is left out framed and named.
 
 import { baseLayout, draw } from "./plotly.js";
 
 const bar = (x, y, more) => ({ type: "bar", x, y, ...more });
 
-export function drawHours(host, day) {
+export function drawHours(host, day, leftOut) {
   return draw(host, (c, narrow) => {
     const x = day.hours.map((hour) => hour.label);
     const pick = (name) => day.hours.map((hour) => hour[name]);
@@ -67,23 +68,16 @@ export function drawHours(host, day) {
           color: c.conversion,
           nticks: 5,
         },
-        shapes: day.hours.flatMap((hour, index) =>
-          hour.open
-            ? []
-            : [
-                {
-                  type: "rect",
-                  layer: "below",
-                  xref: "x",
-                  yref: "paper",
-                  x0: index - 0.5,
-                  x1: index + 0.5,
-                  y0: 0,
-                  y1: 1,
-                  fillcolor: c.closed,
-                  line: { width: 0 },
-                },
-              ],
+        shapes: day.hours.flatMap((hour, index) => {
+          const stretch = { type: "rect", layer: "below", xref: "x", yref: "paper", x0: index - 0.5, x1: index + 0.5, y0: 0, y1: 1 };
+          const shapes = hour.open ? [] : [{ ...stretch, fillcolor: c.closed, line: { width: 0 } }];
+          if (hour.key in leftOut.hours) shapes.push({ ...stretch, line: { width: 1.5, dash: "dot", color: c.warn } });
+          return shapes;
+        }),
+        annotations: day.hours.flatMap((hour, index) =>
+          hour.key in leftOut.hours
+            ? [{ x: index, y: 1, yref: "paper", yanchor: "top", showarrow: false, text: leftOut.label, font: { size: 11, color: c.ink3 } }]
+            : [],
         ),
       },
     };

@@ -4,9 +4,10 @@ import { drawHours } from "./hours.js";
 import { follow } from "./live.js";
 
 const host = document.getElementById("hours-chart");
+const leftOut = JSON.parse(document.getElementById("left-out").textContent);
 let shown = document.getElementById("day-data").textContent;
 
-const show = (day) => drawHours(host, day).catch(() => (host.textContent = host.dataset.failed));
+const show = (day) => drawHours(host, day, leftOut).catch(() => (host.textContent = host.dataset.failed));
 
 const table = (rows) => {
   for (const row of rows) {

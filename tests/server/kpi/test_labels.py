@@ -1,12 +1,15 @@
 """Formats and tags of stores, each from a day on: what a report chooses then, and what it goes on choosing before."""
 
+from collections.abc import Callable
 from datetime import date
 
 import pytest
+from fastapi.testclient import TestClient
 
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
 from server.kpi.models import Report
+from server.services import Services
 from server.stores.labels import LabelsService
 from tests.server.kpi.chain import SYSTEM, Chain
 
@@ -83,3 +86,16 @@ def test_who_may_and_what_may_be(shops: Chain, labels: LabelsService) -> None:
     with shops.db.read() as conn:
         rows = conn.execute("SELECT actor, subject FROM audit WHERE action = 'store.labels'").fetchall()
     assert rows == [("hanna", "S01")] * 2
+
+
+def test_over_the_api(chain: Services, sign_in: Callable[[str], TestClient]) -> None:
+    hq, place = sign_in("hq"), "/api/v1/stores/S01/labels"
+    said = {"valid_from": "2026-11-01", "format": "flagship", "tags": ["metro"]}
+    assert hq.put(place, json=said).json() == {"store_id": "S01", **said}
+    assert hq.put(place, json={"valid_from": "2026-12-01", "tags": []}).json()["format"] == "flagship"
+    assert [each["tags"] for each in hq.get(place).json()] == [["metro"], []]
+    assert hq.put(place, json={"valid_from": "2026-12-01", "format": "a,b"}).json()["error"]["field"] == "format"
+    assert sign_in("manager").put(place, json=said).status_code == 403
+    asked = {"from": "2026-11-16", "to": "2026-11-16", "group_by": "store"}
+    rows = hq.get("/api/v1/kpi", params={**asked, "store_format": "flagship"}).json()["rows"]
+    assert [row["key"] for row in rows] == ["S01"]

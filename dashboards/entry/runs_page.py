@@ -1,0 +1,77 @@
+"""What ran by the clock, for whoever answers for it: each job's last run first, then all of them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Request, Response
+
+from dashboards.formats import NOTHING, Formats
+from dashboards.i18n import N_, translations
+from dashboards.pages import page_router, renderer_of
+from dashboards.viewer import Viewer, viewer_with
+from server.access.models import Locale
+from server.jobs.models import JobRun
+
+router = page_router()
+
+_OUTCOMES: Final = {
+    "running": (N_("Running"), ""),
+    "done": (N_("Done"), "good"),
+    "idle": (N_("Nothing to do"), ""),
+    "failed": (N_("Failed"), "bad"),
+}
+#: A job's name to what it is for; a name that is not here is shown as it is.
+_JOBS: Final = {
+    "dirty_days": N_("Computes anew the days whose facts changed"),
+    "today": N_("Keeps today's numbers fresh"),
+    "settle_days": N_("Settles days that are over"),
+    "reconcile": N_("Holds roll-ups against raw rows"),
+    "silences": N_("Notices who went silent"),
+    "retention": N_("Deletes raw rows that are old"),
+    "clean_up": N_("Deletes what no longer counts"),
+    "box_answers": N_("Forgets what boxes answered"),
+}
+_LISTED: Final = 200
+Reader = Annotated[Viewer, Depends(viewer_with("admin", "hq"))]
+
+
+@router.get("/jobs")
+def runs(request: Request, viewer: Reader) -> Response:
+    """The latest runs."""
+    services = request.app.state.services
+    found: Sequence[JobRun] = services.jobs.runs(viewer.scope, _LISTED)
+    latest: dict[str, JobRun] = {}
+    for run in found:
+        latest.setdefault(run.job, run)
+    return renderer_of(request).page(
+        request,
+        "entry/runs.html",
+        viewer,
+        stores=services.stores.stores(viewer.scope),
+        latest=[_line(run, viewer.locale) for _, run in sorted(latest.items())],
+        runs=[_line(run, viewer.locale) for run in found],
+    )
+
+
+def _line(run: JobRun, locale: Locale) -> dict[str, Any]:
+    gettext, fmt = translations(locale).gettext, Formats(locale)
+    words, kind = _OUTCOMES[run.outcome]
+
+    def moment(at: datetime) -> str:
+        return f"{fmt.day(at.astimezone(UTC).date())} {fmt.clock(at, 'UTC', seconds=True)}"
+
+    return {
+        "job": run.job,
+        "what": gettext(_JOBS[run.job]) if run.job in _JOBS else "",
+        "outcome": gettext(words),
+        "kind": kind,
+        "started": moment(run.started_at),
+        "took": NOTHING
+        if run.finished_at is None or run.runs > 1
+        else gettext(N_("%(seconds)s s"))
+        % {"seconds": fmt.number((run.finished_at - run.started_at).total_seconds(), 1)},
+        "finished": moment(run.finished_at) if run.finished_at else NOTHING,
+        "times": fmt.number(run.runs),
+        "detail": run.detail or "",
+    }
