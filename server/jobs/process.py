@@ -53,6 +53,8 @@ RECONCILE_AT: Final = time(19, 30)
 MEMBERS_AT: Final = time(20, 30)
 #: When members' value is made anew (UTC): after the day's last receipts.
 VALUE_AT: Final = time(20, 30)
+#: When tiers whose period is over, or that new rules raise, are looked at (UTC).
+TIERS_AT: Final = time(20, 0)
 _MOST_DETAIL: Final = 500
 
 
@@ -74,7 +76,7 @@ def standard_jobs(
         Job("points", 5, Posting(db, standings).run),
         Job("points_expiry", 3600, Expiry(db).run),
         Job("tiers", 5, TierRun(db).follow),
-        Job("tiers_due", 3600, TierRun(db).run),
+        Job("tiers_due", 86_400, TierRun(db).run, nightly=TIERS_AT),
         Job("webhooks", 5, WebhookJob(db, settings).run),
         Job("import_retention", 86_400, ImportRetention(db).run),
         Job("event_retention", 3600, EventRetention(db, settings.event_days, utc_now).run),

@@ -291,7 +291,8 @@ def _move(conn: Connection, event: Event, now: datetime) -> None:
 
 def _forfeit(conn: Connection, member_id: UUID, event: Event, now: datetime) -> None:
     """What an erased member had is given up: nobody can ever spend it, and the chain doesn't owe it any more."""
-    for each in sorted({member_id, *receipt_repository.family(conn, member_id)}):
+    told = {UUID(each) for each in event.body.get("members", ())}
+    for each in sorted({member_id, *told, *receipt_repository.family(conn, member_id)}):
         purse = repository.hold(conn, [each])[each]
         repository.load_lots(conn, [purse])
         purse.settle(now)

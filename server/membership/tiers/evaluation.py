@@ -148,13 +148,13 @@ class TierRun:
             if len(due) < self._batch:
                 break
             after = due[-1]
-        risen = [UUID(int=0)]
-        while risen and not stop.is_set():
-            with self._db.transaction() as conn:
-                _, rules = in_force(repository.rules_versions(conn), now)
-                risen = repository.risen(conn, rules, window_start(rules, now), now, self._batch)
-                some = evaluate(conn, risen, now)
-            moved += some
-            if not some:
+        for part in repository.slices():
+            if stop.is_set():
                 break
-        return f"{looked} were due, {moved} went up or down" if looked or moved else None
+            with self._db.read() as conn:
+                _, rules = in_force(repository.rules_versions(conn), now)
+                risen = repository.risen(conn, rules, window_start(rules, now), now, part)
+            for start in range(0, len(risen), self._batch):
+                with self._db.transaction() as conn:
+                    moved += evaluate(conn, risen[start : start + self._batch], now)
+        return f"{looked} were due, {moved} went up or down" if moved else None

@@ -96,7 +96,7 @@ class TierSimulation:
 
     Attributes:
         cost_now: of all members' benefits a year by the rules in force; `cost_then` by the new ones.
-        movers: the first of them, by card number; `moving` is how many there are.
+        movers: some of them, by card number; `moving` is how many there are.
     """
 
     currency: str

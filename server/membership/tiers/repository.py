@@ -4,11 +4,11 @@ Spend, visits and points are read from what points remember of receipts (points_
 sale it belongs to and a merge changes whose a receipt is.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import LiteralString
+from typing import Final, LiteralString
 from uuid import UUID
 
 from psycopg.rows import class_row, scalar_row
@@ -279,6 +279,18 @@ def _lowest(conn: Connection, now: datetime) -> str:
     return "" if row is None else str(row[0])
 
 
+#: Members from one id to another, both included.
+Slice = tuple[UUID, UUID]
+_IDS: Final = 2**128
+
+
+def slices(number: int = 16) -> Iterator[Slice]:
+    """All members in so many parts, so that no statement over all of them takes as long as one may take."""
+    size = _IDS // number
+    for place in range(number):
+        yield UUID(int=place * size), UUID(int=_IDS - 1 if place == number - 1 else (place + 1) * size - 1)
+
+
 #: What levels ask for, in columns; the same judgement as `Level.is_earned_by`, and a test holds the two together.
 LEVELS: LiteralString = """
     levels AS (
@@ -292,7 +304,7 @@ LEVELS: LiteralString = """
                sum(r.standing) AS points
         FROM points_receipt r
         LEFT JOIN unnest(%(currencies)s::text[], %(rates)s::numeric[]) AS c (currency, rate) USING (currency)
-        WHERE r.holder IS NOT NULL AND r.at >= %(since)s AND r.at <= %(now)s
+        WHERE r.holder BETWEEN %(first)s AND %(last)s AND r.at >= %(since)s AND r.at <= %(now)s
         GROUP BY r.holder
     ), judged AS (
         SELECT d.member_id, d.spend, d.visits, d.points, max(l.place) AS place
@@ -325,8 +337,8 @@ def level_params(rules: TierRules, since: datetime, now: datetime) -> dict[str, 
     }
 
 
-def risen(conn: Connection, rules: TierRules, since: datetime, now: datetime, limit: int) -> list[UUID]:
-    """Members who earned a higher tier than they have, and those whose tier the rules don't know."""
+def risen(conn: Connection, rules: TierRules, since: datetime, now: datetime, slice_: Slice) -> list[UUID]:
+    """Members of a slice who earned a higher tier than they have, and those whose tier the rules don't know."""
     with conn.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(
             "WITH "  # noqa: S608 - a constant
@@ -336,8 +348,9 @@ def risen(conn: Connection, rules: TierRules, since: datetime, now: datetime, li
             FROM member m
             LEFT JOIN judged j USING (member_id)
             LEFT JOIN levels l ON l.slug = m.tier
-            WHERE m.erased_at IS NULL AND m.merged_into IS NULL AND (l.place IS NULL OR j.place > l.place)
-            LIMIT %(limit)s
+            WHERE m.member_id BETWEEN %(first)s AND %(last)s
+              AND m.erased_at IS NULL AND m.merged_into IS NULL AND (l.place IS NULL OR j.place > l.place)
+            ORDER BY m.member_id
             """,
-            {**level_params(rules, since, now), "limit": limit},
+            {**level_params(rules, since, now), "first": slice_[0], "last": slice_[1]},
         ).fetchall()

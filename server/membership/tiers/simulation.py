@@ -1,5 +1,6 @@
 """What other rules would do, before they are saved: who would move, and what their benefits would cost."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -8,7 +9,7 @@ from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.membership.points.service import rules_at
 from server.membership.tiers import repository, simulation_repository
-from server.membership.tiers.models import TierSimulation
+from server.membership.tiers.models import Mover, TierPair, TierSimulation
 from server.membership.tiers.rules import TierRules, check, in_force
 from server.membership.tiers.service import RULERS
 from server.membership.tiers.standing import window_start
@@ -49,8 +50,13 @@ class TierSimulations:
             _, today = in_force(repository.rules_versions(conn), now)
             point = rules_at(conn, now).value.get(rules.currency, Decimal(0))
             params = simulation_repository.params(today, rules, window_start(rules, now), now - _YEAR, now, point)
-            pairs = simulation_repository.pairs(conn, params)
-            movers = simulation_repository.movers(conn, params, limit)
+            found: list[TierPair] = []
+            movers: list[Mover] = []
+            for part in repository.slices():
+                found += simulation_repository.pairs(conn, params, part)
+                if len(movers) < limit:
+                    movers += simulation_repository.movers(conn, params, part, limit - len(movers))
+        pairs = _together(found)
         return TierSimulation(
             currency=rules.currency,
             members=sum(pair.members for pair in pairs),
@@ -58,5 +64,17 @@ class TierSimulations:
             cost_now=sum((pair.cost_now for pair in pairs), Decimal(0)),
             cost_then=sum((pair.cost_then for pair in pairs), Decimal(0)),
             pairs=pairs,
-            movers=movers,
+            movers=sorted(movers, key=lambda mover: mover.card_no),
         )
+
+
+def _together(found: Iterable[TierPair]) -> list[TierPair]:
+    """Pairs of all slices, each once."""
+    sums: dict[tuple[str, str], TierPair] = {}
+    for pair in found:
+        key = pair.from_tier, pair.to_tier
+        before = sums.get(key, TierPair(*key, 0, Decimal(0), Decimal(0)))
+        sums[key] = TierPair(
+            *key, before.members + pair.members, before.cost_now + pair.cost_now, before.cost_then + pair.cost_then
+        )
+    return [sums[key] for key in sorted(sums)]

@@ -1,4 +1,4 @@
-"""SQL of what other rules would do to every member, in one statement over the whole chain.
+"""SQL of what other rules would do to every member, a slice of them at a time.
 
 It reads all receipts of the last year or the rules' window, by design: it is asked for by HQ before rules are saved.
 """
@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 from psycopg.rows import class_row
 
 from server.membership.tiers.models import Mover, TierPair
-from server.membership.tiers.repository import LEVELS, level_params
+from server.membership.tiers.repository import LEVELS, Slice, level_params
 from server.membership.tiers.rules import TierRules
 from server.storage.arrays import array
 from server.storage.pool import Connection
@@ -24,7 +24,7 @@ _MOVED: LiteralString = """
                coalesce(sum(r.standing / nullif(r.multiplier, 0)), 0) AS points
         FROM points_receipt r
         LEFT JOIN unnest(%(currencies)s::text[], %(rates)s::numeric[]) AS c (currency, rate) USING (currency)
-        WHERE r.holder IS NOT NULL AND r.at >= %(year)s AND r.at <= %(now)s
+        WHERE r.holder BETWEEN %(first)s AND %(last)s AND r.at >= %(year)s AND r.at <= %(now)s
         GROUP BY r.holder
     ), now_costs AS (
         SELECT * FROM unnest(%(now_slugs)s::text[], %(now_discounts)s::numeric[], %(now_multipliers)s::numeric[],
@@ -46,7 +46,7 @@ _MOVED: LiteralString = """
         LEFT JOIN year y USING (member_id)
         LEFT JOIN now_costs n ON n.slug = m.tier
         JOIN then_costs t ON t.place = coalesce(j.place, 1)
-        WHERE m.erased_at IS NULL AND m.merged_into IS NULL
+        WHERE m.member_id BETWEEN %(first)s AND %(last)s AND m.erased_at IS NULL AND m.merged_into IS NULL
     )
 """
 
@@ -75,8 +75,8 @@ def params(
     }
 
 
-def pairs(conn: Connection, given: dict[str, Any]) -> list[TierPair]:
-    """Members by the tier they are in and the one they would be in, with the costs of both."""
+def pairs(conn: Connection, given: dict[str, Any], slice_: Slice) -> list[TierPair]:
+    """Members of a slice by the tier they are in and the one they would be in, with the costs of both."""
     with conn.cursor(row_factory=class_row(TierPair)) as cursor:
         return cursor.execute(
             "WITH "  # noqa: S608 - constants
@@ -87,14 +87,13 @@ def pairs(conn: Connection, given: dict[str, Any]) -> list[TierPair]:
                    round(sum(cost_then), 2) AS cost_then
             FROM moved
             GROUP BY from_tier, to_tier
-            ORDER BY from_tier, to_tier
             """,
-            given,
+            {**given, "first": slice_[0], "last": slice_[1]},
         ).fetchall()
 
 
-def movers(conn: Connection, given: dict[str, Any], limit: int) -> list[Mover]:
-    """Members who would move, by card number."""
+def movers(conn: Connection, given: dict[str, Any], slice_: Slice, limit: int) -> list[Mover]:
+    """Members of a slice who would move, by card number."""
     with conn.cursor(row_factory=class_row(Mover)) as cursor:
         return cursor.execute(
             "WITH "  # noqa: S608 - constants
@@ -107,5 +106,5 @@ def movers(conn: Connection, given: dict[str, Any], limit: int) -> list[Mover]:
             ORDER BY card_no
             LIMIT %(limit)s
             """,
-            {**given, "limit": limit},
+            {**given, "first": slice_[0], "last": slice_[1], "limit": limit},
         ).fetchall()

@@ -43,7 +43,9 @@ def decide(standing: Standing, done: Activity, rules: TierRules, now: datetime) 
     if has == 0:
         return standing
     if standing.period_end is None:
-        return replace(standing, period_end=_end(rules, now))
+        # What was given for good is kept for good, unless rules come to ask something for it.
+        is_asked = rules.levels[has].asks_for_something
+        return replace(standing, period_end=_end(rules, now)) if is_asked else standing
     if now < standing.period_end:
         return standing
     if earned == has:

@@ -16,6 +16,7 @@ from server.membership.points.adjustments import Adjustments
 from server.membership.points.expiry import Expiry
 from server.membership.points.models import KeyTaken, NotEnough, PointsBalance, Redemption
 from server.membership.points.reports import PointsReports
+from server.membership.points.rights import PointsRights
 from server.membership.points.rules import Rules
 from server.storage.pool import Database
 from tests.server.conftest import SYSTEM
@@ -336,3 +337,29 @@ def test_the_nightly_run_does_for_all_what_settling_does_for_one(db: Database, t
         assert kept == [(each.balance, each.pending) for each in sorted(told, key=lambda each: each.member_id)]
         assert Expiry(db, till.clock).run(Event()) is None
     assert kept == [(0, 0)] * 5
+
+
+def test_export_tells_all_and_erasure_leaves_the_books_and_no_words(db: Database, till: Till, member: UUID) -> None:
+    adjust, rights = Adjustments(db, till.clock), PointsRights()
+    adjust.adjust(ALICE, member, 5, "her dog is ill", "alice-first")
+    adjust.adjust(ALICE, member, 5000, "a birthday", "alice-second")
+    with db.transaction() as conn:
+        entries, lots, requests = rights.export(conn, SYSTEM, [member])
+        assert [(row["kind"], row["points"], row["reason"]) for row in entries.rows] == [
+            ("earn", 100, None),
+            ("adjust", 5, "her dog is ill"),
+        ]
+        assert sum(int(str(row["remaining"])) for row in lots.rows) == 105
+        assert [row["reason"] for row in requests.rows] == ["a birthday"]
+        assert all(set(row) == set(section.columns) for section in (entries, lots, requests) for row in section.rows)
+        before = rights.balances(conn, SYSTEM, [member])
+        assert before == {"points": "105", "pending": "0", "entries": "2"}
+        assert any(rights.left(conn, SYSTEM, [member]).values())
+        erased = rights.erase(conn, SYSTEM, [member], till.clock.now)
+        assert erased.removed == {"reasons": 1, "requests": 1, "receipts": 1}
+        assert not any(rights.left(conn, SYSTEM, [member]).values())
+        assert rights.balances(conn, SYSTEM, [member]) == before
+        assert rights.holds(conn, SYSTEM, [member]) == []
+    till.happened("member.erased", member=member)
+    till.post()
+    assert_proved(db)
