@@ -183,16 +183,14 @@ def _with_audit_errors(
     if asked.store_ids is None or asked.store_ids:
         errors = _audit_errors(conn, scope, asked, stretches)
 
-    def own(group: Group, told: Mapping[tuple[str, ...], AuditErrors]) -> AuditErrors:
+    def whole(group: Group, told: Mapping[tuple[str, ...], AuditErrors]) -> Group:
+        if not group.facts.entries_error:
+            return group
         number = None if place is None else once.get(group.labels[place])
-        if number is None or not group.facts.entries_error:
-            return told.get(group.labels, ())
-        return ((number, group.facts.entries_error),)
+        own = told.get(group.labels, ()) if number is None else ((number, group.facts.entries_error),)
+        return replace(group, facts=replace(group.facts, audit_errors=own))
 
-    return [
-        [replace(group, facts=replace(group.facts, audit_errors=own(group, told))) for group in groups]
-        for groups, told in zip(found, errors, strict=True)
-    ]
+    return [[whole(group, told) for group in groups] for groups, told in zip(found, errors, strict=True)]
 
 
 def _audited_once(conn: Connection, scope: Scope, asked: Asked) -> dict[str, int]:
