@@ -80,17 +80,6 @@ class OpeningException:
 
 
 @dataclass(frozen=True, slots=True)
-class HoursRow:
-    """One span of a set of opening hours; the set with the latest `valid_from` counts, whole."""
-
-    store_id: str
-    valid_from: date
-    weekday: int
-    opens: time
-    closes: time
-
-
-@dataclass(frozen=True, slots=True)
 class Camera:
     """A camera in the register; coverage is due from `installed_at` to `removed_at`."""
 

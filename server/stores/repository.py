@@ -9,7 +9,7 @@ from psycopg.rows import class_row, scalar_row
 from server.access.models import Scope
 from server.storage.pool import Connection
 from server.stores.calendar import DayRule, OpeningSpan
-from server.stores.models import Camera, Device, Fact, HoursRow, Line, LineKind, NewFact, NewStore, Store
+from server.stores.models import Camera, Device, Fact, Line, LineKind, NewFact, NewStore, Store
 
 _STORE: LiteralString = """
     SELECT s.store_id, s.name, s.region, s.country, s.currency, c.timezone, c.day_starts, s.created_at,
@@ -114,21 +114,6 @@ def replace_hours(
             """,
             [(store_id, valid_from, span.weekday, span.opens, span.closes) for span in spans],
         )
-
-
-def hours(conn: Connection, scope: Scope, store_ids: Sequence[str] | None = None) -> list[HoursRow]:
-    """Opening hours of all stores of the scope, or of some of them, in order."""
-    with conn.cursor(row_factory=class_row(HoursRow)) as cursor:
-        return cursor.execute(
-            """
-            SELECT store_id, valid_from, weekday, opens, closes
-            FROM opening_hours
-            WHERE (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-              AND (%(wanted)s::text[] IS NULL OR store_id = ANY(%(wanted)s))
-            ORDER BY store_id, valid_from, weekday, opens
-            """,
-            {"scope": scope.store_ids, "wanted": None if store_ids is None else list(store_ids)},
-        ).fetchall()
 
 
 def computed_days(conn: Connection, scope: Scope, store_id: str, first: date) -> list[date]:
