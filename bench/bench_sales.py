@@ -49,9 +49,13 @@ def lines(rows: int, cards: list[str]) -> Iterator[str]:
         head, tail = f"R{number:08d},{at:%Y-%m-%d %H:%M:%S},sale,", f"{card},wechat,C{number % 9}\n"
         for _ in range(min(rng.choice((1, 1, 2, 2, 3, 8)), rows - written)):
             written += 1
-            cents, sku = rng.randint(100, 99_900), rng.randint(1, 20_000)
+            # An article has one price, and now and then a discount; few are sold often and many seldom.
+            sku = int(rng.paretovariate(0.7)) % 20_000
+            cents = 100 + sku * 7919 % 99_800
             price, cost = f"{cents // 100}.{cents % 100:02d}", f"{cents // 200}.50"
-            yield f"{head}SKU{sku:05d},商品 {sku % 700},G{sku % 40},{rng.randint(1, 3)},{price},0.00,{cost},{tail}"
+            less = "0.00" if rng.random() < 0.9 else "0.50"
+            pieces = rng.choice((1, 1, 1, 2, 3))
+            yield f"{head}SKU{sku:05d},商品 {sku % 700},G{sku % 40},{pieces},{price},{less},{cost},{tail}"
 
 
 def write(path: Path, rows: int, cards: list[str]) -> None:

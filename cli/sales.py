@@ -58,12 +58,13 @@ def import_(
 
     Example: doorline sales import november.csv --store S01 --column at=销售时间 --dry-run
     """
+    mapping = _mapping(column or [])
     try:
         stream = file.open("rb")
     except OSError as error:
         fail(f"can't read {file}: {error.strerror or error}")
     with stream, central.services() as services:
-        form = _form(services, till, column or [])
+        form = _form(services, till, mapping)
         if preview:
             _tell_preview(services, store, stream, form)
             return
@@ -104,12 +105,13 @@ def watch(
 
     if not folder.is_dir():
         fail(f"{folder} is no folder")
+    mapping = _mapping(column or [])
     stop = threading.Event()
     if not once:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
     with central.services() as services:
-        form = _form(services, till, column or [])
+        form = _form(services, till, mapping)
         dropped = Dropped(services.imports, central.operator(), folder, store, form, settle=settle, tell=typer.echo)
         dropped.look()
         if once:
@@ -190,19 +192,23 @@ def rates(
                 typer.echo(f"{rate.currency} {rate.valid_from} {rate.rate:f} {rate.reporting}")
 
 
-def _form(services: "Services", till: str, columns: list[str]) -> "TillFormat":
+def _form(services: "Services", till: str, mapping: dict[str, str]) -> "TillFormat":
     import msgspec
 
     from server.sales.formats import TillFormat
 
     form = services.formats.named(central.operator(), till) if till else TillFormat()
-    mapping = dict(form.columns)
-    for pair in columns:
+    return msgspec.structs.replace(form, columns={**form.columns, **mapping})
+
+
+def _mapping(pairs: list[str]) -> dict[str, str]:
+    mapping: dict[str, str] = {}
+    for pair in pairs:
         ours, equals, theirs = pair.partition("=")
         if not equals or not theirs:
             fail(f"--column {pair!r} is not OURS=THEIRS, such as at=销售时间")
         mapping[ours.strip()] = theirs.strip()
-    return msgspec.structs.replace(form, columns=mapping)
+    return mapping
 
 
 def _with_bar(

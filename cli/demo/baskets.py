@@ -5,16 +5,17 @@ in the form those checks end in; a test sends some through the checks and holds 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from server.sales.checking import content_hash
+from server.sales.checking import content_hash, said_of
 from server.sales.models import Channel, LineRow, ReceiptRow
 
 CURRENCY: Final = "CNY"
@@ -92,7 +93,6 @@ def sale(
         discount = (full * off).quantize(_CENT)
         lines.append(
             LineRow(
-                line_no=number,
                 sku=product.sku,
                 description=product.description,
                 quantity=quantity,
@@ -100,6 +100,7 @@ def sale(
                 discount=discount,
                 amount=full - discount,
                 cost=None,
+                said=said_of(product.sku, product.description, quantity, product.price, discount, None),
             )
         )
     return _hashed(

@@ -36,12 +36,37 @@ class Refused(ValueError):
         self.remedy = remedy
 
 
-def checked(new: NewReceipt, currency: str, now: datetime) -> ReceiptRow:
+class LineMemo:
+    """Lines that were checked before, by the very object they were checked as.
+
+    A till sells the same article again and again; whoever reads its file hands over the same object for the same cells,
+    and what was found of it once need not be found again. Forgets all when full.
+    """
+
+    def __init__(self, most: int = 20_000) -> None:
+        self._most = most
+        # The line itself is held with what became of it: an id is one only for as long as its object lives.
+        self._known: dict[int, tuple[NewLine, LineRow]] = {}
+
+    def get(self, line: NewLine) -> LineRow | None:
+        """What became of a line, if it is known."""
+        found = self._known.get(id(line))
+        return None if found is None else found[1]
+
+    def put(self, line: NewLine, row: LineRow) -> None:
+        """Remember what became of a line."""
+        if len(self._known) >= self._most:
+            self._known.clear()
+        self._known[id(line)] = (line, row)
+
+
+def checked(new: NewReceipt, currency: str, now: datetime, memo: LineMemo | None = None) -> ReceiptRow:
     """The receipt as it is to be kept, without its member.
 
     Args:
         currency: the store's.
         now: UTC.
+        memo: of lines checked before, for files.
 
     Raises:
         Refused: naming the field.
@@ -62,7 +87,7 @@ def checked(new: NewReceipt, currency: str, now: datetime) -> ReceiptRow:
         return _void(new, number, refers_to, at, currency)
     if new.kind == "sale" and refers_to is not None:
         raise Refused("refers_to", "a sale refers to nothing", "leave it out, or say refund or void")
-    lines = _lines(new.lines)
+    lines = _lines(new.lines, memo)
     gross = _gross(new.gross, lines)
     tax = _tax(new.tax, lines)
     row = ReceiptRow(
@@ -105,14 +130,7 @@ def content_hash(row: ReceiptRow) -> bytes:
         row.refers_to,
     ]
     parts.extend(
-        [
-            line.sku,
-            line.description,
-            _plain(line.quantity),
-            _plain(line.unit_price),
-            _plain(line.discount),
-            None if line.cost is None else _plain(line.cost),
-        ]
+        line.said or said_of(line.sku, line.description, line.quantity, line.unit_price, line.discount, line.cost)
         for line in row.lines
     )
     # Only where they are said: receipts known from before they could be must not become conflicts.
@@ -159,10 +177,19 @@ def _time(at: datetime, now: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-def _lines(lines: Sequence[NewLine]) -> tuple[LineRow, ...]:
+def _lines(lines: Sequence[NewLine], memo: LineMemo | None) -> tuple[LineRow, ...]:
     if len(lines) > _MOST_LINES:
         raise Refused("lines", f"{len(lines)} lines; at most {_MOST_LINES} are taken", "split the receipt")
-    return tuple(_line(number, line) for number, line in enumerate(lines))
+    if memo is None:
+        return tuple(_line(number, line) for number, line in enumerate(lines))
+    rows: list[LineRow] = []
+    for number, line in enumerate(lines):
+        row = memo.get(line)
+        if row is None:
+            row = _line(number, line)
+            memo.put(line, row)
+        rows.append(row)
+    return tuple(rows)
 
 
 def _line(index: int, line: NewLine) -> LineRow:
@@ -179,10 +206,11 @@ def _line(index: int, line: NewLine) -> LineRow:
     amount = (quantity * price).quantize(_CENT, ROUND_HALF_UP) - discount
     if abs(amount) >= _MOST_MONEY:
         raise Refused(where, "the line's amount is too large", "check quantity and price")
+    sku = _text(line.sku, f"{where}.sku", 100, needed=True)
+    description = _text(line.description, f"{where}.description", 300)
     return LineRow(
-        line_no=index + 1,
-        sku=_text(line.sku, f"{where}.sku", 100, needed=True),
-        description=_text(line.description, f"{where}.description", 300),
+        sku=sku,
+        description=description,
         quantity=quantity,
         unit_price=price,
         discount=discount,
@@ -190,6 +218,7 @@ def _line(index: int, line: NewLine) -> LineRow:
         cost=cost,
         group=_text(line.group, f"{where}.group", 100),
         tax=tax,
+        said=said_of(sku, description, quantity, price, discount, cost),
     )
 
 
@@ -212,6 +241,20 @@ def _gross(given: Decimal | None, lines: Sequence[LineRow]) -> Decimal:
             "gross", f"gross is {gross} and the lines add up to {total}", "send discount and rounding as part of a line"
         )
     return gross
+
+
+def said_of(
+    sku: str, description: str, quantity: Decimal, price: Decimal, discount: Decimal, cost: Decimal | None
+) -> tuple[str | None, ...]:
+    """What of a line goes into its receipt's hash."""
+    return (
+        sku,
+        description,
+        _plain(quantity),
+        _plain(price),
+        _plain(discount),
+        None if cost is None else _plain(cost),
+    )
 
 
 def _tax(given: Decimal | None, lines: Sequence[LineRow]) -> Decimal | None:

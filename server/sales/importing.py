@@ -25,6 +25,7 @@ from server.access.models import Role, Scope
 from server.clock import Clock, utc_now
 from server.errors import DoorlineError, NotFound
 from server.sales import import_repository as repository
+from server.sales.checking import LineMemo
 from server.sales.file_import import SLICE_ROWS, FileImport
 from server.sales.formats import TillFormat
 from server.sales.import_repository import Counts, SealedRow
@@ -288,8 +289,10 @@ class ImportService:
     def _work(
         self, scope: Scope, job: ImportJob, sheet: Sheet, reader: RowReader, progress: Progress | None
     ) -> ImportResult:
+        memo = LineMemo()
+
         def post(part: Sequence[tuple[int, NewReceipt]]) -> PostResult:
-            return self._sales.post_slice(scope, part, keep=not job.dry_run)
+            return self._sales.post_slice(scope, part, memo, keep=not job.dry_run)
 
         def heard(counts: Counts) -> bool:
             stop = self._note(job, counts)

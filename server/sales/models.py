@@ -82,9 +82,13 @@ class NewReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class LineRow(msgspec.Struct, frozen=True):
-    """A line as kept. A struct, as the receipt around it: a million of them are made in one go."""
+    """A line as kept, but for its number, which is its place. A struct, as the receipt around it: a million of them are
+    made in one go.
 
-    line_no: int
+    Attributes:
+        said: what of it goes into the receipt's hash; empty: worked out when it is asked for.
+    """
+
     sku: str
     description: str
     quantity: Decimal
@@ -92,8 +96,9 @@ class LineRow(msgspec.Struct, frozen=True):
     discount: Decimal
     amount: Decimal
     cost: Decimal | None
-    group: str
-    tax: Decimal | None
+    group: str = ""
+    tax: Decimal | None = None
+    said: tuple[str | None, ...] = ()
 
 
 class ReceiptRow(msgspec.Struct, frozen=True):

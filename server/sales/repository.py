@@ -146,9 +146,9 @@ def _lines(row: ReceiptRow) -> str:
     """A receipt's lines in COPY's text format; control characters were refused, so only backslashes stand out."""
     of = f"{_escaped(row.store_id)}\t{_escaped(row.receipt_no)}\t"
     return "".join(
-        f"{of}{line.line_no}\t{_escaped(line.sku)}\t{_escaped(line.description)}\t{line.quantity}\t{line.unit_price}\t"
+        f"{of}{number}\t{_escaped(line.sku)}\t{_escaped(line.description)}\t{line.quantity}\t{line.unit_price}\t"
         f"{line.discount}\t{line.amount}\t{_null(line.cost)}\t{_escaped(line.group)}\t{_null(line.tax)}\n"
-        for line in row.lines
+        for number, line in enumerate(row.lines, start=1)
     )
 
 

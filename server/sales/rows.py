@@ -20,6 +20,8 @@ _NOUGHT: Final = Decimal(0)
 _ONE: Final = Decimal(1)
 #: Numbers that are remembered by how they are written.
 _MOST_NUMBERS: Final = 4_000
+#: Lines that are remembered by their cells.
+_MOST_LINES: Final = 20_000
 #: Rows one receipt is read to at most; the check of a receipt's lines says what is wrong with it.
 _MOST_ROWS: Final = 5_000
 
@@ -75,8 +77,11 @@ class RowReader:
         self._width = len(sheet.header)
         # Quantities, discounts and round prices are the same few hundred texts all through a file.
         self._numbers: dict[str, Decimal] = {}
+        # And the same article at the same price is the same line: one object, which is checked once (`LineMemo`).
+        self._lines: dict[tuple[str, ...], NewLine] = {}
         self._kinds = KINDS | {word.casefold(): kind for word, kind in form.kinds.items()}
         self._channels = CHANNELS | {word.casefold(): channel for word, channel in form.channels.items()}
+        self._line_places = [self.columns.get(name, self._width) for name in _OF_LINES]
         self._place = {name: self.columns.get(name, self._width) for name in _USED}
 
     def __iter__(self) -> Iterator[Read]:
@@ -159,13 +164,17 @@ class RowReader:
     def _line(self, cells: list[str]) -> NewLine | None:
         """The row's line; None in a file of totals, or in a row without an article (a void, a total)."""
         place = self._place
+        key = tuple([cells[at] for at in self._line_places])
+        known = self._lines.get(key)
+        if known is not None:
+            return known
         sku, price = cells[place["sku"]].strip(), self._number(cells, "unit_price")
         if price is None:
             if sku and place["unit_price"] < self._width:
                 raise _BadCell("unit_price", "the unit price is empty", "give one; 0 for a gift")
             return None
         quantity = self._number(cells, "quantity")
-        return NewLine(
+        line = NewLine(
             sku=sku,
             unit_price=price,
             quantity=_ONE if quantity is None else quantity,
@@ -175,6 +184,9 @@ class RowReader:
             group=cells[place["group"]].strip(),
             tax=self._number(cells, "line_tax"),
         )
+        if len(self._lines) < _MOST_LINES:
+            self._lines[key] = line
+        return line
 
     def _check_width(self, row: Row) -> None:
         if len(row.cells) > self._width and any(cell.strip() for cell in row.cells[self._width :]):
@@ -224,6 +236,8 @@ class RowReader:
         return chosen
 
 
+#: Our columns that a line is made of.
+_OF_LINES: Final = ("sku", "description", "group", "quantity", "unit_price", "discount", "cost", "line_tax")
 #: Our columns that are read.
 _USED: Final = (
     *("receipt_no", "at", "date", "time", "kind", "channel", "sku", "description", "group", "quantity", "unit_price"),

@@ -20,7 +20,7 @@ from server.errors import NotFound, TooLarge
 from server.membership.models import MemberRef
 from server.membership.service import MembershipService
 from server.sales import repository, writing
-from server.sales.checking import Refused, checked
+from server.sales.checking import LineMemo, Refused, checked
 from server.sales.decoding import MOST_RECEIPTS
 from server.sales.models import MemberOf, NewReceipt, OpenConflict, PostResult, Problem, Receipt
 from server.sales.writing import Arrival
@@ -60,10 +60,16 @@ class SalesService:
         scope.require_role(*_POSTERS)
         return self._post(scope, receipts, keep=True)
 
-    def post_slice(self, scope: Scope, receipts: Sequence[tuple[int, NewReceipt]], *, keep: bool) -> PostResult:
-        """As `post_indexed`, for a slice of a file; without `keep` all is tried and nothing stays."""
+    def post_slice(
+        self, scope: Scope, receipts: Sequence[tuple[int, NewReceipt]], memo: LineMemo, *, keep: bool
+    ) -> PostResult:
+        """As `post_indexed`, for a slice of a file; without `keep` all is tried and nothing stays.
+
+        Args:
+            memo: the file's, of lines checked before.
+        """
         scope.require_role(*_IMPORTERS)
-        return self._post(scope, receipts, keep=keep)
+        return self._post(scope, receipts, keep=keep, memo=memo)
 
     def recent(self, scope: Scope, store_id: str, limit: int = 50) -> list[Receipt]:
         """The newest receipts of a store."""
@@ -101,7 +107,14 @@ class SalesService:
 
     # -- inside
 
-    def _post(self, scope: Scope, receipts: Sequence[tuple[int, NewReceipt]], *, keep: bool) -> PostResult:
+    def _post(
+        self,
+        scope: Scope,
+        receipts: Sequence[tuple[int, NewReceipt]],
+        *,
+        keep: bool,
+        memo: LineMemo | None = None,
+    ) -> PostResult:
         if len(receipts) > MOST_RECEIPTS:
             raise TooLarge(
                 f"{len(receipts)} receipts; at most {MOST_RECEIPTS} are taken in one go",
@@ -120,7 +133,7 @@ class SalesService:
         with self._db.transaction() as conn:
             repository.lock_stores(conn, wanted)
             stores = repository.stores(conn, scope, wanted)
-            arrivals = self._checked(receipts, stores, now, result)
+            arrivals = self._checked(receipts, stores, now, result, memo)
             arrivals = self._with_members(conn, arrivals, stores, result)
             result = writing.write(conn, scope, arrivals, now, result)
             if not keep:
@@ -133,6 +146,7 @@ class SalesService:
         stores: dict[str, repository.StoreFacts],
         now: datetime,
         result: PostResult,
+        memo: LineMemo | None,
     ) -> list[Arrival]:
         arrivals: list[Arrival] = []
         for index, new in receipts:
@@ -141,7 +155,7 @@ class SalesService:
                 result.rejected.append(_no_store(index, new))
                 continue
             try:
-                arrivals.append(Arrival(index, checked(new, store.currency, now), new))
+                arrivals.append(Arrival(index, checked(new, store.currency, now, memo), new))
             except Refused as error:
                 result.rejected.append(Problem(index, new.receipt_no, error.field, error.reason, error.remedy))
         return arrivals

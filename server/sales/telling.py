@@ -47,13 +47,13 @@ def _body(row: ReceiptRow, member_id: UUID | None, is_voided: bool) -> dict[str,
         "cashier": row.cashier,
         "lines": [
             {
-                "line_no": line.line_no,
+                "line_no": number,
                 "sku": line.sku,
                 "group": line.group,
                 "quantity": str(line.quantity),
                 "amount": str(line.amount),
                 "cost": None if line.cost is None else str(line.cost),
             }
-            for line in row.lines
+            for number, line in enumerate(row.lines, start=1)
         ],
     }

@@ -65,12 +65,12 @@ def test_a_chain_is_set_up_from_the_command_line(environment: dict[str, str], tm
 
     export = tmp_path / "export.csv"
     export.write_bytes("小票号,交易时间,实收金额\n1,2026-11-20 10:00,5.00\n2,2026-11-20,7.00\n".encode("gb18030"))
-    tried = run(environment, "receipts", "import", str(export), "--store", "S01", "--dry-run")
+    tried = run(environment, "sales", "import", str(export), "--store", "S01", "--dry-run")
     assert tried.exit_code == 1, tried.output
     assert "line 3, at: '2026-11-20' is no date and time" in tried.stderr
     assert "2 rows, 2 receipts (gb18030): 1 would be new, 0 known, 0 in conflict, 1 refused" in tried.stdout
     for expected in ("1 new, 0 known", "0 new, 1 known"):
-        assert expected in run(environment, "receipts", "import", str(export), "--store", "S01").stdout
+        assert expected in run(environment, "sales", "import", str(export), "--store", "S01").stdout
 
 
 def test_a_camera_is_added_whole_and_lines_can_follow(environment: dict[str, str]) -> None:
@@ -104,8 +104,8 @@ def test_what_is_wrong_is_one_clear_line_and_status_2(environment: dict[str, str
         (("device", "add-with-password", "doorline-server", "--store", "S01"), "is kept for the server's own"),
         (("device", "add", "--store", "S01", "--name", "door-1"), f"no certificate authority in {tmp_path / 'pki'}"),
         (("user", "add", "x", "--role", "boss", "--password-stdin"), "there is no role 'boss'"),
-        (("receipts", "import", str(tmp_path / "none.csv"), "--store", "S01"), "can't read"),
-        (("receipts", "import", str(tmp_path), "--store", "S01", "--column", "x"), "is not OURS=THEIRS"),
+        (("sales", "import", str(tmp_path / "none.csv"), "--store", "S01"), "can't read"),
+        (("sales", "import", str(tmp_path), "--store", "S01", "--column", "x"), "is not OURS=THEIRS"),
     ]
     for arguments, words in cases:
         result = run(environment, *arguments)

@@ -90,7 +90,9 @@ def test_a_box_without_the_server_runs_its_commands(command: tuple[str, ...]) ->
     assert shown.returncode == 0, shown.stderr
 
 
-@pytest.mark.parametrize("command", [("web",), ("ingest",), ("jobs",), ("db",), ("store",), ("user",), ("receipts",)])
+@pytest.mark.parametrize(
+    "command", [("web",), ("ingest",), ("jobs",), ("db",), ("store",), ("user",), ("sales",), ("webhooks",)]
+)
 def test_a_server_without_opencv_runs_its_commands(command: tuple[str, ...]) -> None:
     shown = doorline(*command, "--help", without=_EDGE_ONLY)
     assert shown.returncode == 0, shown.stderr
