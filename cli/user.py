@@ -87,7 +87,10 @@ def add_key(
 
 @app.command("keys")
 def keys() -> None:
-    """Print all API keys, without their secrets; times in UTC."""
+    """Print all API keys, without their secrets; times in UTC.
+
+    Example: doorline user keys
+    """
     with _access() as access:
         found = access.api_keys(central.operator())
     table = Table("Key", "Name", "Role", "Stores", "Rights", "Last used", "Ends", box=None, pad_edge=False)
@@ -115,7 +118,10 @@ def rotate_key(
 
 @app.command("end-key")
 def end_key(key_id: Annotated[str, typer.Argument(metavar="KEY", help="As `doorline user keys` shows it.")]) -> None:
-    """End an API key at once."""
+    """End an API key at once.
+
+    Example: doorline user end-key 1f0c33a0b2de
+    """
     with _access() as access:
         access.revoke_api_key(central.operator(), key_id)
     typer.echo(f"Ended {key_id}.")
@@ -123,7 +129,10 @@ def end_key(key_id: Annotated[str, typer.Argument(metavar="KEY", help="As `doorl
 
 @app.command("list")
 def list_users() -> None:
-    """Print everybody who can sign in, or could."""
+    """Print everybody who can sign in, or could.
+
+    Example: doorline user list
+    """
     with _access() as access:
         found = access.users(central.operator())
     table = Table("User", "Name", "Role", "Stores", "Signs in by", "State", box=None, pad_edge=False)
@@ -155,7 +164,10 @@ def change(
 
 @app.command()
 def disable(username: Annotated[str, typer.Argument(metavar="USERNAME")]) -> None:
-    """Bar a person from signing in and end their sessions."""
+    """Bar a person from signing in and end their sessions.
+
+    Example: doorline user disable wang
+    """
     with _access() as access:
         access.disable_user(central.operator(), username)
     typer.echo(f"{username} can't sign in any more.")
@@ -163,7 +175,10 @@ def disable(username: Annotated[str, typer.Argument(metavar="USERNAME")]) -> Non
 
 @app.command()
 def enable(username: Annotated[str, typer.Argument(metavar="USERNAME")]) -> None:
-    """Let a person sign in again who was barred."""
+    """Let a person sign in again who was barred.
+
+    Example: doorline user enable wang
+    """
     with _access() as access:
         access.enable_user(central.operator(), username)
     typer.echo(f"{username} can sign in again.")
@@ -171,14 +186,20 @@ def enable(username: Annotated[str, typer.Argument(metavar="USERNAME")]) -> None
 
 @app.command("reset-password")
 def reset_password(username: Annotated[str, typer.Argument(metavar="USERNAME")]) -> None:
-    """Print a temporary password for who forgot theirs, once; their sessions end."""
+    """Print a temporary password for who forgot theirs, once; their sessions end.
+
+    Example: doorline user reset-password wang
+    """
     with _access() as access:
         _show_temporary(access.reset_password(central.operator(), username))
 
 
 @app.command("reset-codes")
 def reset_codes(username: Annotated[str, typer.Argument(metavar="USERNAME")]) -> None:
-    """Take a person's one-time codes away, whose telephone is lost; their sessions end."""
+    """Take a person's one-time codes away, whose telephone is lost; their sessions end.
+
+    Example: doorline user reset-codes wang
+    """
     with _access() as access:
         access.reset_totp(central.operator(), username)
     typer.echo(f"{username} signs in without a code until others are set up.")
@@ -186,7 +207,10 @@ def reset_codes(username: Annotated[str, typer.Argument(metavar="USERNAME")]) ->
 
 @app.command("end-sessions")
 def end_sessions(username: Annotated[str, typer.Argument(metavar="USERNAME")]) -> None:
-    """Sign a person out everywhere."""
+    """Sign a person out everywhere.
+
+    Example: doorline user end-sessions wang
+    """
     with _access() as access:
         ended = access.end_sessions(central.operator(), username)
     typer.echo(f"Ended {ended} sessions of {username}.")

@@ -132,7 +132,7 @@ class Asker:
         self.client = TestClient(app, raise_server_exceptions=False, follow_redirects=False)
         self.till = services.access.create_api_key(SYSTEM, "till", "till", [OWN])
         self._sessions: dict[str, tuple[str, str]] = {}
-        self._may_have_ended = False
+        self._may_have_ended: set[str] = set()
 
     def words(self, route: Route) -> list[str]:
         """What each of `ROLES` may."""
@@ -177,7 +177,8 @@ class Asker:
         arguments = made.arguments(csrf)
         headers |= arguments.pop("headers", {})
         answer = self.client.request(route.method, made.address, headers=headers, params=made.query, **arguments)
-        self._may_have_ended = route.method not in _SAFE
+        if route.method not in _SAFE:
+            self._may_have_ended.add(role)
         return _word(route, role, answer), made.names_store
 
     def unsafe_without_token(self, route: Route) -> int:
@@ -191,8 +192,12 @@ class Asker:
     def _session(self, role: str) -> tuple[str, str]:
         """A live session of a role: some routes end the one they are asked with."""
         kept = self._sessions.get(role)
-        if kept is not None and (not self._may_have_ended or self.services.access.session(kept[0]) is not None):
-            return kept
+        if kept is not None:
+            if role not in self._may_have_ended:
+                return kept
+            self._may_have_ended.discard(role)
+            if self.services.access.session(kept[0]) is not None:
+                return kept
         with self.services.db.transaction() as conn:
             conn.execute("DELETE FROM sign_in_failure")
         session = self.services.access.sign_in(role, PASSWORD, "10.9.9.9")
