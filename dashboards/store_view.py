@@ -29,10 +29,10 @@ FIGURES: Final = (
 MORE_FIGURES: Final = (
     ("group_conversion", N_("Group conversion")),
     ("capture_rate", N_("Capture rate")),
-    ("dwell", N_("Length of stay")),
+    ("dwell", N_("Length of stay, minutes")),
     ("star", N_("Visitors per staff hour")),
     ("upt", N_("Units per sale")),
-    ("member_sales_share", N_("Members' share of sales")),
+    ("member_sales_share", N_("Member sales share")),
     ("member_conversion", N_("Member conversion")),
 )
 _NO_VALUE: Final = KpiValue(None, "count", "no_data")
