@@ -1,7 +1,6 @@
 """The route by which a desk's browser hands in what it wrote down while its network was away."""
 
 import base64
-import binascii
 from typing import Annotated, Protocol, cast
 from uuid import UUID
 
@@ -42,7 +41,8 @@ def take(body: ItemInput, request: Request, scope: Desk) -> Taken:
     """Do it, once: the same item sent again is answered with what came of it the first time."""
     try:
         sealed = base64.b64decode(body.sealed, validate=True)
-    except binascii.Error as error:
+    # Not `binascii.Error` alone, which is one of these: text beyond ASCII is refused by another.
+    except ValueError as error:
         raise InvalidInput("this is no base64", field="sealed") from error
     item = SealedItem(body.item_id, body.user_id, body.kind, body.made_at, body.key_id, sealed)
     return cast("_State", request.app.state.services).offline_desk.take(scope, item)
