@@ -76,7 +76,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "store": Entry("cli.store:app", _SERVER, _SETUP, "Add stores, opening hours, cameras and lines.", True),
     "pki": Entry("cli.pki:app", _SERVER, _SETUP, "Keep the certificate authority of broker and boxes.", True),
     "device": Entry("cli.device:app", _SERVER, _SETUP, "Make boxes and what they sign in with, and end them.", True),
-    "members": Entry("cli.members:app", _SERVER, _SETUP, "Members: bring them in, change the key of their data.", True),
+    "members": Entry("cli.members:app", _SERVER, _SETUP, "Members: change the key of their data.", True),
     "user": Entry("cli.user:app", _SERVER, _SETUP, "People who sign in, and keys for tills.", True),
     "audit-trail": Entry(
         "cli.audit_trail:app", _SERVER, _CENTRE, "Who did what, and the proof that nobody changed it.", True
