@@ -9,13 +9,14 @@ from uuid import UUID, uuid4
 from server import events
 from server.events import NewEvent
 from server.membership.models import MemberRef
-from server.membership.points.posting import Standings, no_tiers, post
+from server.membership.points.posting import CONSUMER, Standings, no_tiers, post
 from server.membership.points.purse import OWED
 from server.membership.points.receipt_repository import RulesRow, insert_rules
 from server.membership.points.reports import PointsReports
 from server.membership.points.rules import Rules, written
 from server.membership.points.service import PointsService
 from server.storage.pool import Connection, Database
+from tests.fixtures.wait import wait_until
 from tests.server.conftest import SYSTEM, TurnedClock
 
 _numbers = count(1)
@@ -104,9 +105,18 @@ class Till:
         self.happened("member.unmerged", kept=kept, gone=gone)
 
     def post(self) -> None:
-        """Post all there is."""
+        """Post all there is.
+
+        Events wait for every transaction of the server that was under way when they were told, the database's own
+        housekeeping included: so nothing to take doesn't mean yet that nothing is left.
+        """
+        wait_until(self._is_posted, 60, "all events to be posted")
+
+    def _is_posted(self) -> bool:
         while post(self.db, self.standings, self.clock):
             pass
+        with self.db.read() as conn:
+            return all(lag.oldest is None for lag in events.lags(conn) if lag.consumer == CONSUMER)
 
     def sell(self, number: str, member: UUID, gross: str, **more: object) -> None:
         """Tell of a sale and post it."""

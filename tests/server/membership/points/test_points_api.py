@@ -11,11 +11,13 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from cli.main import app
+from server import events
 from server.membership.points.posting import Posting
 from server.membership.tiers.evaluation import TierRun, standings
 from server.sales.models import MemberOf, NewLine, NewReceipt
 from server.services import Services
 from server.settings import Settings
+from tests.fixtures.wait import wait_until
 from tests.server.conftest import SYSTEM, TurnedClock
 
 PERSON = {
@@ -48,8 +50,14 @@ def sell(chain: Services, clock: TurnedClock, card: str, number: str, amount: st
     line = NewLine(sku="tea", unit_price=Decimal(amount))
     receipt = NewReceipt(store_id="S01", receipt_no=number, at=clock.now, lines=[line], member=MemberOf(card=card))
     assert chain.sales.post_receipts(SYSTEM, [receipt]).accepted == 1
-    Posting(chain.db, standings, clock).run(Event())
-    TierRun(chain.db, clock).follow(Event())
+
+    def followed() -> bool:
+        Posting(chain.db, standings, clock).run(Event())
+        TierRun(chain.db, clock).follow(Event())
+        with chain.db.read() as conn:
+            return all(lag.oldest is None for lag in events.lags(conn) if lag.consumer in {"points", "tiers"})
+
+    wait_until(followed, 60, "points and tiers to have followed")
 
 
 def test_from_the_till_to_the_desk(chain: Services, clock: TurnedClock, as_of: Callable[..., Any]) -> None:

@@ -182,8 +182,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule()
     def all_have_what_their_sales_earn(self) -> None:
-        while post(self.db, clock=self.clock):
-            pass
+        self.till.post()
         with self.db.read() as conn:
             row = conn.execute(
                 """

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server import events
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
 from server.membership.points.rules import Rules
@@ -24,6 +25,7 @@ from server.membership.tiers.service import TiersService
 from server.membership.tiers.simulation import TierSimulations
 from server.membership.tiers.standing import Standing, decide, window_start
 from server.storage.pool import Database
+from tests.fixtures.wait import wait_until
 from tests.server.conftest import SYSTEM, TurnedClock
 from tests.server.membership.points.counter import CNY, Till, add_member, add_stores, assert_proved
 from tests.server.membership.points.counter import rule as save_points
@@ -56,8 +58,15 @@ def shop(db: Database, clock: TurnedClock) -> Till:
 
 
 def follow(shop: Till) -> None:
+    """Post what the till told, and let tiers follow all of it; see `Till.post` for why that may take a moment."""
     shop.post()
-    TierRun(shop.db, shop.clock).follow(Event())
+
+    def followed() -> bool:
+        TierRun(shop.db, shop.clock).follow(Event())
+        with shop.db.read() as conn:
+            return all(lag.oldest is None for lag in events.lags(conn) if lag.consumer == evaluation.CONSUMER)
+
+    wait_until(followed, 60, "tiers to have followed")
 
 
 def tier(shop: Till, member: UUID) -> str:
