@@ -167,9 +167,9 @@ def test_a_roster_of_shifts_and_of_hours(chain: Services) -> None:
     assert chain.tables.rosters(SYSTEM, BytesIO(table.encode())).kept == 1
     at = datetime(2026, 11, 16, 1, 30, tzinfo=UTC)
     assert chain.corrections.roster(SYSTEM, "S01", MONDAY) == [
-        Shift(at, at + timedelta(hours=8.5), Decimal(2)),
-        Shift(at + timedelta(hours=8.5), at + timedelta(hours=15.5), Decimal("1.5")),
-        Shift(at + timedelta(hours=15.5), at + timedelta(hours=16.5), Decimal(1)),
+        Shift(at, at + timedelta(hours=8.5), Decimal(2), "early"),
+        Shift(at + timedelta(hours=8.5), at + timedelta(hours=15.5), Decimal("1.5"), "late"),
+        Shift(at + timedelta(hours=15.5), at + timedelta(hours=16.5), Decimal(1), "cleaning"),
     ]
     hours = "门店,日期,工时\nS01,2026-11-16,36\nS02,2026-11-16,0\n"
     assert chain.tables.rosters(SYSTEM, BytesIO(hours.encode())).kept == 2
