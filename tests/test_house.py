@@ -79,9 +79,11 @@ def test_arrows_between_rooms_point_one_way(house: str, order: tuple[str, ...], 
     for place, room in enumerate(order):
         barred = {f"{house}.{above}" for above in {*order[place + 1 :], *front}}
         for path in sources(f"{house.replace('.', '/')}/{room}"):
-            for name in imports(path):
-                if any(name == above or name.startswith(f"{above}.") for above in barred):
-                    wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+            wrong += [
+                f"{path.relative_to(ROOT)} imports {name}"
+                for name in imports(path)
+                if any(name == above or name.startswith(f"{above}.") for above in barred)
+            ]
     assert not wrong, "\n".join(wrong)
 
 

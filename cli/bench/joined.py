@@ -65,6 +65,7 @@ def quarters(chain: Shops, day: Day, weeks_before: Sequence[Day] = ()) -> dict[s
     sold = _sold(day.receipts, shape)
     spoke = (sold["transactions"] + sold["refund_count"]).sum(axis=1, keepdims=True) > 0
     matched = seen * spoke
+    visits = _counted(day.receipts, day.receipts.member, shape)
     worked = _SECONDS * chain.staff[:, None] * _on_shift()
     facts = {
         "open_quarters": ones,
@@ -93,7 +94,7 @@ def quarters(chain: Shops, day: Day, weeks_before: Sequence[Day] = ()) -> dict[s
         "star_visitors": seen * (entries - staff),
         "star_seconds": seen * worked,
         "checkin_quarters": checks_in,
-        "member_visits": checks_in * _counted(day.receipts, day.receipts.member, shape),
+        "member_visits": checks_in * visits,
         "member_buyers": checks_in * sold["member_transactions"],
         **sold,
         "till_quarters": ones * spoke,
@@ -103,6 +104,8 @@ def quarters(chain: Shops, day: Day, weeks_before: Sequence[Day] = ()) -> dict[s
         "matched_transactions": matched * sold["transactions"],
         "matched_sales": matched * sold["gross_sales"],
         "matched_squares": matched * sold["sales_squares"],
+        "other_transactions": checks_in * matched * (sold["transactions"] - sold["member_transactions"]),
+        "other_visitors": checks_in * matched * (entries - staff - visits),
         **_imputed(day, weeks_before),
     }
     return {**facts, **_stays(day, facts)}

@@ -66,6 +66,8 @@ class Facts:
         till_quarters: open quarter hours of days on which the tills reported anything.
         sales_squares: sum of squared receipt totals, for the spread of the average; `units_squares` likewise.
         refunds: paid back, as a positive amount.
+        other_transactions: of the matched transactions those without a member, on days on which the store takes
+            check-ins; `other_visitors` the matched visitors of those days less the members who were seen.
         capture_entries: entries over quarter hours in which doors and street were both observed.
         staff_entries: tagged ones and `staff_estimated`, those expected beyond them from staff hours and the rate.
         counted_entries: what the cameras counted within opening hours, before any correction; `counted_exits` likewise.
@@ -118,6 +120,8 @@ class Facts:
     matched_transactions: int = 0
     matched_sales: Decimal = ZERO
     matched_squares: Decimal = ZERO
+    other_transactions: int = 0
+    other_visitors: int = 0
     capture_quarters: int = 0
     capture_entries: int = 0
     capture_passers_by: int = 0

@@ -316,6 +316,10 @@ def _add_sales(inputs: DayInputs, shown: Sequence[_Quarter], opened: Sequence[da
     for receipt in inputs.receipts:
         if (match := _counted_with(receipt.quarter, opened)) is not None:
             sold[match].append(receipt)
+    seen: dict[datetime, int] = defaultdict(int)
+    for row in inputs.visits:
+        if (match := _counted_with(row.quarter, opened)) is not None:
+            seen[match] += row.visits
     for each in shown:
         sums = each.sums
         sums["till_quarters"] = 1
@@ -325,10 +329,14 @@ def _add_sales(inputs: DayInputs, shown: Sequence[_Quarter], opened: Sequence[da
         sums["matched_quarters"] = 1
         sums["matched_visitors"] = sums["entries"] - sums["staff_entries"]
         sums["matched_groups"] = sums["groups"]
-        for row in sold[each.start]:
-            sums["matched_transactions"] += row.transactions
-            sums["matched_sales"] += row.gross_sales
-            sums["matched_squares"] += row.sales_squares
+        for receipt in sold[each.start]:
+            sums["matched_transactions"] += receipt.transactions
+            sums["matched_sales"] += receipt.gross_sales
+            sums["matched_squares"] += receipt.sales_squares
+        if inputs.settings.takes_check_ins:
+            members = sum(receipt.member_transactions for receipt in sold[each.start])
+            sums["other_transactions"] = sums["matched_transactions"] - members
+            sums["other_visitors"] = sums["matched_visitors"] - seen[each.start]
 
 
 def _counted_with(quarter: datetime, opened: Sequence[datetime]) -> datetime | None:

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 from server.kpi import models
 from server.kpi.figures.definition import Count, Ratio, unsold
-from server.kpi.figures.interval import Interval, part_of_sum, share
+from server.kpi.figures.interval import Interval, part_of_sum, ratio_of_counts, share
+from server.kpi.figures.sales import AUDITED, COVERAGE, TILLS, OverVisitors
+from server.kpi.figures.widening import audited
 from server.kpi.models import Facts
-
-_TILLS = ("open_quarters", "till_quarters", "transactions", "refund_count")
 
 
 class MemberShare(Ratio):
@@ -19,7 +19,7 @@ class MemberShare(Ratio):
 
     slug = "member_share"
     formula = "transactions of members / transactions"
-    needs = ("member_transactions", *_TILLS)
+    needs = ("member_transactions", *TILLS)
     coverage_bound = False
     needs_coverage = False
 
@@ -45,7 +45,7 @@ class MemberSalesShare(Ratio):
 
     slug = "member_sales_share"
     formula = "gross sales to members / gross sales"
-    needs = ("member_sales", "member_squares", "gross_sales", "sales_squares", *_TILLS)
+    needs = ("member_sales", "member_squares", "gross_sales", "sales_squares", *TILLS)
     coverage_bound = False
     needs_coverage = False
 
@@ -107,6 +107,40 @@ class MemberConversion(Ratio):
     def interval(self, facts: Facts) -> Interval:
         """A true share."""
         return share(facts.member_buyers, facts.member_visits)
+
+
+class OtherConversion(OverVisitors):
+    """Of the visitors who did not make themselves known as members, how many bought."""
+
+    slug = "other_conversion"
+    formula = (
+        "transactions without a member / (visitors - member visits), over the quarter hours in which both were observed"
+    )
+    needs = (
+        *("other_transactions", "other_visitors", "checkin_quarters", "member_visits"),
+        *(*AUDITED, *TILLS, *COVERAGE),
+    )
+
+    def numerator(self, facts: Facts) -> int:
+        """Transactions of the matched quarter hours that no member is known of."""
+        return facts.other_transactions
+
+    def denominator(self, facts: Facts) -> int:
+        """Visitors of the matched quarter hours less the members who were seen; none where more were."""
+        return max(0, facts.other_visitors)
+
+    def buyers(self, facts: Facts) -> int:
+        """Those of the numerator."""
+        return facts.other_transactions
+
+    def withheld(self, facts: Facts) -> str | None:
+        """As conversion; and where no store takes check-ins, members who bought nothing are among the others."""
+        return _unchecked(facts) or super().withheld(facts)
+
+    def interval(self, facts: Facts) -> Interval:
+        """Right also above 100%."""
+        count, base = self.numerator(facts), self.denominator(facts)
+        return audited(facts, count / base, ratio_of_counts(count, base))
 
 
 def _unchecked(facts: Facts) -> str | None:

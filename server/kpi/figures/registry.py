@@ -31,6 +31,7 @@ KPIS: Final[dict[str, Kpi]] = {
         members.MemberSalesShare(),
         members.MemberVisits(),
         members.MemberConversion(),
+        members.OtherConversion(),
         traffic.Star(),
         traffic.Coverage(),
         traffic.PowerHours(),

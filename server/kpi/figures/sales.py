@@ -20,10 +20,10 @@ from server.kpi.figures.interval import Interval, mean, ratio_of_counts, sum_ove
 from server.kpi.figures.widening import audited
 from server.kpi.models import Facts, KpiValue, Period
 
-_COVERAGE = ("open_quarters", "camera_quarters", "due_ms", "observed_ms", "required_ms")
-_TILLS = ("open_quarters", "till_quarters", "transactions", "refund_count")
+COVERAGE = ("open_quarters", "camera_quarters", "due_ms", "observed_ms", "required_ms")
+TILLS = ("open_quarters", "till_quarters", "transactions", "refund_count")
 #: What an audit leaves open.
-_AUDITED = ("entries", "entries_error")
+AUDITED = ("entries", "entries_error")
 
 
 class _Till(Count):
@@ -40,7 +40,7 @@ class Transactions(_Till):
 
     slug = "transactions"
     formula = "sale receipts of the till channel, less voids"
-    needs = _TILLS
+    needs = TILLS
 
     def amount(self, facts: Facts) -> int:
         """Sale receipts."""
@@ -53,7 +53,7 @@ class GrossSales(_Till):
     slug = "gross_sales"
     unit = "money"
     formula = "sum of the totals of transactions"
-    needs = ("gross_sales", *_TILLS)
+    needs = ("gross_sales", *TILLS)
 
     def amount(self, facts: Facts) -> Decimal:
         """Before refunds."""
@@ -66,7 +66,7 @@ class Refunds(_Till):
     slug = "refunds"
     unit = "money"
     formula = "sum of the totals of refund receipts, as a positive amount"
-    needs = ("refunds", *_TILLS)
+    needs = ("refunds", *TILLS)
 
     def amount(self, facts: Facts) -> Decimal:
         """As a positive amount."""
@@ -79,7 +79,7 @@ class NetSales(_Till):
     slug = "net_sales"
     unit = "money"
     formula = "gross sales - refunds, each on its own day"
-    needs = ("gross_sales", "refunds", *_TILLS)
+    needs = ("gross_sales", "refunds", *TILLS)
 
     def amount(self, facts: Facts) -> Decimal:
         """May be below zero on a day of many refunds."""
@@ -105,7 +105,7 @@ class Atv(_OverTransactions):
     slug = "atv"
     unit = "money"
     formula = "gross sales / transactions"
-    needs = ("gross_sales", "sales_squares", *_TILLS)
+    needs = ("gross_sales", "sales_squares", *TILLS)
 
     def numerator(self, facts: Facts) -> Decimal:
         """Gross sales."""
@@ -122,7 +122,7 @@ class Upt(_OverTransactions):
     slug = "upt"
     unit = "units"
     formula = "units sold / transactions"
-    needs = ("units", "units_squares", *_TILLS)
+    needs = ("units", "units_squares", *TILLS)
 
     def numerator(self, facts: Facts) -> Decimal:
         """Units."""
@@ -133,7 +133,7 @@ class Upt(_OverTransactions):
         return mean(facts.units, facts.units_squares, facts.transactions)
 
 
-class _OverVisitors(Ratio):
+class OverVisitors(Ratio):
     """Something of the tills over something of the doors, over the quarter hours in which both were observed."""
 
     #: The code where nobody came, and the flag where more bought than came.
@@ -141,27 +141,33 @@ class _OverVisitors(Ratio):
     exceeded = models.TRANSACTIONS_EXCEED_VISITORS
 
     def denominator(self, facts: Facts) -> int:
+        """Visitors of the matched quarter hours."""
         return facts.matched_visitors
 
     def withheld(self, facts: Facts) -> str | None:
+        """Not enough was watched, nothing was sold, or nobody came."""
         if code := half_seen(facts) or unsold(facts):
             return code
         return None if self.denominator(facts) else self.nobody
 
+    def buyers(self, facts: Facts) -> int:
+        """Transactions that these visitors are held against."""
+        return facts.matched_transactions
+
     def of(self, period: Period) -> KpiValue:
         """The ratio; flagged in the detail where more bought than came: people paid apart, or entries were missed."""
         value = super().of(period)
-        if period.facts.matched_transactions <= self.denominator(period.facts):
+        if self.buyers(period.facts) <= self.denominator(period.facts):
             return value
         return replace(value, detail={"flag": self.exceeded})
 
 
-class Conversion(_OverVisitors):
+class Conversion(OverVisitors):
     """Of those who came in, how many bought. Above 1 when people pay separately or entries were missed."""
 
     slug = "conversion"
     formula = "transactions / visitors, over the quarter hours in which both were observed"
-    needs = ("matched_transactions", "matched_visitors", *_AUDITED, *_TILLS, *_COVERAGE)
+    needs = ("matched_transactions", "matched_visitors", *AUDITED, *TILLS, *COVERAGE)
 
     def numerator(self, facts: Facts) -> int:
         """Transactions of the matched quarter hours."""
@@ -173,14 +179,14 @@ class Conversion(_OverVisitors):
         return audited(facts, count / base, ratio_of_counts(count, base))
 
 
-class GroupConversion(_OverVisitors):
+class GroupConversion(OverVisitors):
     """Of the groups that came in together, how many bought: a family of four buys once."""
 
     slug = "group_conversion"
     nobody = models.NO_GROUPS
     exceeded = models.TRANSACTIONS_EXCEED_GROUPS
     formula = "transactions / buying groups, over the quarter hours in which both were observed"
-    needs = ("matched_transactions", "matched_groups", *_AUDITED, *_TILLS, *_COVERAGE)
+    needs = ("matched_transactions", "matched_groups", *AUDITED, *TILLS, *COVERAGE)
 
     def numerator(self, facts: Facts) -> int:
         """Transactions of the matched quarter hours."""
@@ -196,7 +202,7 @@ class GroupConversion(_OverVisitors):
         return audited(facts, count / base, ratio_of_counts(count, base))
 
 
-class SalesPerVisitor(_OverVisitors):
+class SalesPerVisitor(OverVisitors):
     """What each visitor is worth."""
 
     slug = "sales_per_visitor"
@@ -207,9 +213,9 @@ class SalesPerVisitor(_OverVisitors):
         "matched_squares",
         "matched_visitors",
         "matched_transactions",
-        *_AUDITED,
-        *_TILLS,
-        *_COVERAGE,
+        *AUDITED,
+        *TILLS,
+        *COVERAGE,
     )
 
     def numerator(self, facts: Facts) -> Decimal:

@@ -221,7 +221,8 @@ _STANDING: LiteralString = """
     INSERT INTO value_standing
         (day, version, members, buyers, high, profit, high_profit, top_profit, bottom_profit, unknown_sales, left_out,
          stages, made_at)
-    SELECT %(day)s, %(version)s, count(*), coalesce(min(c.buyers), 0), count(*) FILTER (WHERE r.high), coalesce(sum(r.value), 0),
+    SELECT %(day)s, %(version)s, count(*), coalesce(min(c.buyers), 0), count(*) FILTER (WHERE r.high),
+           coalesce(sum(r.value), 0),
            coalesce(sum(r.value) FILTER (WHERE r.high), 0),
            coalesce(sum(r.value) FILTER (WHERE r.last_bought IS NOT NULL AND r.place <= round(c.buyers * %(top)s)), 0),
            coalesce(sum(r.value) FILTER (

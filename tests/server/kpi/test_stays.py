@@ -1,5 +1,6 @@
 """How long people stay, which members came, and the busiest hours. No database."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -11,7 +12,7 @@ from server.kpi.days.watching import CoverageRow
 from server.kpi.figures.registry import KPIS
 from server.kpi.models import Facts, HourSlot, Period
 from tests.server.kpi.corrected_day import TWO, asked, by_quarter, day, every_quarter
-from tests.server.kpi.small_day import DAY, all_watched, at, traffic
+from tests.server.kpi.small_day import DAY, all_watched, at, sold, traffic
 
 # -- dwell
 
@@ -75,6 +76,7 @@ def test_member_visits_are_known_where_check_ins_are_taken() -> None:
     value = asked(found, "member_conversion")
     assert (value.value, value.numerator, value.denominator) == (Decimal("0.5"), 2, 4)
     without = day(visits=visits)
+    assert asked(without, "other_conversion").withheld == "no_check_ins"
     assert asked(without, "member_visits").withheld == asked(without, "member_conversion").withheld == "no_check_ins"
     nobody = day(settings=DaySettings(takes_check_ins=True))
     assert asked(nobody, "member_visits").value == 0
@@ -95,3 +97,20 @@ def test_the_share_that_power_hours_hold_is_a_setting(share: str, hours: int) ->
     found = day(every_quarter(10), settings=DaySettings(power_share=Decimal(share)))
     profile = tuple(HourSlot(0, hour, 20) for hour in range(10, 15))
     assert KPIS["power_hours"].of(Period(found.facts, None, profile)).value == hours
+
+
+def test_conversion_of_everybody_else_leaves_members_out_on_both_sides() -> None:
+    # Ten came and three of them checked in; four bought, one of them a member.
+    bought = replace(sold("10:00", "10", "10", "10", "10"), member_transactions=1)
+    visits = [VisitRow("S", DAY, at("10:00"), 3, 1)]
+    found = day(traffic("10:00", 10), receipts=[bought], visits=visits, settings=DaySettings(takes_check_ins=True))
+    assert asked(found, "conversion").value == Decimal("0.4")
+    assert asked(found, "member_conversion").value == pytest.approx(Decimal(1) / 3, abs=Decimal("1e-6"))
+    assert asked(found, "other_conversion").value == pytest.approx(Decimal(3) / 7, abs=Decimal("1e-6"))
+    # Beside a store that takes none, only the one that does speaks of others.
+    both = Facts.total([found.facts, day(traffic("10:00", 50), receipts=[bought]).facts])
+    assert KPIS["other_conversion"].of(Period(both)).value == pytest.approx(Decimal(3) / 7, abs=Decimal("1e-6"))
+    # All who came were members: nobody else was there to buy.
+    everybody = [VisitRow("S", DAY, at("10:00"), 10, 4)]
+    nobody = day(traffic("10:00", 10), receipts=[bought], visits=everybody, settings=DaySettings(takes_check_ins=True))
+    assert asked(nobody, "other_conversion").withheld == "no_visitors"

@@ -54,6 +54,10 @@ ASKED: Final[dict[str, dict[str, Any]]] = {
     "correction": {"kind": "staff_rate", "day_from": DAY, "value": 2},
     "crossing": {"at": NOON, "opens_group": True},
     "event": {"kind": "receipt.recorded"},
+    "check_in": {"how": "card"},
+    "desk_item": {"kind": "enrolment"},
+    "member_value": {"stage": "active"},
+    "serving_cost": {"occasion": "sale"},
     "device_certificate": {
         "fingerprint": "a" * 64,
         "authority": "b" * 40,
@@ -84,7 +88,7 @@ ASKED: Final[dict[str, dict[str, Any]]] = {
     "store_calendar": {"valid_from": date(2000, 1, 1)},
     "store_day": {"open_quarters": 52},
     "store_hour": {"hour": NOON, "local_hour": 12},
-    "store_hour_past": {"hour": NOON, "local_hour": 12, "since_version": 1, "until_version": 2},
+    "store_hour_past": {"hour": NOON.replace(hour=3), "local_hour": 11, "since_version": 1, "until_version": 2},
     "tally": {
         "payload": '{"type": "tally", "from_seq": 1, "seq": 1, "crossings": [{"line": "S01-L1", "camera": "S01-C1",'
         ' "direction": "in", "start": "2026-11-16T04:00:00Z", "span": 900, "count": 1, "groups": 1}], "coverage": []}'
