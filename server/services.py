@@ -17,6 +17,8 @@ from server.jobs.service import JobsService
 from server.kpi.correction_service import CorrectionsService
 from server.kpi.service import KpiService
 from server.kpi.tables import TableImport
+from server.membership.coupons.definitions import CouponDefinitions
+from server.membership.coupons.service import CouponsService
 from server.membership.crypto import MemberKeys, derived_keys
 from server.membership.desk import MemberDesk, member_desk
 from server.membership.offline.envelopes import EnvelopeKeys
@@ -27,6 +29,10 @@ from server.membership.points.service import PointsService
 from server.membership.registered import rights_parts
 from server.membership.sending import sender_of
 from server.membership.service import MembershipService
+from server.membership.stored_value.cards import ValueCards
+from server.membership.stored_value.rules import ValueRules
+from server.membership.stored_value.service import StoredValueService
+from server.membership.stored_value.settlement import Settlement
 from server.membership.tiers.service import TiersService
 from server.membership.tiers.simulation import TierSimulations
 from server.membership.value.service import ValueService
@@ -76,6 +82,12 @@ class Services:
     rates: RatesService
     webhooks: WebhookService
     membership: MembershipService
+    stored_value: StoredValueService
+    value_cards: ValueCards
+    value_rules: ValueRules
+    settlement: Settlement
+    coupons: CouponsService
+    coupon_definitions: CouponDefinitions
     members: MemberDesk
     visits: VisitsService
     points: PointsService
@@ -147,6 +159,12 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         webhooks=WebhookService(db, sealer, Sender(networks_of(settings.webhook_networks)), clock),
         rates=RatesService(db, settings.reporting_currency, clock, reading=reading),
         membership=membership,
+        stored_value=StoredValueService(db, clock),
+        value_cards=ValueCards(db, clock),
+        value_rules=ValueRules(db, clock),
+        settlement=Settlement(db, clock),
+        coupons=CouponsService(db, clock),
+        coupon_definitions=CouponDefinitions(db, clock),
         members=members,
         visits=visits,
         points=PointsService(db, membership, clock),

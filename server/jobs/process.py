@@ -28,6 +28,7 @@ from server.jobs.models import Job, JobRun
 from server.jobs.outside import ImportRetention, WebhookJob
 from server.jobs.silence import Silences
 from server.kpi.service import KpiService
+from server.membership.coupons.occasions import NIGHTLY_AT, CouponNights, CouponPosting
 from server.membership.crypto import MemberKeys
 from server.membership.desk import member_desk
 from server.membership.offline.service import Forgetting as OfflineForgetting
@@ -82,6 +83,8 @@ def standard_jobs(
         Job("event_retention", 3600, EventRetention(db, settings.event_days, utc_now).run),
         Job("retention", 3600, Retention(db, settings.raw_days, utc_now).run),
         *_of_members(settings, db),
+        Job("coupons", 5, CouponPosting(db).run),
+        Job("coupons_nightly", 86_400, CouponNights.of(settings, db).run, nightly=NIGHTLY_AT),
         Job(reconcile.NAME, 86_400, reconcile.Reconcile(db).run, nightly=RECONCILE_AT),
     ]
 

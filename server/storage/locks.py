@@ -17,3 +17,5 @@ class LockSpace(IntEnum):
     RECEIPTS = 2
     EVENT_CONSUMER = 3
     MEMBER_CODES = 22
+    VALUE_SETTLEMENT = 26
+    COUPON_RECEIPT = 27

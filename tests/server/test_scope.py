@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 STORE_DATA = (
+    "coupon|coupon_redemption|"
+    "value_account|value_card|value_entry|value_holder|value_lot|value_number|value_posting|"
     "camera|check_in|correction|coverage|coverage_15m|crossing|dead_letter|device|device_certificate|device_config|"
     "device_request|dirty_mark|fact|ingest_cursor|"
     "kpi_setting|line|sales_import|sales_import_error|lost_range|member|member_cost|member_value|"
@@ -41,6 +43,7 @@ READS = re.compile(rf"\b(?:FROM|JOIN|UPDATE|USING|DELETE\s+FROM)\s+(?:ONLY\s+)?(
 
 #: `package.function` to the reason why it needs no scope. `package.*` would stand for all of a package.
 EXEMPT = {
+    "stored_value.insert_entries": "writes the entries of a posting that was made under a scope",
     "access.unknown_stores": "an administrator names stores; it answers with those that don't exist",
     "membership.members_of_phones": "an exact number finds a member of any store; it answers with an id and a card",
     "membership.members_of_cards": "an exact card finds a member of any store; it answers with an id and a card",

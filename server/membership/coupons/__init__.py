@@ -1,0 +1,1 @@
+"""Coupons: what is promised to members, issued once for each reason, and redeemed once."""

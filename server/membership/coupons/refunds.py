@@ -1,0 +1,54 @@
+"""What a refund does to the coupons that were used on the sale: a whole one takes their use back, by their own rule.
+
+A refund may come before its sale, a void before both, and the use of a coupon after them all; so nothing is added up on
+the way. Whatever comes, the receipts as they are known now are asked whether the sale was given back.
+"""
+
+from datetime import datetime
+
+from server import events
+from server.access import audit
+from server.access.models import Scope
+from server.events.models import NewEvent
+from server.membership.coupons import repository
+from server.storage.pool import Connection
+
+_SCOPE = Scope.system("coupons")
+
+
+def settle(conn: Connection, store_id: str, receipt_no: str, at: datetime) -> int:
+    """Take back what was redeemed on a sale that was given back whole; how many coupons.
+
+    A coupon whose definition restores it is open again, until it expires; another stays used.
+    """
+    used = repository.standing(conn, _SCOPE, store_id, receipt_no)
+    if not used or not repository.is_given_back(conn, _SCOPE, store_id, receipt_no):
+        return 0
+    done = 0
+    for redemption in used:
+        coupon = repository.coupon(conn, _SCOPE, redemption.coupon_id)
+        if coupon is None or coupon.state != "redeemed":
+            continue
+        (definition,) = repository.definitions(conn, [coupon.definition_id], ended=True)
+        if definition.on_refund == "forfeit":
+            continue
+        if not repository.undo(conn, _SCOPE, redemption.redemption_id, at):
+            continue
+        repository.set_state(conn, _SCOPE, coupon.coupon_id, "open")
+        audit.record(
+            conn,
+            at,
+            _SCOPE.actor,
+            "coupon.restore",
+            subject=str(coupon.coupon_id),
+            store_id=store_id,
+            detail={"receipt": receipt_no},
+        )
+        body = {
+            "definition_id": coupon.definition_id,
+            "member_id": None if coupon.member_id is None else str(coupon.member_id),
+            "receipt_no": receipt_no,
+        }
+        events.record(conn, NewEvent("coupon.restored", store_id, str(coupon.coupon_id), body))
+        done += 1
+    return done
