@@ -1,6 +1,7 @@
 """Every route and page, asked as everybody, answers as the table of `docs/access.md` says; none is missing there."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,8 +24,9 @@ WITHOUT_TOKEN = {
 
 
 @pytest.fixture
-def asker(chain: Services) -> Iterator[Asker]:
-    """Everybody, before the API and the pages."""
+def asker(chain: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asker]:
+    """Everybody, before the API and the pages; what is written into the working folder, such as messages, goes away."""
+    monkeypatch.chdir(tmp_path)
     app = create_app(chain)
     mount(app, chain)
     made = Asker(app, chain)
@@ -50,7 +52,7 @@ def test_an_ended_session_is_no_session(asker: Asker, chain: Services, clock: Tu
     for route in routes(asker.app):
         if not route.path.endswith(ENDLESS):
             ended, _ = asker.ask(route, "out", OWN, token)
-            assert ended == told[route.name][-1], route.name
+            assert ended == told.get(route.name, ["in"])[-1], route.name
 
 
 def test_every_unsafe_route_asks_for_the_sessions_token(asker: Asker) -> None:
