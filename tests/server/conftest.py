@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -43,12 +44,13 @@ def clock() -> TurnedClock:
 
 
 @pytest.fixture
-def settings(db_dsn: str) -> Settings:
+def settings(db_dsn: str, tmp_path: Path) -> Settings:
     """Settings over the test's own database, with cheap passwords."""
     return Settings(
         dsn=SecretStr(db_dsn),
         pool_size=6,
         secret_key=SecretStr(SECRET),
+        messages_dir=tmp_path / "messages",
         argon2_memory_kib=64,
         argon2_time_cost=1,
         _env_file=None,  # type: ignore[call-arg]
