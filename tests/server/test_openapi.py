@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def written() -> set[tuple[str, str]]:
     """Method and path of every route in a router of ours, whether the app includes that router or not."""
     found: set[tuple[str, str]] = set()
-    for path in sorted((ROOT / "server").glob("*/*api.py")):
-        module = importlib.import_module(f"server.{path.parent.name}.{path.stem}")
+    for path in sorted((ROOT / "server").rglob("*api.py")):
+        module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
         for router in vars(module).values():
             if isinstance(router, APIRouter):
                 for route in router.routes:
