@@ -37,7 +37,10 @@ def add(
 
 @app.command("list")
 def list_() -> None:
-    """Show who is told, how each does, and which are paused and why."""
+    """Show who is told, how each does, and which are paused and why.
+
+    Example: doorline webhooks list
+    """
     with central.services() as services:
         for each in services.webhooks.all(central.operator()):
             state = f"paused: {each.paused_why}" if each.paused_at else f"{each.failures} failures in a row"
@@ -46,21 +49,30 @@ def list_() -> None:
 
 @app.command()
 def end(webhook_id: Id) -> None:
-    """Tell an address nothing more."""
+    """Tell an address nothing more.
+
+    Example: doorline webhooks end 5f1e8a0c-3b54-4d8e-9a55-2f6f6b1c7d10
+    """
     with central.services() as services:
         services.webhooks.end(central.operator(), webhook_id)
 
 
 @app.command()
 def resume(webhook_id: Id) -> None:
-    """Tell an address again that was paused, beginning with what waits."""
+    """Tell an address again that was paused, beginning with what waits.
+
+    Example: doorline webhooks resume 5f1e8a0c-3b54-4d8e-9a55-2f6f6b1c7d10
+    """
     with central.services() as services:
         services.webhooks.resume(central.operator(), webhook_id)
 
 
 @app.command()
 def deliveries(webhook_id: Id, limit: Annotated[int, typer.Option(min=1, max=500)] = 50) -> None:
-    """Show what was and is to be delivered, the latest first."""
+    """Show what was and is to be delivered, the latest first.
+
+    Example: doorline webhooks deliveries 5f1e8a0c-3b54-4d8e-9a55-2f6f6b1c7d10 --limit 20
+    """
     with central.services() as services:
         for each in services.webhooks.deliveries(central.operator(), webhook_id, limit=limit):
             ended = f"{each.status or ''} {each.reason}".strip()
@@ -72,6 +84,9 @@ def deliveries(webhook_id: Id, limit: Annotated[int, typer.Option(min=1, max=500
 
 @app.command()
 def send(webhook_id: Id, delivery_id: Annotated[int, typer.Argument(metavar="DELIVERY", show_default=False)]) -> None:
-    """Send a delivery again."""
+    """Send a delivery again.
+
+    Example: doorline webhooks send 5f1e8a0c-3b54-4d8e-9a55-2f6f6b1c7d10 17
+    """
     with central.services() as services:
         services.webhooks.send_again(central.operator(), webhook_id, delivery_id)
