@@ -28,8 +28,11 @@ from server.kpi import correction_api
 from server.membership import api as membership_api
 from server.membership import desk_api as member_desk_api
 from server.membership import rights_api as member_rights_api
+from server.membership.coupons import api as coupons_api
 from server.membership.offline import api as offline_api
 from server.membership.points import api as points_api
+from server.membership.stored_value import api as stored_value_api
+from server.membership.stored_value import rules_api as value_rules_api
 from server.membership.tiers import api as tiers_api
 from server.membership.value import api as value_api
 from server.membership.visits import api as visits_api
@@ -51,6 +54,8 @@ _TAGS: Final = [
     {"name": "members", "description": "VIPs: enrolled once per phone number, encrypted at rest."},
     {"name": "tiers", "description": "Who has which tier by what rules, and what other rules would do."},
     {"name": "points", "description": "Earned on receipts, spent at the desk; a ledger only ever added to."},
+    {"name": "coupons", "description": "What is promised, issued once for each reason and redeemed once."},
+    {"name": "stored value", "description": "What was paid in beforehand: cards, a double-entry ledger, settlement."},
     {"name": "ingest", "description": "What the boxes send, and what was measured, late or missing of it."},
     {"name": "requests", "description": "What is asked of a box: a snapshot, recent paths, a line tried on them."},
     {"name": "kpi", "description": "Traffic, conversion and sales, each with its coverage."},
@@ -121,6 +126,9 @@ def create_app(services: Services) -> FastAPI:
         rate_api,
         webhooks_api,
         membership_api,
+        stored_value_api,
+        value_rules_api,
+        coupons_api,
         member_desk_api,
         member_rights_api,
         visits_api,

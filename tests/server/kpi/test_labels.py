@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -29,12 +30,12 @@ def labels(shops: Chain) -> LabelsService:
     return LabelsService(shops.db, shops.clock)
 
 
-def asked(shops: Chain, group_by: str = "chain", **changes: object) -> Report:
-    given: dict[str, object] = {"day_from": MONDAY, "day_to": WEDNESDAY} | changes
-    return shops.kpi.report(SYSTEM, kpis=["entries"], group_by=group_by, **given)  # type: ignore[arg-type]  # as named
+def asked(shops: Chain, group_by: str = "chain", **changes: Any) -> Report:
+    given: dict[str, Any] = {"day_from": MONDAY, "day_to": WEDNESDAY} | changes
+    return shops.kpi.report(SYSTEM, kpis=["entries"], group_by=group_by, **given)
 
 
-def entries(shops: Chain, **changes: object) -> object:
+def entries(shops: Chain, **changes: Any) -> object:
     return asked(shops, **changes).total.values["entries"].value
 
 
@@ -74,9 +75,10 @@ def test_who_may_and_what_may_be(shops: Chain, labels: LabelsService) -> None:
         labels.set_labels(Scope("m", "manager", frozenset({"S01"})), "S01", MONDAY, store_format="outlet")
     with pytest.raises(NotFound):
         labels.set_labels(HQ, "S99", MONDAY, store_format="outlet")
-    for wrong in ({"store_format": "a,b"}, {"tags": ["mall", ""]}):
+    wrongs: list[dict[str, Any]] = [{"store_format": "a,b"}, {"tags": ["mall", ""]}]
+    for wrong in wrongs:
         with pytest.raises(InvalidInput):
-            labels.set_labels(HQ, "S01", MONDAY, **wrong)  # type: ignore[arg-type]  # as named
+            labels.set_labels(HQ, "S01", MONDAY, **wrong)
     labels.set_labels(HQ, "S01", MONDAY, tags=["mall", "mall", "air"])
     labels.set_labels(HQ, "S01", TUESDAY, tags=[])
     assert [(each.valid_from, list(each.tags)) for each in labels.labels(HQ, "S01")] == [

@@ -134,7 +134,7 @@ def test_an_export_has_everything_and_is_on_record(
     with pytest.raises(Forbidden):
         desk.exports.export(scope_of("desk"), known.member_id)
     for locale in ("zh", "en"):
-        pdf = pdf_of(made, locale)  # type: ignore[arg-type]
+        pdf = pdf_of(made, locale)
         assert pdf.startswith(b"%PDF-")
         assert b"%%EOF" in pdf[-32:]
         assert b"/STSong-Light" in pdf

@@ -117,19 +117,6 @@ ASKED: Final[dict[str, dict[str, Any]]] = {
         "valid_until": NOON.replace(year=2030),
     },
     "coupon_redemption": {"currency": "CNY"},
-    "value_setting": {"currency": "CNY", "spend_order": "proportional", "bonus_borne_by": "seller"},
-    "value_bonus_rule": {"currency": "CNY"},
-    "value_card": {"currency": "CNY"},
-    "value_holder": {"why": "registered"},
-    "value_posting": {
-        "kind": "top_up",
-        "card_id": "8c1d6c1e-7a55-4a55-9c41-6f1e0a3a9d11",
-        "currency": "CNY",
-        "bonus_borne_by": "seller",
-    },
-    "value_account": {"kind": "principal", "currency": "CNY", "lot_id": 1},
-    # Of nothing: the entries of a posting sum to zero.
-    "value_entry": {"amount": 0},
 }
 
 _TABLES: Final = """

@@ -9,6 +9,7 @@ from threading import Event as Flag
 from uuid import UUID, uuid4
 
 import pytest
+from fastapi.testclient import TestClient
 
 from server import events
 from server.access.models import Scope
@@ -241,3 +242,29 @@ def test_an_erased_member_has_no_codes_and_the_counts_stay(chain: Services, cloc
         assert part.left(conn, SYSTEM, [member]) == {"codes": 0}
     assert (done.removed, done.kept["coupons"].rows) == ({"codes": 2}, 2)
     assert state(chain, held) == "voided"
+
+
+def test_coupons_over_the_api(chain: Services, sign_in: Callable[[str], TestClient]) -> None:
+    path, member = "/api/v1/coupons", str(enrol(chain))
+    hq = sign_in("hq")
+    new = {"title": {"zh": "九折"}, "kind": "percent", "currency": "CNY", "value": "10", "valid_days": 7}
+    made = hq.post(f"{path}/definitions", json=new)
+    assert made.status_code == 201, made.text
+    desk = sign_in("desk")
+    assert desk.post(f"{path}/definitions", json=new).status_code == 403
+    number = made.json()["definition_id"]
+    issued = desk.post(path, json={"definition_id": number, "member_id": member, "idempotency_key": "i1"}).json()
+    assert desk.get(f"{path}/members/{member}").json() == [issued]
+    image = desk.get(f"{path}/{issued['coupon_id']}/qr")
+    assert (image.headers["content-type"], image.content[:5]) == ("image/svg+xml", b"<?xml")
+    asked = {"code": issued["code"], "store_id": "S01", "currency": "CNY", "lines": [{"sku": "A", "amount": "99.90"}]}
+    assert desk.post(f"{path}/quote", json=asked).json()["discount"] == "9.99"
+    used = desk.post(f"{path}/redemptions", json={**asked, "receipt_no": "R1", "idempotency_key": "u1"})
+    assert (used.status_code, used.json()["discount"]) == (201, "9.99")
+    again = desk.post(f"{path}/redemptions", json={**asked, "receipt_no": "R2", "idempotency_key": "u2"})
+    assert (again.status_code, again.json()["error"]["detail"]["reason"]) == (409, "redeemed")
+    assert sign_in("manager").post(f"{path}/{issued['coupon_id']}/void", json={"reason": "x"}).status_code == 409
+    hq = sign_in("hq")
+    assert hq.delete(f"{path}/definitions/{number}").status_code == 204
+    assert hq.get(f"{path}/definitions").json() == []
+    assert len(hq.get(f"{path}/definitions", params={"ended": True}).json()) == 1

@@ -82,11 +82,12 @@ def test_the_same_request_again_gets_the_same_receipt_and_another_is_refused(sho
     value = shop.stored_value
     first = value.top_up(SYSTEM, card.card_id, "S01", D(500), "till-1")
     assert value.top_up(SYSTEM, card.card_id, "S01", D("500.00"), " till-1 ") == first
-    for again in (
+    others: list[Callable[[], object]] = [
         lambda: value.top_up(SYSTEM, card.card_id, "S01", D(501), "till-1"),
         lambda: value.top_up(SYSTEM, other.card_id, "S01", D(500), "till-1"),
         lambda: value.spend(SYSTEM, card.card_id, "S01", D(500), "till-1"),
-    ):
+    ]
+    for again in others:
         with pytest.raises(KeyReused) as refused:
             again()
         assert refused.value.detail == {"posting_id": str(first.posting_id)}
@@ -210,7 +211,8 @@ def test_a_frozen_card_gives_nothing_and_takes_returns(shop: Services) -> None:
     top_up(shop, card, "100")
     bought = spend(shop, card, "12")
     assert shop.value_cards.freeze(SYSTEM, card.card_id, "S01", "lost").state == "frozen"
-    for refused in (lambda: spend(shop, card, "1"), lambda: top_up(shop, card, "1")):
+    attempts: list[Callable[[], object]] = [lambda: spend(shop, card, "1"), lambda: top_up(shop, card, "1")]
+    for refused in attempts:
         with pytest.raises(CardNotUsable, match="frozen: lost"):
             refused()
     with pytest.raises(CardNotUsable):
