@@ -1,18 +1,96 @@
-"""`doorline members`: what whoever runs the server does with members' data: change its key."""
+"""`doorline members`: what whoever runs the server does with members' data: bring it in, change its key."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import central
 from cli.main import fail
 
-app = typer.Typer(no_args_is_help=True, help="Members: change the key of their data.")
+if TYPE_CHECKING:
+    from server.membership.importing import MemberImportResult
+
+app = typer.Typer(
+    no_args_is_help=True, help="Members: bring them in from another system, change the key of their data."
+)
+
+_SHOWN = 20
 
 
 @app.callback()
 def members() -> None:
-    """Members: change the key of their data."""
+    """Members: bring them in from another system, change the key of their data."""
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV in UTF-8 or GB18030, or a workbook (.xlsx).", show_default=False)
+    ],
+    store: Annotated[str, typer.Option(help="Home of these members; their numbers are of its country.")],
+    basis: Annotated[str, typer.Option(help="What they agreed to, where and when: stands on record as their consent.")],
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="OURS=THEIRS", help="Name a column we don't recognise; may be repeated."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Check everything, keep nothing.")] = False,
+) -> None:
+    """Enrol everybody in a file whose number nobody has, with the points they bring along.
+
+    Safe to run again: whoever came before is known by their number in the old system (external_no). Whose number
+    somebody has is told and left as it is. Leaves with status 1 when rows were refused.
+
+    Example: doorline members import old.xlsx --store S01 --basis "membership terms signed in store, 2024" --dry-run
+    """
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    mapping = dict(_pair(each) for each in column or [])
+    try:
+        stream = file.open("rb")
+    except OSError as error:
+        fail(f"can't read {file}: {error.strerror or error}")
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,} rows"), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with stream, central.services() as services, Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("rows", total=None)
+        result = services.members.imports.run(
+            central.operator(),
+            store,
+            stream,
+            basis,
+            mapping,
+            dry_run=dry_run,
+            progress=lambda rows: bar.update(task, completed=rows),
+        )
+    _tell_import(result)
+    if result.error_count:
+        raise typer.Exit(1)
+
+
+def _tell_import(result: "MemberImportResult") -> None:
+    for each in result.errors[:_SHOWN]:
+        where = f"line {each.line}" + (f", {each.field}" if each.field else "")
+        typer.echo(f"{where}: {each.reason}; {each.remedy}", err=True)
+    for double in result.duplicates[:_SHOWN]:
+        who = f"the member with card {double.card_no}" if double.card_no else f"line {double.earlier_line}"
+        typer.echo(f"line {double.line}: this number belongs to {who}", err=True)
+    told = min(len(result.errors), _SHOWN) + min(len(result.duplicates), _SHOWN)
+    if result.error_count + result.duplicate_count > told:
+        typer.echo(f"... and {result.error_count + result.duplicate_count - told:,} more", err=True)
+    word = "would be enrolled" if result.dry_run else "enrolled"
+    typer.echo(
+        f"{result.rows:,} rows: {result.enrolled:,} {word}, {result.opened:,} opening balances booked, "
+        f"{result.known:,} came before, {result.duplicate_count:,} numbers taken, {result.error_count:,} refused"
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    ours, equals, theirs = text.partition("=")
+    if not equals or not theirs:
+        fail(f"--column {text!r} is not OURS=THEIRS, such as phone=手机号")
+    return ours.strip(), theirs.strip()
 
 
 @app.command("rotate-keys")

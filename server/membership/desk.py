@@ -12,9 +12,11 @@ from server.membership.crypto import MemberKeys
 from server.membership.erasing import Erasures
 from server.membership.exporting import Exports
 from server.membership.form import EnrolForm
+from server.membership.importing import MemberImport
 from server.membership.links import CardLinks
 from server.membership.merging import Merging
 from server.membership.notes import NotesService
+from server.membership.opening import GivesTier, OpeningBalances
 from server.membership.reading import MemberReader
 from server.membership.retention import MemberRetention
 from server.membership.rights import RightsPart
@@ -41,22 +43,30 @@ class MemberDesk:
     erasures: Erasures
     retention: MemberRetention
     rotation: KeyRotation
+    imports: MemberImport
 
 
 def member_desk(
-    db: Database, keys: MemberKeys, sender: CodeSender, parts: Sequence[RightsPart] = (), clock: Clock = utc_now
+    db: Database,
+    keys: MemberKeys,
+    sender: CodeSender,
+    parts: Sequence[RightsPart] = (),
+    clock: Clock = utc_now,
+    tiers: GivesTier | None = None,
 ) -> MemberDesk:
     """Put membership together.
 
     Args:
         sender: carries one-time codes.
         parts: of the packages that keep something of members, for export and erasure.
+        tiers: where an import gives the tiers that members had; without it no file may have any.
     """
     reader = MemberReader(keys)
     codes = OneTimeCodes(db, keys, reader, sender, clock)
     erasures = Erasures(db, keys, reader, parts, clock)
+    membership = MembershipService(db, keys, clock, codes)
     return MemberDesk(
-        membership=MembershipService(db, keys, clock, codes),
+        membership=membership,
         codes=codes,
         changes=Changes(db, keys, reader, codes, clock),
         merging=Merging(db, reader, clock),
@@ -69,4 +79,5 @@ def member_desk(
         erasures=erasures,
         retention=MemberRetention(db, erasures, codes, clock),
         rotation=KeyRotation(db, keys, clock),
+        imports=MemberImport(db, membership, reader, OpeningBalances(db, tiers, clock), clock),
     )

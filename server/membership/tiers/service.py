@@ -109,6 +109,10 @@ class TiersService:
             )
         return self.tier(scope, member_id)
 
+    def known(self, scope: Scope) -> frozenset[str]:
+        """The tiers that the rules in force have."""
+        return frozenset(level.slug for level in self.rules(scope)[1].levels)
+
     def rules(self, scope: Scope) -> tuple[SavedTierRules, TierRules]:
         """The rules in force, and who saved them."""
         scope.require_role(*READERS)

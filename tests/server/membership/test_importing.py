@@ -1,0 +1,136 @@
+"""Members from an old system: tried first, then enrolled with what they brought; sent again, nothing comes twice."""
+
+import io
+from collections.abc import Callable
+
+import pytest
+from openpyxl import Workbook
+
+from server.access.models import Scope
+from server.errors import Forbidden, InvalidInput
+from server.membership.fields import CustomField
+from server.membership.importing import MemberImportResult
+from server.services import Services
+from tests.server.conftest import SYSTEM
+from tests.server.membership.test_members import person
+
+BASIS = "2024 年入会时在门店签署的会员协议"
+FILE = """会员编号,姓名,手机,生日,积分,标签,尺码,营销同意
+A1,张伟,138 0013 8000,1990/5/17,"1,200",常客;VIP,M,是
+A2,李娜,13900139001,1985年12月3日,,,,
+A3,王五,13900139001,,5,,,否
+A4,,13900139002,,,,,
+A5,赵六,12345,,,,,
+A6,钱七,13900139003,昨天,,,,
+A7,孙八,13900139004,,-3,,,
+A8,周九,13900139005,,7,,,也许
+A9,吴十,13700137000,,9,,,
+"""
+
+
+@pytest.fixture
+def run(chain: Services, scope_of: Callable[[str], Scope]) -> Callable[..., MemberImportResult]:
+    labels = {"zh": "尺码", "en": "Size"}
+    chain.members.form.define(SYSTEM, CustomField("size", "text", labels))  # type: ignore[arg-type]
+
+    def imported(content: bytes, *, dry_run: bool = False) -> MemberImportResult:
+        mapping = {"custom.size": "尺码"}
+        return chain.members.imports.run(scope_of("hq"), "S01", io.BytesIO(content), BASIS, mapping, dry_run=dry_run)
+
+    return imported
+
+
+def points_of(chain: Services) -> list[tuple[str, int]]:
+    with chain.db.read() as conn:
+        found = conn.execute(
+            "SELECT m.external_no, e.points FROM points_entry e JOIN member m USING (member_id)"
+            " WHERE e.kind = 'opening'"
+        ).fetchall()
+    return sorted((str(number), int(points)) for number, points in found)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+def test_a_file_is_tried_then_taken_and_sent_again_changes_nothing(
+    chain: Services, run: Callable[..., MemberImportResult], encoding: str
+) -> None:
+    here = chain.membership.enrol(SYSTEM, person("吴十", "13700137000", "S02"))
+    content = FILE.encode(encoding)
+    tried = run(content, dry_run=True)
+    assert (tried.rows, tried.enrolled, tried.known, tried.duplicate_count, tried.error_count) == (9, 2, 0, 2, 5)
+    assert chain.membership.count(SYSTEM) == 1
+    done = run(content)
+    assert (done.enrolled, done.opened, done.duplicate_count, done.error_count) == (2, 1, 2, 5)
+    assert [(each.line, each.card_no, each.earlier_line) for each in done.duplicates] == [
+        (4, "", 3),
+        (10, here.card_no, None),
+    ]
+    assert [(each.line, each.field) for each in done.errors] == [
+        (5, "name"),
+        (6, "phone"),
+        (7, "birthday"),
+        (8, "points"),
+        (9, "marketing"),
+    ]
+    made = chain.membership.find_by_phone(SYSTEM, "13800138000")
+    assert made is not None
+    assert (made.name, str(made.birthday), made.tags, made.custom) == (
+        "张伟",
+        "1990-05-17",
+        ["VIP", "常客"],
+        {"size": "M"},
+    )
+    assert (made.source, made.home_store) == ("import", "S01")
+    assert {(each.purpose, each.granted, each.wording) for each in made.consents} == {
+        ("membership", True, BASIS),
+        ("marketing", True, BASIS),
+    }
+    assert points_of(chain) == [("A1", 1200)]
+    again = run(content)
+    assert (again.enrolled, again.known, again.opened) == (0, 2, 0)
+    assert points_of(chain) == [("A1", 1200)]
+    assert chain.membership.count(SYSTEM) == 3
+
+
+def test_a_workbook_is_read_like_the_text_it_shows(chain: Services, run: Callable[..., MemberImportResult]) -> None:
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for row in (["Name", "Phone", "Points", "尺码"], ["Dora", 13900139009, 12.0, None], [None, None, None, None]):
+        sheet.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    done = run(out.getvalue())
+    assert (done.rows, done.enrolled, done.opened) == (1, 1, 1)
+    assert chain.membership.find_by_phone(SYSTEM, "13900139009") is not None
+
+
+def test_a_file_that_can_not_be_taken_is_refused_whole(
+    chain: Services, scope_of: Callable[[str], Scope], run: Callable[..., MemberImportResult]
+) -> None:
+    for content in (b"", b"name\nx\n", b"PK\x03\x04 no workbook"):
+        with pytest.raises(InvalidInput):
+            run(content)
+    take = chain.members.imports.run
+    with pytest.raises(InvalidInput) as no_basis:
+        take(SYSTEM, "S01", io.BytesIO(b"name,phone\n"), " ")
+    assert no_basis.value.field == "basis"
+    for mapping in ({"age": "name"}, {"name": "nowhere"}):
+        with pytest.raises(InvalidInput):
+            take(SYSTEM, "S01", io.BytesIO(b"name,phone\n"), BASIS, mapping)
+    with pytest.raises(Forbidden):
+        take(scope_of("manager"), "S01", io.BytesIO(b"name,phone\n"), BASIS)
+
+
+def test_members_keep_the_tier_they_had_and_one_that_is_none_is_told_beforehand(
+    chain: Services, run: Callable[..., MemberImportResult]
+) -> None:
+    known = sorted(chain.tiers.known(SYSTEM))[0]
+    content = f"external_no,name,phone,tier,尺码\nB1,张伟,13800138011,{known},\nB2,李娜,13800138012,钻石,\n".encode()
+    tried = run(content, dry_run=True)
+    assert [(error.line, error.field) for error in tried.errors] == [(3, "tier")]
+    done = run(content)
+    assert (done.enrolled, done.error_count) == (1, 1)
+    member = chain.membership.find_by_phone(SYSTEM, "13800138011")
+    assert member is not None
+    assert chain.tiers.tier(SYSTEM, member.member_id).tier == known
+    assert chain.membership.find_by_phone(SYSTEM, "13800138012") is None
