@@ -66,8 +66,8 @@ class Adjustments:
             scope.require(store_id)
         now = self._clock()
         with self._db.transaction() as conn:
-            member_id = seen(conn, scope, member_id)
             content = digest("adjust", member_id, points, reason, store_id)
+            member_id = seen(conn, scope, member_id)
             purse = repository.hold(conn, [member_id])[member_id]
             waiting = adjustment_repository.by_key(conn, key)
             if waiting is not None:

@@ -120,7 +120,8 @@ class PointsService:
         now = self._clock()
         with self._db.transaction() as conn:
             member_id, currency = self._shown(conn, scope, store_id, member)
-            content = digest("redeem", member_id, store_id, points, receipt_no)
+            # By what was shown, where that is no phone number: whom it means today may change when members are parted.
+            content = digest("redeem", member.card or member.id or member_id, store_id, points, receipt_no)
             purse = repository.hold(conn, [member_id])[member_id]
             rules = rules_at(conn, now)
             known = answered(conn, key, content)

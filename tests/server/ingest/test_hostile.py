@@ -265,6 +265,7 @@ def broken(draw: st.DrawFn) -> bytes:
 @given(broken())
 @example(GOOD)
 @example(GOOD.replace(b'"seq":10', b'"seq":"10"'))
+@example(GOOD.replace(b'"camera":"S01-C1"', b'"camera":"a:b","camera":"S01-C1"', 1))
 def test_a_batch_after_accidents_is_refused_or_every_number_of_it_is_accounted_for(payload: bytes) -> None:
     found = reading.read(Incoming("door-1", payload, NOW))
     if isinstance(found, Refusal):

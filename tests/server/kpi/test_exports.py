@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from xml.etree import ElementTree
@@ -135,8 +136,7 @@ def test_mistakes_are_errors_in_every_form(sign_in: Callable[[str], TestClient],
 
 
 def test_stores_are_chosen_over_http(selling: Chain, chain: Services, sign_in: Callable[[str], TestClient]) -> None:
-    with chain.db.transaction() as conn:
-        conn.execute("UPDATE store SET format = 'flagship', tags = '{metro}' WHERE store_id = 'S02'")
+    chain.labels.set_labels(SYSTEM, "S02", date(2000, 1, 1), store_format="flagship", tags=["metro"])
     browser = sign_in("hq")
     for where, expected in (
         ({"region": "华东,EU"}, ["B01", "S01"]),
