@@ -21,6 +21,7 @@ MAY_IMPORT = {
 }
 #: The server's packages from what all rest on to what rests on all: an arrow points to the left only.
 SERVER_ORDER = (
+    "files",
     "storage",
     "events",
     "access",

@@ -17,8 +17,8 @@ from typing import BinaryIO, Final, Literal, get_args
 
 from server.access.models import Role, Scope
 from server.errors import InvalidInput
+from server.files.text import decimal_of, delimiter_of, encoding_of
 from server.kpi.correction_service import CorrectionsService, Shift
-from server.sales.csv_format import decimal_of, delimiter_of, encoding_of
 from server.stores.calendar import ONE_DAY, StoreCalendar
 from server.stores.facts import FactsService
 from server.stores.models import FactKind, NewFact

@@ -6,7 +6,7 @@ may be sent again: whoever came with it before is known by the old system's numb
 not assumed: whoever brings the file states what these people agreed to, and that is what stands on record.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import BinaryIO, Final
@@ -16,13 +16,13 @@ from server.access import audit
 from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import DoorlineError, InvalidInput
+from server.files.sheets import Row, open_sheet
 from server.membership import field_repository, import_repository, names, phones
 from server.membership.fields import FieldKind, Given, check_answers
 from server.membership.models import MemberExists, NewConsent, NewMember
 from server.membership.opening import OpeningBalances, check_points
 from server.membership.reading import HEADQUARTERS, MemberReader
 from server.membership.service import MembershipService, check_birthday
-from server.membership.tables import Line, lines
 from server.storage.pool import Database
 
 #: Our columns, and what headers call them.
@@ -144,8 +144,8 @@ class MemberImport:
                 "it isn't said what these people agreed to", field="basis", remedy="say what, where and since when"
             )
         result = MemberImportResult(dry_run)
-        rows = lines(stream)
-        columns = _columns(next(rows, None), mapping or {})
+        sheet = open_sheet(stream)
+        columns = _columns(sheet.header, mapping or {})
         tiers = self._openings.tiers(scope)
         if "tier" in columns and not tiers:
             raise InvalidInput("tiers can't be given here", field="tier", remedy="take the column out of the file")
@@ -154,7 +154,7 @@ class MemberImport:
             country = self._reader.country_of(conn, scope, store_id)
             own = field_repository.fields(conn)
         kinds = {each.field: each.kind for each in own}
-        for line in rows:
+        for line in sheet.rows():
             result.rows += 1
             try:
                 read = self._read(line, columns, kinds, store_id, country, basis)
@@ -167,7 +167,7 @@ class MemberImport:
             except DoorlineError as error:
                 if error.status >= 500:
                     raise
-                _tell(result, RowError(line.number, error.field, error.message, error.remedy))
+                _tell(result, RowError(line.line, error.field, error.message, error.remedy))
             if result.rows % _EVERY == 0:
                 progress(result.rows)
         progress(result.rows)
@@ -213,7 +213,7 @@ class MemberImport:
 
     def _read(
         self,
-        line: Line,
+        line: Row,
         columns: Mapping[str, int],
         kinds: Mapping[str, FieldKind],
         store_id: str,
@@ -222,7 +222,7 @@ class MemberImport:
     ) -> _Read:
         def cell(column: str) -> str:
             place = columns.get(column)
-            return line.cells[place] if place is not None and place < len(line.cells) else ""
+            return line.cells[place].strip() if place is not None and place < len(line.cells) else ""
 
         born = _date(cell("birthday"))
         check_birthday(born, self._clock())
@@ -246,13 +246,13 @@ class MemberImport:
             custom=custom,
             external_no=cell("external_no") or None,
         )
-        return _Read(line.number, new, number, _points(cell("points")), cell("tier"))
+        return _Read(line.line, new, number, _points(cell("points")), cell("tier"))
 
 
-def _columns(header: Line | None, mapping: Mapping[str, str]) -> dict[str, int]:
-    if header is None:
+def _columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int]:
+    if not any(header):
         raise InvalidInput("the file is empty", field="file", remedy="it needs a header and a row for each member")
-    names_ = [each.casefold() for each in header.cells]
+    names_ = [each.casefold() for each in header]
     found: dict[str, int] = {}
     for ours, known in COLUMNS.items():
         places = [names_.index(name) for name in known if name in names_]
@@ -262,9 +262,7 @@ def _columns(header: Line | None, mapping: Mapping[str, str]) -> dict[str, int]:
         if ours not in COLUMNS and not ours.startswith("custom."):
             raise InvalidInput(f"there is no column {ours!r} of ours", field=ours, remedy=f"use {', '.join(COLUMNS)}")
         if theirs.casefold() not in names_:
-            raise InvalidInput(
-                f"the file has no column {theirs!r}", field=ours, remedy=f"it has {', '.join(header.cells)}"
-            )
+            raise InvalidInput(f"the file has no column {theirs!r}", field=ours, remedy=f"it has {', '.join(header)}")
         found[ours] = names_.index(theirs.casefold())
     for needed in ("name", "phone"):
         if needed not in found:

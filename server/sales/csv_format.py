@@ -1,21 +1,17 @@
-"""What till exports look like: encodings, headers, numbers and times as people write them. Pure but for the stream.
+"""What till exports look like: headers, kinds and times as people write them. Pure.
 
-Tills in China still write GB18030, Excel writes a BOM, and a file's first non-ASCII byte may come after a megabyte; so
-the whole file is looked at once before the first row is read, instead of guessing from its beginning.
+Every till system names its columns in its own way and in its own language; the usual names are known, and what isn't
+recognised is named once per till system (`formats.py`).
 """
 
-import codecs
 import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
-from typing import BinaryIO, Final
+from typing import Final
 
 from server.errors import InvalidInput
 from server.stores.calendar import StoreCalendar
-
-_CHUNK: Final = 1 << 20
 
 #: Our columns and the headers by which they are recognised (compared without case, spaces and signs).
 HEADERS: Final[dict[str, tuple[str, ...]]] = {
@@ -72,39 +68,9 @@ BOOLEANS: Final[dict[str, bool]] = {
 }  # fmt: skip
 
 _SIGNS: Final = re.compile(r"[\W_]+")
-_THOUSANDS: Final = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
-_COMMA: Final = re.compile(r"[+-]?\d+,\d{1,3}")
-#: Only what can't be a mistyped digit: an O for a 0 must not be taken for a currency.
-#: What most cells are, and nothing else has to be tried on.
-_PLAIN: Final = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?")
 _YEAR_FIRST: Final = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ]+(\d{1,2}:\d{2}.*))?")
 _YEAR_LAST: Final = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})(?:[T ]+(\d{1,2}:\d{2}.*))?")
 _USUAL: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
-_CURRENCY: Final = re.compile(r"^(?:[$€£¥]|[A-Z]{3})|(?:[$€£¥元]|[A-Z]{3})$")
-
-
-def encoding_of(stream: BinaryIO) -> str:
-    """The encoding the whole stream can be read in; the stream is back at its beginning afterwards.
-
-    Raises:
-        InvalidInput: when it is none of UTF-8, UTF-16 with a BOM and GB18030.
-    """
-    stream.seek(0)
-    head = stream.read(2)
-    in_utf16 = head in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
-    candidates = ("utf-16",) if in_utf16 else ("utf-8-sig", "gb18030")
-    try:
-        for candidate in candidates:
-            if _readable(stream, candidate):
-                return candidate
-    finally:
-        stream.seek(0)
-    raise InvalidInput("the file's encoding is not known", field="file", remedy="save it as CSV in UTF-8 (or GB18030)")
-
-
-def delimiter_of(header: str) -> str:
-    """The sign between columns: whichever of comma, semicolon and tab the header has most."""
-    return max(",;\t", key=header.count)
 
 
 def columns_of(header: Sequence[str], mapping: dict[str, str]) -> dict[str, int]:
@@ -137,29 +103,6 @@ def columns_of(header: Sequence[str], mapping: dict[str, str]) -> dict[str, int]
     return columns
 
 
-def decimal_of(text: str, *, comma: bool) -> Decimal:
-    """A number as written: ``1,234.50``, ``¥19.90``; with `comma`, ``19,90`` too.
-
-    Raises:
-        ValueError: when it is none.
-    """
-    if _PLAIN.fullmatch(text):
-        return Decimal(text)
-    plain = unicodedata.normalize("NFKC", text).replace(" ", "").replace("\u2212", "-")
-    plain = _CURRENCY.sub("", plain)
-    if comma and _COMMA.fullmatch(plain):
-        plain = plain.replace(",", ".")
-    elif _THOUSANDS.fullmatch(plain):
-        plain = plain.replace(",", "")
-    try:
-        value = Decimal(plain)
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is no number") from None
-    if not value.is_finite():
-        raise ValueError(f"{text!r} is no number")
-    return value
-
-
 def time_of(text: str, calendar: StoreCalendar, date_order: str = "ymd") -> datetime:
     """A time as written; without an offset it is on the store's clock.
 
@@ -190,18 +133,6 @@ def time_of(text: str, calendar: StoreCalendar, date_order: str = "ymd") -> date
     except ValueError:
         raise ValueError(f"{text!r} is no date and time") from None
     return at if at.tzinfo is not None else at.replace(tzinfo=calendar.zone_on(at.date()))
-
-
-def _readable(stream: BinaryIO, encoding: str) -> bool:
-    stream.seek(0)
-    decoder = codecs.getincrementaldecoder(encoding)()
-    try:
-        while chunk := stream.read(_CHUNK):
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _folded(header: str) -> str:

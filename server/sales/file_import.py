@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
+from server.files.sheets import Sheet
 from server.sales.decoding import MOST_RECEIPTS
 from server.sales.import_repository import Counts
 from server.sales.models import ImportResult, NewReceipt, PostResult, Problem, RefusedRow, RowError
 from server.sales.rows import Read, RowReader
 from server.sales.seen import Seen
-from server.sales.sheets import Sheet
 
 #: A slice is written when it has so many rows; or as many receipts as a batch may have.
 SLICE_ROWS: Final = 10_000

@@ -24,6 +24,7 @@ from server.access import audit
 from server.access.models import Role, Scope
 from server.clock import Clock, utc_now
 from server.errors import DoorlineError, NotFound
+from server.files.sheets import Sheet, open_sheet
 from server.sales import import_repository as repository
 from server.sales.checking import LineMemo
 from server.sales.file_import import SLICE_ROWS, FileImport
@@ -42,7 +43,6 @@ from server.sales.models import (
 )
 from server.sales.rows import RowReader
 from server.sales.service import SalesService
-from server.sales.sheets import Sheet, open_sheet
 from server.storage.pool import Database
 from server.storage.sealing import Sealer
 from server.stores.service import StoresService
@@ -97,7 +97,7 @@ class ImportService:
         """
         scope.require_role(*_IMPORTERS)
         calendar = self._stores.calendar(scope, store_id)
-        sheet = open_sheet(stream, form)
+        sheet = open_sheet(stream, header_row=form.header_row, name=form.sheet, decimal_comma=form.decimal_comma)
         reader = RowReader(sheet, store_id, calendar, form)
         ours = {place: name for name, place in reader.columns.items()}
         first = list(islice(reader, _PREVIEWED))
@@ -261,7 +261,7 @@ class ImportService:
     def _opened(self, scope: Scope, store_id: str, stream: BinaryIO, form: TillFormat) -> tuple[Sheet, RowReader]:
         scope.require_role(*_IMPORTERS)
         calendar = self._stores.calendar(scope, store_id)
-        sheet = open_sheet(stream, form)
+        sheet = open_sheet(stream, header_row=form.header_row, name=form.sheet, decimal_comma=form.decimal_comma)
         return sheet, RowReader(sheet, store_id, calendar, form)
 
     def _new_job(

@@ -10,10 +10,11 @@ from typing import Final, cast
 
 import msgspec
 
-from server.sales.csv_format import BOOLEANS, CHANNELS, KINDS, columns_of, decimal_of, time_of
+from server.files.sheets import Row, Sheet
+from server.files.text import decimal_of
+from server.sales.csv_format import BOOLEANS, CHANNELS, KINDS, columns_of, time_of
 from server.sales.formats import TillFormat
 from server.sales.models import Channel, Kind, MemberOf, NewLine, NewReceipt, RowError
-from server.sales.sheets import Row, Sheet
 from server.stores.calendar import StoreCalendar
 
 _NOUGHT: Final = Decimal(0)

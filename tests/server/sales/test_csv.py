@@ -9,11 +9,11 @@ import pytest
 
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
+from server.files.sheets import open_sheet
 from server.sales.csv_format import time_of
 from server.sales.formats import TillFormat
 from server.sales.models import ImportResult
 from server.sales.rows import RowReader
-from server.sales.sheets import open_sheet
 from server.services import Services
 from server.stores.calendar import DayRule, StoreCalendar
 from server.stores.models import EVER
@@ -192,7 +192,7 @@ def test_which_of_two_numbers_is_the_month_is_said_and_not_guessed(written: str,
 def test_a_file_that_is_none_is_refused_whole(data: bytes, match: str) -> None:
     calendar = StoreCalendar([DayRule(EVER, "Asia/Shanghai")])
     with pytest.raises(InvalidInput, match=match):
-        list(RowReader(open_sheet(io.BytesIO(data), TillFormat()), "S01", calendar, TillFormat()))
+        list(RowReader(open_sheet(io.BytesIO(data)), "S01", calendar, TillFormat()))
 
 
 def test_many_rows_are_written_in_slices_with_progress(chain: Services) -> None:

@@ -18,8 +18,7 @@ from typing import Any, BinaryIO, Final, Protocol, cast
 import msgspec
 
 from server.errors import InvalidInput, TooLarge
-from server.sales.csv_format import delimiter_of, encoding_of
-from server.sales.formats import TillFormat
+from server.files.text import delimiter_of, encoding_of
 
 #: A gigabyte without a line break is no header and must not be held as one.
 _LONGEST_HEADER: Final = 100_000
@@ -66,8 +65,14 @@ class Sheet(Protocol):
         """
 
 
-def open_sheet(stream: BinaryIO, form: TillFormat) -> Sheet:
+def open_sheet(stream: BinaryIO, *, header_row: int = 1, name: str = "", decimal_comma: bool | None = None) -> Sheet:
     """A file as a sheet; which kind it is, it says itself by its first bytes.
+
+    Args:
+        stream: seekable.
+        header_row: from 1: what stands above is skipped.
+        name: of the sheet of a workbook; empty: the first.
+        decimal_comma: whether 1,50 is one and a half; None: where columns are parted by semicolons.
 
     Raises:
         InvalidInput: it can't be read as a whole.
@@ -76,19 +81,21 @@ def open_sheet(stream: BinaryIO, form: TillFormat) -> Sheet:
     stream.seek(0)
     head = stream.read(len(_ZIP))
     stream.seek(0)
-    return XlsxSheet(stream, form) if head == _ZIP else CsvSheet(stream, form)
+    if head == _ZIP:
+        return XlsxSheet(stream, header_row, name, decimal_comma=bool(decimal_comma))
+    return CsvSheet(stream, header_row, decimal_comma=decimal_comma)
 
 
 class CsvSheet:
     """A CSV file, in whichever of the encodings tills use."""
 
-    def __init__(self, stream: BinaryIO, form: TillFormat) -> None:
+    def __init__(self, stream: BinaryIO, header_row: int, *, decimal_comma: bool | None) -> None:
         self.encoding = encoding_of(stream)
         self.size = _size(stream)
         self._borrowed = _Borrowed(stream)
         text = io.TextIOWrapper(io.BufferedReader(self._borrowed, 1 << 16), self.encoding, newline="")
-        self._above = form.header_row
-        for _ in range(form.header_row - 1):
+        self._above = header_row
+        for _ in range(header_row - 1):
             text.readline(_LONGEST_HEADER)
         header = text.readline(_LONGEST_HEADER)
         if len(header) == _LONGEST_HEADER:
@@ -96,7 +103,7 @@ class CsvSheet:
                 f"the header is longer than {_LONGEST_HEADER:,} characters", field="file", remedy="save it as CSV"
             )
         self.delimiter = delimiter_of(header)
-        self.comma = self.delimiter == ";" if form.decimal_comma is None else form.decimal_comma
+        self.comma = self.delimiter == ";" if decimal_comma is None else decimal_comma
         self.header = [name.strip() for name in next(csv.reader([header], delimiter=self.delimiter), [])]
         self._reader = csv.reader(text, delimiter=self.delimiter)
 
@@ -123,13 +130,13 @@ class CsvSheet:
 class XlsxSheet:
     """A sheet of a workbook, cell by cell."""
 
-    def __init__(self, stream: BinaryIO, form: TillFormat) -> None:
+    def __init__(self, stream: BinaryIO, header_row: int, name: str, *, decimal_comma: bool) -> None:
         from openpyxl import load_workbook
         from openpyxl.utils.exceptions import InvalidFileException
 
         self.encoding = "xlsx"
         self.delimiter = ","
-        self.comma = bool(form.decimal_comma)
+        self.comma = decimal_comma
         self.size = _size(stream)
         try:
             with zipfile.ZipFile(stream) as packed:
@@ -139,14 +146,14 @@ class XlsxSheet:
             book = load_workbook(stream, read_only=True, data_only=True)
         except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError) as error:
             raise InvalidInput(f"the workbook can't be read: {error}", field="file", remedy=_NOT_XLSX) from error
-        if form.sheet and form.sheet not in book.sheetnames:
+        if name and name not in book.sheetnames:
             there = ", ".join(book.sheetnames)
-            raise InvalidInput(f"the workbook has no sheet {form.sheet!r}", field="sheet", remedy=f"it has {there}")
-        sheet = book[form.sheet] if form.sheet else book.worksheets[0]
+            raise InvalidInput(f"the workbook has no sheet {name!r}", field="sheet", remedy=f"it has {there}")
+        sheet = book[name] if name else book.worksheets[0]
         # What a program wrote into a file as its extent may be wrong, and openpyxl would stop there.
         sheet.reset_dimensions()
-        self._line = form.header_row
-        self._cells: Iterator[Sequence[Any]] = sheet.iter_rows(min_row=form.header_row, values_only=True)
+        self._line = header_row
+        self._cells: Iterator[Sequence[Any]] = sheet.iter_rows(min_row=header_row, values_only=True)
         self.header = [_written(cell).strip() for cell in next(self._cells, ())]
         while self.header and not self.header[-1]:
             self.header.pop()

@@ -1,0 +1,1 @@
+"""Files of rows that people and tills make: encodings, separators, numbers, workbooks."""
