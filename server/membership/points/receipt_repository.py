@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import Any, LiteralString
 from uuid import UUID
 
-from psycopg.rows import class_row, kwargs_row
+from psycopg.rows import kwargs_row
 from psycopg.types.json import Jsonb
 
+from server.membership import rulebook_repository
 from server.membership.points.earning import Line
 from server.membership.points.rules import Rules, read
+from server.membership.rulebook_repository import RulesRow
 from server.storage.arrays import array
 from server.storage.pool import Connection
 
@@ -214,45 +216,11 @@ def owed_moved(conn: Connection, gone: UUID) -> int:
 # -- rules
 
 
-@dataclass(frozen=True, slots=True)
-class RulesRow:
-    """A version of the rules as kept."""
-
-    version: int
-    valid_from: datetime
-    body: str
-    made_by: str
-    made_at: datetime
-    reason: str
-
-
 def rules_rows(conn: Connection) -> list[RulesRow]:
     """All versions, newest first."""
-    with conn.cursor(row_factory=class_row(RulesRow)) as cursor:
-        return cursor.execute(
-            """
-            SELECT version, valid_from, body::text AS body, made_by, made_at, reason
-            FROM points_rules
-            ORDER BY version DESC
-            """
-        ).fetchall()
+    return rulebook_repository.rules_rows(conn, "points_rules")
 
 
 def rules_versions(conn: Connection) -> list[tuple[datetime, int, Rules]]:
     """All versions, to choose the one in force from."""
     return [(row.valid_from, row.version, read(row.body)) for row in rules_rows(conn)]
-
-
-def insert_rules(conn: Connection, row: RulesRow) -> bool:
-    """Keep a version; False when another came first."""
-    return (
-        conn.execute(
-            """
-            INSERT INTO points_rules (version, valid_from, body, reason, made_by, made_at)
-            VALUES (%s, %s, %s::jsonb, %s, %s, %s)
-            ON CONFLICT DO NOTHING
-            """,
-            (row.version, row.valid_from, row.body, row.reason, row.made_by, row.made_at),
-        ).rowcount
-        == 1
-    )

@@ -18,6 +18,7 @@ from server.access.models import Role, Scope
 from server.clock import Clock, utc_now
 from server.errors import Conflict, InvalidInput, NotFound
 from server.events import NewEvent
+from server.membership import rulebook
 from server.membership.models import MemberRef
 from server.membership.points import receipt_repository, repository
 from server.membership.points.models import (
@@ -30,8 +31,8 @@ from server.membership.points.models import (
     SavedRules,
 )
 from server.membership.points.purse import Booking, Purse, Why
-from server.membership.points.receipt_repository import RulesRow
 from server.membership.points.rules import Rules, in_force, read, written
+from server.membership.rulebook_repository import RulesRow
 from server.storage.pool import Connection, Database
 
 READERS: Final[tuple[Role, ...]] = ("desk", "manager", "region", "hq", "admin")
@@ -219,29 +220,7 @@ class PointsService:
         scope.require_role(*RULERS)
         scope.require_whole_chain()
         reason = check_reason(reason)
-        now = self._clock()
-        starts = now if valid_from is None else valid_from
-        if starts < now:
-            raise InvalidInput(
-                "rules can't hold from a time in the past: what was earned stays earned",
-                field="valid_from",
-                remedy="leave it out to let them hold from now on",
-            )
-        with self._db.transaction() as conn:
-            version = 1 + max((row.version for row in receipt_repository.rules_rows(conn)), default=0)
-            row = RulesRow(version, starts, written(rules), scope.actor, now, reason)
-            if not receipt_repository.insert_rules(conn, row):
-                raise Conflict(
-                    "another version was saved for this moment", field="valid_from", remedy="look at it, then try again"
-                )
-            audit.record(
-                conn,
-                now,
-                scope.actor,
-                "points.rules",
-                subject=str(version),
-                detail={"valid_from": starts.isoformat(), "reason": reason},
-            )
+        row = rulebook.save(self._db, scope, "points_rules", written(rules), reason, self._clock(), valid_from)
         return _saved(row)
 
     # -- inside

@@ -14,23 +14,13 @@ from uuid import UUID
 from psycopg.rows import class_row, scalar_row
 
 from server.access.models import Scope
+from server.membership import rulebook_repository
+from server.membership.rulebook_repository import RulesRow
 from server.membership.tiers.models import TierChange
 from server.membership.tiers.rules import Activity, TierRules, stored
 from server.membership.tiers.standing import Standing, Why
 from server.storage.arrays import array
 from server.storage.pool import Connection
-
-
-@dataclass(frozen=True, slots=True)
-class RulesRow:
-    """A version of the rules as kept."""
-
-    version: int
-    valid_from: datetime
-    body: str
-    made_by: str
-    made_at: datetime
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,34 +37,12 @@ class Change:
 
 def rules_rows(conn: Connection) -> list[RulesRow]:
     """All versions, newest first."""
-    with conn.cursor(row_factory=class_row(RulesRow)) as cursor:
-        return cursor.execute(
-            """
-            SELECT version, valid_from, body::text AS body, made_by, made_at, reason
-            FROM tier_rules
-            ORDER BY version DESC
-            """
-        ).fetchall()
+    return rulebook_repository.rules_rows(conn, "tier_rules")
 
 
 def rules_versions(conn: Connection) -> list[tuple[datetime, int, TierRules]]:
     """All versions, to choose the one in force from."""
     return [(row.valid_from, row.version, stored(row.body)) for row in rules_rows(conn)]
-
-
-def insert_rules(conn: Connection, row: RulesRow) -> bool:
-    """Keep a version; False when another came first."""
-    return (
-        conn.execute(
-            """
-            INSERT INTO tier_rules (version, valid_from, body, reason, made_by, made_at)
-            VALUES (%s, %s, %s::jsonb, %s, %s, %s)
-            ON CONFLICT DO NOTHING
-            """,
-            (row.version, row.valid_from, row.body, row.reason, row.made_by, row.made_at),
-        ).rowcount
-        == 1
-    )
 
 
 def hold(conn: Connection, member_ids: Iterable[UUID]) -> dict[UUID, Standing]:

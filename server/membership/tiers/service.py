@@ -8,10 +8,12 @@ from uuid import UUID
 from server.access import audit
 from server.access.models import Role, Scope
 from server.clock import Clock, utc_now
-from server.errors import Conflict, InvalidInput, NotFound
+from server.errors import InvalidInput, NotFound
+from server.membership import rulebook
+from server.membership.rulebook_repository import RulesRow
 from server.membership.tiers import evaluation, repository
 from server.membership.tiers.models import MemberTier, SavedTierRules
-from server.membership.tiers.repository import Change, RulesRow
+from server.membership.tiers.repository import Change
 from server.membership.tiers.rules import Activity, TierRules, check, in_force, stored, written
 from server.membership.tiers.standing import given, window_start
 from server.storage.pool import Database
@@ -147,29 +149,7 @@ class TiersService:
         scope.require_whole_chain()
         check(rules)
         reason = _reason(reason)
-        now = self._clock()
-        starts = now if valid_from is None else valid_from
-        if starts < now:
-            raise InvalidInput(
-                "rules can't hold from a time in the past",
-                field="valid_from",
-                remedy="leave it out to let them hold from now on",
-            )
-        with self._db.transaction() as conn:
-            version = 1 + max(row.version for row in repository.rules_rows(conn))
-            row = RulesRow(version, starts, written(rules), scope.actor, now, reason)
-            if not repository.insert_rules(conn, row):
-                raise Conflict(
-                    "another version was saved for this moment", field="valid_from", remedy="look at it, then try again"
-                )
-            audit.record(
-                conn,
-                now,
-                scope.actor,
-                "tier.rules",
-                subject=str(version),
-                detail={"valid_from": starts.isoformat(), "reason": reason},
-            )
+        row = rulebook.save(self._db, scope, "tier_rules", written(rules), reason, self._clock(), valid_from)
         return _saved(row)
 
 

@@ -11,10 +11,10 @@ from server.events import NewEvent
 from server.membership.models import MemberRef
 from server.membership.points.posting import CONSUMER, Standings, no_tiers, post
 from server.membership.points.purse import OWED
-from server.membership.points.receipt_repository import RulesRow, insert_rules
 from server.membership.points.reports import PointsReports
 from server.membership.points.rules import Rules, written
 from server.membership.points.service import PointsService
+from server.membership.rulebook_repository import RulesRow, insert_rules
 from server.storage.pool import Connection, Database
 from tests.fixtures.wait import wait_until
 from tests.server.conftest import SYSTEM, TurnedClock
@@ -174,7 +174,7 @@ def rule(db: Database, clock: TurnedClock, rules: Rules) -> None:
         row = conn.execute("SELECT count(*) FROM points_rules").fetchone()
         number = 1 + (row[0] if row else 0)
         then = clock.now - timedelta(days=4000 - number)
-        assert insert_rules(conn, RulesRow(number, then, written(rules), "tests", then, "tests"))
+        assert insert_rules(conn, "points_rules", RulesRow(number, then, written(rules), "tests", then, "tests"))
 
 
 def assert_proved(db: Database) -> None:
