@@ -11,8 +11,6 @@ from dashboards import (
     account_page,
     assets,
     card_page,
-    desk_offline,
-    desk_page,
     hq_page,
     live,
     pages,
@@ -21,6 +19,8 @@ from dashboards import (
     styleguide,
     users_page,
 )
+from dashboards.desk import offline as desk_offline
+from dashboards.desk import page as desk_page
 from dashboards.entry import (
     corrections_page,
     facts_page,

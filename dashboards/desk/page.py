@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 from fastapi import Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from dashboards.desk_card import Places, card, tier_name
-from dashboards.desk_form import EnrolForm
-from dashboards.desk_offline import desk_data
+from dashboards.desk.form import EnrolForm
+from dashboards.desk.offline import desk_data
+from dashboards.desk.showing import Places, card, tier_name
 from dashboards.formats import Formats
 from dashboards.i18n import N_
 from dashboards.pages import page_router, renderer_of
@@ -180,7 +180,7 @@ def _page(
     )
     return renderer_of(request).page(
         request,
-        "desk.html",
+        "desk/desk.html",
         viewer,
         status=status,
         stores=stores,

@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from dashboards.desk_form import PROBLEMS, EnrolForm
+from dashboards.desk.form import PROBLEMS, EnrolForm
 from dashboards.formats import Formats
 from dashboards.i18n import N_, translations
 from dashboards.pages import page_router, renderer_of
@@ -78,7 +78,7 @@ def offline(request: Request, viewer: Reader) -> Response:
     stores: list[Store] = request.app.state.services.stores.stores(viewer.scope)
     return renderer_of(request).page(
         request,
-        "desk_offline.html",
+        "desk/offline.html",
         viewer,
         stores=stores,
         address="/desk",
@@ -96,7 +96,7 @@ def kept(request: Request, viewer: Reader) -> Response:
     stores: list[Store] = services.stores.stores(viewer.scope)
     zone = stores[0].timezone if stores else "UTC"
     rows = [_row(each, zone, viewer.locale) for each in services.offline_desk.waiting(viewer.scope)]
-    return renderer_of(request).page(request, "desk_kept.html", viewer, stores=stores, rows=rows)
+    return renderer_of(request).page(request, "desk/kept.html", viewer, stores=stores, rows=rows)
 
 
 @router.post("/desk/kept/{item_id}/settle")
