@@ -62,7 +62,7 @@ def import_(
             basis,
             mapping,
             dry_run=dry_run,
-            progress=lambda rows: bar.update(task, completed=rows),
+            heard=lambda so_far: bool(bar.update(task, completed=so_far.rows)),  # type: ignore[func-returns-value]
         )
     _tell_import(result)
     if result.error_count:

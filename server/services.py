@@ -16,11 +16,13 @@ from server.ingest.service import IngestService
 from server.jobs.service import JobsService
 from server.kpi.correction_service import CorrectionsService
 from server.kpi.service import KpiService
+from server.kpi.setting_list import SettingList
 from server.kpi.tables import TableImport
 from server.membership.coupons.definitions import CouponDefinitions
 from server.membership.coupons.service import CouponsService
 from server.membership.crypto import MemberKeys, derived_keys
 from server.membership.desk import MemberDesk, member_desk
+from server.membership.imports.service import MemberImports
 from server.membership.offline.envelopes import EnvelopeKeys
 from server.membership.offline.service import OfflineDesk
 from server.membership.points.adjustments import Adjustments
@@ -38,19 +40,25 @@ from server.membership.tiers.simulation import TierSimulations
 from server.membership.value.service import ValueService
 from server.membership.visits.service import VisitsService
 from server.mqtt import BrokerAddress
+from server.provisioning.issuing import Issuing
+from server.provisioning.service import ProvisioningService
 from server.requests.exchange import Exchange
 from server.requests.service import RequestService
+from server.sales.conflicts import ConflictService
 from server.sales.importing import ImportService
 from server.sales.rates import RatesService
 from server.sales.service import SalesService
 from server.sales.till_formats import FormatService
 from server.settings import Settings
+from server.setup.service import SetupService
 from server.storage.pool import Database, Readable, Replica
 from server.storage.sealing import Sealer
+from server.stores.changing import StoreChanges
 from server.stores.facts import FactsService
 from server.stores.labels import LabelsService
 from server.stores.opening import OpeningService
 from server.stores.service import StoresService
+from server.stores.spreadsheet import StoreSheets
 from server.webhooks.addresses import networks_of
 from server.webhooks.sending import Sender
 from server.webhooks.service import WebhookService
@@ -70,6 +78,10 @@ class Services:
     reading: Readable
     access: AccessService
     stores: StoresService
+    store_changes: StoreChanges
+    store_sheets: StoreSheets
+    provisioning: ProvisioningService
+    issuing: Issuing
     facts: FactsService
     labels: LabelsService
     opening: OpeningService
@@ -78,6 +90,8 @@ class Services:
     gaps: GapLedger
     sales: SalesService
     imports: ImportService
+    member_imports: MemberImports
+    conflicts: ConflictService
     formats: FormatService
     rates: RatesService
     webhooks: WebhookService
@@ -98,15 +112,18 @@ class Services:
     offline_desk: OfflineDesk
     value: ValueService
     kpi: KpiService
+    setting_list: SettingList
     corrections: CorrectionsService
     tables: TableImport
     jobs: JobsService
     requests: RequestService
+    setup: SetupService
 
     def close(self) -> None:
         """Wait for no box any more, stop what is brought in, and give the database connections back."""
         self.requests.close()
         self.imports.close()
+        self.member_imports.close()
         if isinstance(self.reading, Replica):
             self.reading.close()
         self.db.close()
@@ -133,6 +150,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
     secrets = (settings.secret_key.get_secret_value(), settings.old_secret_keys.get_secret_value())
     sealer = Sealer(derived_keys(*secrets, b"doorline sealed", 32))
     stores = StoresService(db, clock)
+    provisioning = ProvisioningService(db, clock)
     tiers = TiersService(db, clock)
     members = member_desk(db, keys, sender_of(settings), rights_parts(), clock, tiers)
     membership = members.membership
@@ -148,6 +166,10 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         reading=reading,
         access=AccessService(db, settings, clock),
         stores=stores,
+        store_changes=StoreChanges(db, clock),
+        store_sheets=StoreSheets(db, clock),
+        provisioning=provisioning,
+        issuing=Issuing(provisioning, settings),
         facts=facts,
         labels=LabelsService(db, clock),
         opening=OpeningService(db, stores, clock),
@@ -156,6 +178,8 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         gaps=GapLedger(db, stores, clock),
         sales=sales,
         imports=ImportService(db, stores, sales, sealer, clock),
+        member_imports=MemberImports(db, members.imports, sealer, clock),
+        conflicts=ConflictService(db, sales),
         formats=FormatService(db, clock),
         webhooks=WebhookService(db, sealer, Sender(networks_of(settings.webhook_networks)), clock),
         rates=RatesService(db, settings.reporting_currency, clock, reading=reading),
@@ -176,8 +200,10 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         value=ValueService(db, settings.reporting_currency, clock),
         offline_desk=OfflineDesk(db, envelopes, membership, visits, clock),
         kpi=KpiService(db, stores, clock, reading=reading),
+        setting_list=SettingList(db),
         corrections=corrections,
         tables=TableImport(stores, facts, corrections),
         jobs=JobsService(db, clock),
         requests=RequestService(db, Exchange(BrokerAddress.of(settings)), clock),
+        setup=SetupService(db, clock),
     )

@@ -6,6 +6,7 @@ from typing import Final
 
 from server.clock import Clock, utc_now
 from server.membership.crypto import derived_keys
+from server.membership.imports import repository as member_import_repository
 from server.sales import import_repository
 from server.settings import Settings
 from server.storage.pool import Database
@@ -53,4 +54,5 @@ class ImportRetention:
         now = self._clock()
         with self._db.transaction() as conn:
             gone = import_repository.purge(conn, now - ROWS_KEPT, now - FILES_KEPT)
+            gone += member_import_repository.purge(conn, now - ROWS_KEPT, now - FILES_KEPT)
         return f"{gone} rows to correct deleted" if gone else None

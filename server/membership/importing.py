@@ -16,7 +16,7 @@ from server.access import audit
 from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import DoorlineError, InvalidInput
-from server.files.sheets import Row, open_sheet
+from server.files.sheets import Row, Sheet, open_sheet
 from server.membership import field_repository, import_repository, names, phones
 from server.membership.fields import FieldKind, Given, check_answers
 from server.membership.models import MemberExists, NewConsent, NewMember
@@ -123,32 +123,25 @@ class MemberImport:
         mapping: Mapping[str, str] | None = None,
         *,
         dry_run: bool = False,
-        progress: Callable[[int], None] = lambda _rows: None,
+        heard: Callable[[MemberImportResult], bool] = lambda _so_far: False,
+        refuse: Callable[[Row, RowError], None] = lambda _row, _error: None,
     ) -> MemberImportResult:
         """Enrol everybody in a file whose number nobody has. For headquarters.
 
         Args:
             store_id: home of the members; their numbers are of its country.
             basis: what these people agreed to and when, in the words that stand on record as their consent.
-            mapping: our columns to those of the file, where its header says it otherwise; `custom.<field>` too.
+            mapping: our columns to those of the file, where its header says it otherwise, empty where the file has
+                none of it; `custom.<field>` too.
             dry_run: check everything, keep nothing.
-            progress: told the rows read so far.
+            heard: told what became of the rows so far, now and then and at the end; True stops, what was kept stays.
+            refuse: told each row that was not taken, and why.
 
         Raises:
             InvalidInput: a file that can't be read, or lacks a column; a row's own faults are told in the result.
         """
-        scope.require_role(*HEADQUARTERS)
-        scope.require(store_id)
-        if len(basis.strip()) < 10:
-            raise InvalidInput(
-                "it isn't said what these people agreed to", field="basis", remedy="say what, where and since when"
-            )
         result = MemberImportResult(dry_run)
-        sheet = open_sheet(stream)
-        columns = _columns(sheet.header, mapping or {})
-        tiers = self._openings.tiers(scope)
-        if "tier" in columns and not tiers:
-            raise InvalidInput("tiers can't be given here", field="tier", remedy="take the column out of the file")
+        sheet, columns, tiers = self._opened(scope, store_id, stream, basis, mapping or {})
         seen: dict[str, int] = {}
         with self._db.read() as conn:
             country = self._reader.country_of(conn, scope, store_id)
@@ -163,14 +156,19 @@ class MemberImport:
                     raise InvalidInput(
                         f"there is no tier {read.tier!r}", field="tier", remedy=f"use one of {', '.join(sorted(tiers))}"
                     )
-                self._take(scope, read, seen, result)
+                double = self._take(scope, read, seen, result)
+                if double is not None:
+                    _double(result, double)
+                    refuse(line, _told_double(double))
             except DoorlineError as error:
                 if error.status >= 500:
                     raise
-                _tell(result, RowError(line.line, error.field, error.message, error.remedy))
-            if result.rows % _EVERY == 0:
-                progress(result.rows)
-        progress(result.rows)
+                wrong = RowError(line.line, error.field, error.message, error.remedy)
+                _tell(result, wrong)
+                refuse(line, wrong)
+            if result.rows % _EVERY == 0 and heard(result):
+                break
+        heard(result)
         if not dry_run:
             now = self._clock()
             detail: dict[str, object] = {"rows": result.rows, "enrolled": result.enrolled, "opened": result.opened}
@@ -178,11 +176,40 @@ class MemberImport:
                 audit.record(conn, now, scope.actor, "member.import", store_id=store_id, detail=detail)
         return result
 
-    def _take(self, scope: Scope, read: _Read, seen: dict[str, int], result: MemberImportResult) -> None:
+    def check(
+        self, scope: Scope, store_id: str, stream: BinaryIO, basis: str, mapping: Mapping[str, str] | None = None
+    ) -> None:
+        """Whether `run` would begin at all; no row is read.
+
+        Raises:
+            As `run`.
+        """
+        self._opened(scope, store_id, stream, basis, mapping or {})
+
+    def _opened(
+        self, scope: Scope, store_id: str, stream: BinaryIO, basis: str, mapping: Mapping[str, str]
+    ) -> tuple[Sheet, dict[str, int], frozenset[str]]:
+        scope.require_role(*HEADQUARTERS)
+        scope.require(store_id)
+        if len(basis.strip()) < 10:
+            raise InvalidInput(
+                "it isn't said what these people agreed to", field="basis", remedy="say what, where and since when"
+            )
+        with self._db.read() as conn:
+            self._reader.country_of(conn, scope, store_id)
+        sheet = open_sheet(stream)
+        columns = recognised(sheet.header, mapping)
+        _check_needed(columns)
+        tiers = self._openings.tiers(scope)
+        if "tier" in columns and not tiers:
+            raise InvalidInput("tiers can't be given here", field="tier", remedy="take the column out of the file")
+        return sheet, columns, tiers
+
+    def _take(self, scope: Scope, read: _Read, seen: dict[str, int], result: MemberImportResult) -> Duplicate | None:
+        """Take a row, or say whose number it has."""
         earlier = seen.setdefault(read.number, read.line)
         if earlier != read.line:
-            _double(result, Duplicate(read.line, "", earlier))
-            return
+            return Duplicate(read.line, "", earlier)
         external = read.new.external_no
         with self._db.read() as conn:
             before = import_repository.by_external_no(conn, external) if external else None
@@ -193,17 +220,17 @@ class MemberImport:
                 result.opened += self._open(scope, before, read)
         elif holder is not None:
             with self._db.read() as conn:
-                _double(result, Duplicate(read.line, import_repository.card_of_member(conn, holder), None))
+                return Duplicate(read.line, import_repository.card_of_member(conn, holder), None)
         elif result.dry_run:
             result.enrolled += 1
         else:
             try:
                 made = self._membership.enrol(scope, read.new)
             except MemberExists as known:  # enrolled at a desk since we looked
-                _double(result, Duplicate(read.line, known.card_no, None))
-                return
+                return Duplicate(read.line, known.card_no, None)
             result.enrolled += 1
             result.opened += self._open(scope, made.member_id, read)
+        return None
 
     def _open(self, scope: Scope, member_id: UUID, read: _Read) -> bool:
         if read.tier:
@@ -249,27 +276,37 @@ class MemberImport:
         return _Read(line.line, new, number, _points(cell("points")), cell("tier"))
 
 
-def _columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int]:
+def recognised(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int]:
+    """Where each of our columns is, by the mapping and by what headers commonly say; some may be missing.
+
+    Raises:
+        InvalidInput: an empty file, or a mapping that names what isn't there.
+    """
     if not any(header):
         raise InvalidInput("the file is empty", field="file", remedy="it needs a header and a row for each member")
     names_ = [each.casefold() for each in header]
     found: dict[str, int] = {}
     for ours, known in COLUMNS.items():
         places = [names_.index(name) for name in known if name in names_]
-        if places:
+        if places and ours not in mapping:
             found[ours] = places[0]
     for ours, theirs in mapping.items():
         if ours not in COLUMNS and not ours.startswith("custom."):
             raise InvalidInput(f"there is no column {ours!r} of ours", field=ours, remedy=f"use {', '.join(COLUMNS)}")
+        if not theirs:
+            continue
         if theirs.casefold() not in names_:
             raise InvalidInput(f"the file has no column {theirs!r}", field=ours, remedy=f"it has {', '.join(header)}")
         found[ours] = names_.index(theirs.casefold())
+    return found
+
+
+def _check_needed(found: Mapping[str, int]) -> None:
     for needed in ("name", "phone"):
         if needed not in found:
             raise InvalidInput(
                 f"the file has no column for the {needed}", field=needed, remedy="name it in the mapping"
             )
-    return found
 
 
 def _date(text: str) -> date | None:
@@ -315,6 +352,13 @@ def _tell(result: MemberImportResult, error: RowError) -> None:
     result.error_count += 1
     if len(result.errors) < MOST_TOLD:
         result.errors.append(error)
+
+
+def _told_double(double: Duplicate) -> RowError:
+    whose = f"the member with card {double.card_no}" if double.card_no else f"line {double.earlier_line}"
+    return RowError(
+        double.line, "duplicate", f"this number belongs to {whose}", "look who it is; a number has one member"
+    )
 
 
 def _double(result: MemberImportResult, duplicate: Duplicate) -> None:

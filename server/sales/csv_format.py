@@ -77,10 +77,22 @@ def columns_of(header: Sequence[str], mapping: dict[str, str]) -> dict[str, int]
     """Where each of our columns is.
 
     Args:
-        mapping: our names to the file's headers; the rest is recognised by `HEADERS`.
+        mapping: our names to the file's headers, empty where the file has none of it; the rest is recognised by
+            `HEADERS`.
 
     Raises:
         InvalidInput: a mapping that names what isn't there, or a needed column that isn't found.
+    """
+    columns = recognised(header, mapping)
+    _check_needed(columns, header)
+    return columns
+
+
+def recognised(header: Sequence[str], mapping: dict[str, str]) -> dict[str, int]:
+    """As `columns_of`, whatever may be missing: to be shown to whoever puts it right.
+
+    Raises:
+        InvalidInput: a mapping that names what isn't there.
     """
     places = {_folded(name): place for place, name in reversed(list(enumerate(header)))}
     columns: dict[str, int] = {}
@@ -89,17 +101,18 @@ def columns_of(header: Sequence[str], mapping: dict[str, str]) -> dict[str, int]
             raise InvalidInput(
                 f"{ours!r} is no column of ours", field="mapping", remedy=f"use some of {', '.join(HEADERS)}"
             )
+        if not theirs:
+            continue
         if _folded(theirs) not in places:
             raise InvalidInput(
                 f"the file has no column {theirs!r}", field="mapping", remedy=f"it has {', '.join(header)}"
             )
         columns[ours] = places[_folded(theirs)]
     for ours, known in HEADERS.items():
-        if ours not in columns:
+        if ours not in mapping:
             place = next((places[name] for name in map(_folded, known) if name in places), None)
             if place is not None and place not in columns.values():
                 columns[ours] = place
-    _check_needed(columns, header)
     return columns
 
 

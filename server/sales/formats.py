@@ -21,7 +21,8 @@ class TillFormat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """How a file is read.
 
     Attributes:
-        columns: our columns to the file's headers; those it doesn't name are recognised by common headers.
+        columns: our columns to the file's headers, empty where the file has none of it; those it doesn't name are
+            recognised by common headers.
         header_row: of the sheet or file, from 1: what stands above is skipped.
         sheet: of a workbook, by name; empty: the first.
         date_order: of dates that don't begin with the year.

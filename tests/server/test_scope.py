@@ -16,7 +16,7 @@ STORE_DATA = (
     "value_account|value_card|value_entry|value_holder|value_lot|value_number|value_posting|"
     "camera|check_in|correction|coverage|coverage_15m|crossing|dead_letter|device|device_certificate|device_config|"
     "device_request|dirty_mark|fact|ingest_cursor|"
-    "kpi_setting|line|sales_import|sales_import_error|lost_range|member|member_cost|member_value|"
+    "kpi_setting|line|sales_import|sales_import_error|lost_range|member|member_cost|member_import|member_import_error|member_value|"
     "member_advisor|member_attachment|member_consent|member_link|member_merge|member_note|member_phone|member_tag|"
     "member_token|opening_exception|opening_hours|receipt|"
     "receipt_conflict|receipt_line|roster_day|roster_shift|silence|store|store_calendar|store_day|store_hour|store_hour_past|store_label|tally|traffic_15m"
@@ -28,7 +28,8 @@ NOT_STORE_DATA = {
     ),
     "rules, rates, days and words of the whole chain": (
         "consent_wording coupon_definition exchange_rate holiday member_field member_rule points_reason points_rules"
-        " raw_retention serving_cost till_format tier_rules value_bonus_rule value_grading value_setting value_standing"
+        " member_format raw_retention serving_cost till_format tier_rules value_bonus_rule value_grading value_setting"
+        " value_standing"
     ),
     "found by ids of members that were read under a scope, or by a job on nobody's asking": (
         "coupon coupon_redemption desk_item member_code member_erasure member_not_twin points_account points_entry"
@@ -90,6 +91,8 @@ EXEMPT = {
         for name in ("beat", "progress", "finish", "fail_silent")
     },
     "sales.purge": "what is old goes, on nobody's asking",
+    "imports.purge": "what is old goes, on nobody's asking",
+    "imports.fail_silent": "a process that died is noticed by whoever looks, whosever file it was",
     "ingest.prove_writable": "touches no row: it finds out whether any can be written",
     "jobs.delete_marks": "deletes marks by the ids that were read under a scope",
     **{

@@ -83,6 +83,7 @@ ASKED: Final[dict[str, dict[str, Any]]] = {
     "receipt": {"kind": "sale", "channel": "till", "at": NOON, "currency": "CNY", "gross": 80, "units": 1},
     "exchange_rate": {"reporting": "y"},
     "sales_import": {"state": "done"},
+    "member_import": {"state": "done"},
     "webhook_delivery": {"state": "waiting"},
     "roster_shift": {"ends_at": NOON.replace(hour=6)},
     "store_calendar": {"valid_from": date(2000, 1, 1)},
