@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from typing import Annotated, Protocol, cast
 
 from fastapi import APIRouter, Query, Request
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from server.access.api import Admin
+from server.access.audit_repository import Wanted
 from server.access.models import ApiKey, AuditEntry, KeyRole, Locale, SessionInfo, User, UserRole
 from server.access.service import AccessService
 from server.access.trail import Head, Verdict
@@ -195,9 +196,15 @@ def audit_trail(
     before: Annotated[
         int | None, Query(ge=1, le=2**62, description="Only lines before the one of this number.")
     ] = None,
+    actor: Annotated[str, Query(max_length=200, description="Who did it.")] = "",
+    action: Annotated[str, Query(max_length=100, description="What was done, or its first word, as `member`.")] = "",
+    subject: Annotated[str, Query(max_length=200, description="What it was done to.")] = "",
+    store: Annotated[str, Query(max_length=32, description="In which store.")] = "",
+    since: Annotated[AwareDatetime | None, Query(description="From when on.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Before when.")] = None,
 ) -> list[AuditEntry]:
-    """Who did what, the newest first."""
-    return _access(request).trail.newest(scope, limit, before)
+    """Who did what, the newest first; all of it, or what you ask for."""
+    return _access(request).trail.newest(scope, limit, before, Wanted(actor, action, subject, store, since, until))
 
 
 @router.get("/audit-trail/head", summary="The end of the audit trail")

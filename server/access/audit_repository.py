@@ -48,6 +48,25 @@ class HeadRow:
     cut_hash: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which lines are wanted; what is empty asks for nothing.
+
+    Attributes:
+        actor: who did it, as it stands in the trail.
+        action: what was done, or its first words: ``member`` wants ``member.reveal_phone`` too.
+        subject: what it was done to.
+        since, until: from when, and before when (aware).
+    """
+
+    actor: str = ""
+    action: str = ""
+    subject: str = ""
+    store_id: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 def insert(
     conn: Connection,
     at: datetime,
@@ -67,18 +86,34 @@ def insert(
     )
 
 
-def newest(conn: Connection, limit: int, before: int | None = None) -> list[AuditEntry]:
-    """The newest lines, or the newest before a line's number."""
+def newest(conn: Connection, limit: int, before: int | None = None, wanted: Wanted | None = None) -> list[AuditEntry]:
+    """The newest lines, or the newest before a line's number, of those that are wanted."""
+    asked = wanted or Wanted()
     with conn.cursor(row_factory=class_row(AuditEntry)) as cursor:
         return cursor.execute(
             """
             SELECT audit_id, at, actor, action, subject, store_id, detail
             FROM audit
-            WHERE %(before)s::bigint IS NULL OR audit_id < %(before)s
+            WHERE (%(before)s::bigint IS NULL OR audit_id < %(before)s)
+              AND (%(actor)s = '' OR actor = %(actor)s)
+              AND (%(action)s = '' OR action = %(action)s OR action ^@ (%(action)s || '.'))
+              AND (%(subject)s = '' OR subject = %(subject)s)
+              AND (%(store)s = '' OR store_id = %(store)s)
+              AND (%(since)s::timestamptz IS NULL OR at >= %(since)s)
+              AND (%(until)s::timestamptz IS NULL OR at < %(until)s)
             ORDER BY audit_id DESC
             LIMIT %(limit)s
             """,
-            {"before": before, "limit": limit},
+            {
+                "before": before,
+                "limit": limit,
+                "actor": asked.actor,
+                "action": asked.action,
+                "subject": asked.subject,
+                "store": asked.store_id,
+                "since": asked.since,
+                "until": asked.until,
+            },
         ).fetchall()
 
 

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from server.access import audit, checks
 from server.access import audit_repository as repository
-from server.access.audit_repository import Line, Link
+from server.access.audit_repository import Line, Link, Wanted
 from server.access.models import AuditEntry, Scope
 from server.clock import Clock, utc_now
 from server.errors import InvalidInput
@@ -119,11 +119,13 @@ class AuditTrail:
         self._keep = None if keep_days is None else timedelta(days=keep_days)
         self._clock = clock
 
-    def newest(self, scope: Scope, limit: int = 200, before: int | None = None) -> list[AuditEntry]:
-        """The newest lines, or the newest before the line `before`, for administrators."""
+    def newest(
+        self, scope: Scope, limit: int = 200, before: int | None = None, wanted: Wanted | None = None
+    ) -> list[AuditEntry]:
+        """The newest lines, or the newest before the line `before`, of those that are wanted; for administrators."""
         checks.require_administrator(scope)
         with self._db.read() as conn:
-            return repository.newest(conn, limit, before)
+            return repository.newest(conn, limit, before, wanted)
 
     def head(self, scope: Scope) -> Head:
         """The end of the chain as it stands now, for administrators: to be noted where nobody of this server writes."""

@@ -52,6 +52,11 @@ class EnrolledDevice:
         twin_at: when two boxes were last heard under this name (UTC).
         certificates: those that are taken now, newest first; more than one while one overlaps another.
         skew_ms: its clock less ours when it last sent, where it is more than tolerable; None otherwise.
+        version: of its software, as it last said while it was connected; empty where it did not.
+        pending: records it has yet to deliver; None where it is away and nobody knows.
+        lost: records it lost for good since its outbox was made.
+        problem: what is wrong with it, in its own words.
+        cameras: those it reports on.
     """
 
     device_id: str
@@ -63,6 +68,11 @@ class EnrolledDevice:
     twin_at: datetime | None = None
     certificates: tuple[DeviceCertificate, ...] = ()
     skew_ms: int | None = None
+    version: str = ""
+    pending: int | None = None
+    lost: int = 0
+    problem: str = ""
+    cameras: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,11 @@ class DeviceRow:
     has_password: bool
     twin_at: datetime | None
     skew_ms: int | None
+    version: str
+    pending: int | None
+    lost: int
+    problem: str
+    cameras: list[str]
 
 
 def lock_live_device(conn: Connection, scope: Scope, device_id: str) -> str | None:
@@ -177,7 +182,13 @@ def devices(conn: Connection, scope: Scope, store_id: str | None) -> list[Device
         return cursor.execute(
             """
             SELECT device_id, store_id, revoked_at, coalesce((status ->> 'online')::boolean, false) AS online,
-                   status_at, secret_hash <> '' AS has_password, twin_at, skew_ms
+                   status_at, secret_hash <> '' AS has_password, twin_at, skew_ms,
+                   coalesce(status ->> 'version', '') AS version,
+                   CASE WHEN (status ->> 'online')::boolean THEN (status ->> 'pending')::bigint END AS pending,
+                   coalesce((status ->> 'lost')::bigint, 0) AS lost, coalesce(status ->> 'problem', '') AS problem,
+                   ARRAY(SELECT c ->> 'camera' FROM jsonb_array_elements(
+                       CASE jsonb_typeof(status -> 'cameras') WHEN 'array' THEN status -> 'cameras' ELSE '[]' END
+                   ) AS c) AS cameras
             FROM device
             WHERE (%(store_id)s::text IS NULL OR store_id = %(store_id)s)
               AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))

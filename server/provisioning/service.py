@@ -222,6 +222,11 @@ class ProvisioningService:
                 row.twin_at,
                 tuple(certificates.get(row.device_id, ())),
                 row.skew_ms if abs(row.skew_ms or 0) > CLOCK_OFF_MS else None,
+                row.version,
+                row.pending,
+                row.lost,
+                row.problem,
+                tuple(row.cameras),
             )
             for row in rows
         ]

@@ -120,6 +120,16 @@ class StoreCalendar:
         """The timezone of the latest rule; a day of the past may have had another (`zone_on`)."""
         return self._zones[self._rules[-1].timezone]
 
+    @property
+    def rules(self) -> tuple[DayRule, ...]:
+        """Its rules, by the day from which they hold."""
+        return tuple(self._rules)
+
+    @property
+    def weeks(self) -> tuple[WeeklyHours, ...]:
+        """Its weeks of opening hours, by the day from which they hold."""
+        return tuple(self._hours)
+
     def zone_on(self, day: date) -> ZoneInfo:
         """The timezone in force on a business day."""
         return self._zones[self._rule(day).timezone]

@@ -17,13 +17,11 @@ from server.clock import Clock, utc_now
 from server.errors import Conflict, InvalidInput, NotFound
 from server.storage import dirty
 from server.storage.pool import Connection, Database
-from server.stores import checks, label_repository, repository
-from server.stores.calendar import ONE_DAY, DayRule, OpeningSpan, StoreCalendar, WeeklyHours
+from server.stores import adding, checks, repository
+from server.stores.calendar import ONE_DAY, DayRule, OpeningSpan, StoreCalendar
 from server.stores.calendars import calendars_of
 from server.stores.health import camera_health
-from server.stores.label_repository import Label
 from server.stores.models import (
-    EVER,
     Camera,
     CameraHealth,
     Device,
@@ -53,20 +51,8 @@ class StoresService:
             Conflict: when the id is taken.
         """
         scope.require_role("admin", "hq")
-        checks.check_store(new)
-        rule = DayRule(EVER, new.timezone, new.day_starts)
-        StoreCalendar([rule], [WeeklyHours(EVER, checks.checked_spans(new.hours))])
-        now = self._clock()
         with self._db.transaction() as conn:
-            if not repository.insert_store(conn, new, now):
-                raise Conflict(
-                    f"there is a store {new.store_id!r} already", field="store_id", remedy="choose another id"
-                )
-            repository.put_rule(conn, new.store_id, rule)
-            repository.replace_hours(conn, scope, new.store_id, EVER, new.hours)
-            if new.format or new.tags:
-                label_repository.put(conn, Label(new.store_id, EVER, new.format, new.tags), scope.actor, now)
-            audit.record(conn, now, scope.actor, "store.add", subject=new.store_id, store_id=new.store_id)
+            adding.insert(conn, scope, new, self._clock())
             return _found(repository.store(conn, scope, new.store_id), new.store_id)
 
     def stores(self, scope: Scope) -> list[Store]:
