@@ -1,0 +1,134 @@
+"""Every page, as somebody comes to it: what pictures are taken of, and what is asked whether everybody can use it.
+
+One list for both, so that a page nobody looks at fails a test (`test_accessible.py`) and not a visitor. An address may
+name what a chain has: `{member}` (the id of the first member of `tests.dashboards.seed`).
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from playwright.sync_api import Page
+
+from tests.dashboards.seed import PASSWORD
+
+
+@dataclass(frozen=True)
+class View:
+    """One state of a page.
+
+    Attributes:
+        name: what its pictures are called.
+        who: user name of whoever looks; empty for somebody not signed in.
+        path: its address.
+        arrange: what is done on the page before it is looked at.
+    """
+
+    name: str
+    who: str
+    path: str
+    arrange: Callable[[Page], None] | None = None
+
+
+def find(page: Page, text: str) -> None:
+    """Ask the desk for somebody."""
+    page.locator("#q").fill(text)
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+
+
+def _wrong_number(page: Page) -> None:
+    find(page, "李雷")
+    page.locator("#phone").fill("138")
+    with page.expect_navigation():
+        page.locator("form[action='/desk/members'] button[type=submit]").click()
+
+
+VIEWS = (
+    View("sign-in", "", "/sign-in"),
+    View("store", "manager", "/stores/S01"),
+    View("store-trouble", "hq", "/stores/S03"),
+    View("store-facts", "manager", "/stores/S01/facts"),
+    View("store-roster", "manager", "/stores/S01/roster"),
+    View("store-opening", "manager", "/stores/S01/opening"),
+    View("store-corrections", "hq", "/stores/S01/corrections"),
+    View("store-silences", "manager", "/stores/S01/silences"),
+    View("store-why", "manager", "/stores/S01/why/conversion"),
+    View("hq", "hq", "/hq"),
+    View("hq-90", "hq", "/hq?range=90d&sort=-net_sales"),
+    View("hq-today", "hq", "/hq?range=today"),
+    View("facts", "hq", "/facts"),
+    View("silences", "hq", "/silences"),
+    View("jobs", "hq", "/jobs"),
+    View("file", "hq", "/entries/file"),
+    View("desk", "desk", "/desk"),
+    View("desk-enrol", "desk", "/desk", lambda page: find(page, "13912345678")),
+    View("desk-problem", "desk", "/desk", _wrong_number),
+    View("desk-member", "desk", "/desk", lambda page: find(page, "13800138000")),
+    View("desk-kept", "desk", "/desk/kept"),
+    View("desk-offline", "desk", "/desk/offline"),
+    View("card-print", "desk", "/desk/members/{member}/card"),
+    View("account", "desk", "/account"),
+    View("account-codes", "desk", "/account/codes"),
+    View("users", "admin", "/admin/users"),
+    View("user-new", "admin", "/admin/users/new"),
+    View("user", "admin", "/admin/users/manager"),
+    View("refused", "manager", "/stores/S02"),
+    View("missing", "desk", "/nowhere"),
+    View("styleguide", "hq", "/styleguide"),
+)
+
+#: Addresses that answer with no page of their own, or with one that needs more than an address, each for its reason.
+NO_VIEW = {
+    "/": "leads to whatever is one's own",
+    "/healthz": "for machines",
+    "/c/{key}": "its key is in no database: tests/dashboards/test_card_page.py looks at it",
+    "/desk/kept/{item_id}": "needs an item a tablet sealed: tests/dashboards/test_desk_offline.py looks at it",
+    "/desk/members/{member_id}": "the desk's page again, with a member: desk-member",
+    "/desk/worker.js": "a script",
+    "/sign-in/code": "a step within signing in, as the two below",
+    "/sign-in/enrol": "as above",
+    "/sign-in/external": "leads to the identity provider",
+    "/sign-in/external/back": "leads away",
+    "/sign-in/password": "as above",
+    "/stores/{store_id}/live": "a stream",
+}
+
+
+def address_of(view: View, members: tuple[UUID, ...]) -> str:
+    """The view's address in a seeded chain."""
+    return view.path.replace("{member}", str(members[0]))
+
+
+def matches(path: str, view: View) -> bool:
+    """Whether a view shows the route of a path such as `/stores/{store_id}/facts`."""
+    pattern = re.sub(r"\{\w+\}", "[^/]+", path)
+    return re.fullmatch(pattern, view.path.partition("?")[0]) is not None
+
+
+def sign_in(page: Page, address: str, who: str) -> None:
+    """Become somebody."""
+    page.goto(f"{address}/sign-in")
+    page.locator("#username").fill(who)
+    page.locator("#password").fill(PASSWORD)
+    with page.expect_navigation(url=lambda url: "/sign-in" not in url):
+        page.keyboard.press("Enter")
+
+
+def show(page: Page, address: str, view: View, members: tuple[UUID, ...]) -> None:
+    """Open a view and bring it into its state."""
+    page.goto(address + address_of(view, members))
+    if view.arrange is not None:
+        view.arrange(page)
+
+
+def wait_until_drawn(page: Page, scheme: str) -> None:
+    """Charts draw themselves anew when the colours or the width change; wait for all of them."""
+    page.wait_for_function(
+        """scheme => [...document.querySelectorAll('.chart')].every(chart =>
+            (chart.dataset.drawn ?? '').endsWith(scheme)
+            && Math.abs(chart.querySelector('.main-svg').clientWidth - chart.clientWidth) < 2
+            && chart.dataset.drawn.startsWith('narrow') === chart.clientWidth < 560)""",
+        arg=scheme,
+    )
