@@ -19,6 +19,7 @@ from dashboards import (
     styleguide,
     users_page,
 )
+from dashboards.desk import caring, spending
 from dashboards.desk import offline as desk_offline
 from dashboards.desk import page as desk_page
 from dashboards.entry import (
@@ -51,7 +52,8 @@ def mount(app: FastAPI, services: Services) -> None:
     app.include_router(assets.router(files))
     for part in (sign_in, account_page, users_page, store_page, hq_page, desk_offline, desk_page, styleguide, live):
         app.include_router(part.router)
-    app.include_router(card_page.router)
+    for part in (caring, spending, card_page):
+        app.include_router(part.router)
     for page in (
         facts_page,
         roster_page,

@@ -4,15 +4,16 @@ The browser keeps the page and seals what is entered (static/js/desk-worker.js);
 where a person looks at what did not go through by itself: a number that was somebody's already, a form that was wrong.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from dashboards.desk.form import PROBLEMS, EnrolForm
+from dashboards.desk.form import CUSTOM, CUSTOM_PROBLEM, PROBLEMS, EnrolForm, enrol_form
 from dashboards.formats import Formats
 from dashboards.i18n import N_, translations
 from dashboards.pages import page_router, renderer_of
@@ -20,7 +21,6 @@ from dashboards.viewer import MEMBER_READERS, Viewer, posting, viewer_with
 from server.access.models import Locale
 from server.errors import NotFound
 from server.membership.offline.models import Taken
-from server.membership.wording import WORDING
 from server.stores.models import Store
 
 router = page_router()
@@ -83,9 +83,7 @@ def offline(request: Request, viewer: Reader) -> Response:
         stores=stores,
         address="/desk",
         home_stores=stores,
-        form=EnrolForm(),
-        wording=WORDING[viewer.locale],
-        today=datetime.now(UTC).date().isoformat(),
+        **enrol_form(request.app.state.services, viewer, EnrolForm()),
     )
 
 
@@ -133,7 +131,7 @@ def _row(taken: Taken, zone: str, locale: Locale) -> dict[str, str]:
         "outcome": taken.outcome,
         "title": gettext(_TITLES[taken.kind, taken.outcome]),
         "made_at": f"{fmt.local_day(taken.made_at, zone)} {fmt.clock(taken.made_at, zone)}",
-        "text": gettext(PROBLEMS[taken.problem_field]) if taken.problem_field in PROBLEMS else taken.problem,
+        "text": _problem(taken, gettext),
         "href": "",
         "action": "",
     }
@@ -142,3 +140,10 @@ def _row(taken: Taken, zone: str, locale: Locale) -> dict[str, str]:
     elif taken.kind == "enrolment":
         row |= {"href": f"/desk/kept/{taken.item_id}", "action": gettext(N_("Put it right"))}
     return row
+
+
+def _problem(taken: Taken, gettext: Callable[[str], str]) -> str:
+    """What is wrong with an entry, in the reader's language where it is foreseen."""
+    if taken.problem_field.startswith(CUSTOM):
+        return gettext(CUSTOM_PROBLEM)
+    return gettext(PROBLEMS[taken.problem_field]) if taken.problem_field in PROBLEMS else taken.problem

@@ -5,18 +5,18 @@ messages taken for one about all ways, and a "no" overlooked because an older "y
 answer about this way or about all ways counts, no answer is a no, and who left the membership is sent nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import get_args
 from uuid import UUID
 
 from server.access import audit
-from server.access.models import LOCALES, Scope
+from server.access.models import LOCALES, Locale, Scope
 from server.clock import Clock, utc_now
 from server.errors import Conflict, InvalidInput
 from server.membership import consent_repository, repository
 from server.membership.models import Member, NewConsent, Purpose, Reach
 from server.membership.reading import HEADQUARTERS, READERS, MemberReader
-from server.membership.wording import Wording, newest
+from server.membership.wording import Wording, newest, shown_as
 from server.storage.pool import Connection, Database
 
 _LONGEST = 2000
@@ -73,6 +73,12 @@ class Consents:
         with self._db.read() as conn:
             shown = newest(consent_repository.wordings(conn))
         return [wording for purposes in shown.values() for wording in purposes.values()]
+
+    def shown_as(self, scope: Scope, locale: Locale, versions: Mapping[str, str]) -> dict[Purpose, Wording]:
+        """The words a form showed, by the versions it named; see `wording.shown_as`."""
+        scope.require_role(*READERS)
+        with self._db.read() as conn:
+            return shown_as(consent_repository.wordings(conn), locale, versions)
 
     def publish(self, scope: Scope, new: Wording) -> None:
         """Show the chain's own words from now on. For headquarters.

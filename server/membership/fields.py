@@ -26,6 +26,7 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _LONGEST_TEXT: Final = 2000
 _MOST_OPTIONS: Final = 200
+_BOOLEANS: Final = {"yes": True, "no": False}
 _LARGEST: Final = Decimal(10) ** 15
 
 
@@ -94,7 +95,7 @@ def check_definition(new: CustomField) -> None:
         raise _bad("options", "an option needs a label in each language", f"give {' and '.join(LOCALES)}")
     if (rules.least or rules.most) and new.kind not in {"number", "date"}:
         raise _bad("least", f"a field of kind {new.kind} has no bounds", "leave least and most out")
-    bounds = [_typed(new, bound) for bound in (rules.least, rules.most) if bound is not None]
+    bounds = [_parsed(new, bound) for bound in (rules.least, rules.most) if bound is not None]
     if len(bounds) == 2 and bounds[0] > bounds[1]:  # type: ignore[operator]
         raise _bad("least", "the least is more than the most", "turn them round")
     if rules.longest is not None and (new.kind != "text" or not 1 <= rules.longest <= _LONGEST_TEXT):
@@ -134,6 +135,29 @@ def check_answers(
     return answers
 
 
+def typed(fields: Sequence[CustomField], written: Mapping[str, Sequence[str]]) -> dict[str, Given]:
+    """Answers as a form holds them, each a list of texts, in the types that the fields ask for.
+
+    What is not asked any more is left out: a desk that was offline may have been drawn before it was retired.
+
+    Args:
+        written: by field; of a ``boolean`` ``yes`` or ``no``.
+    """
+    known = {each.field: each for each in fields if each.retired_at is None}
+    answers: dict[str, Given] = {}
+    for name, asked in known.items():
+        texts = [text for text in written.get(name, ()) if text.strip()]
+        if asked.kind == "choices":
+            answers[name] = texts
+        elif not texts:
+            answers[name] = None
+        elif asked.kind == "boolean" and texts[0] in _BOOLEANS:
+            answers[name] = _BOOLEANS[texts[0]]
+        else:
+            answers[name] = texts[0]
+    return answers
+
+
 def _answer(asked: CustomField, value: Given) -> Answer:
     name = f"custom.{asked.field}"
     if asked.kind == "boolean":
@@ -150,14 +174,14 @@ def _answer(asked: CustomField, value: Given) -> Answer:
         value = str(value)
     if not isinstance(value, str):
         raise _bad(name, f"this is no {asked.kind}", "send it as text, as it was written")
-    typed = _typed(asked, value.strip(), name)
+    typed = _parsed(asked, value.strip(), name)
     for bound, is_beyond, word in ((asked.rules.least, -1, "least"), (asked.rules.most, 1, "most")):
-        if bound is not None and _order(typed, _typed(asked, bound)) == is_beyond:
+        if bound is not None and _order(typed, _parsed(asked, bound)) == is_beyond:
             raise _bad(name, f"this is beyond the {word}, {bound}", "check it with the member")
     return str(typed)
 
 
-def _typed(asked: CustomField, text: str, name: str = "least") -> Decimal | date | str:
+def _parsed(asked: CustomField, text: str, name: str = "least") -> Decimal | date | str:
     if asked.kind == "number":
         try:
             number = Decimal(text)

@@ -3,7 +3,7 @@
 A chain may put words of its own in their place; each version stays for ever, because a consent is worth what was shown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,12 +53,33 @@ def newest(own: Iterable[Wording]) -> dict[Locale, dict[Purpose, Wording]]:
     return shown
 
 
-def standard_consents(locale: Locale, *, marketing: bool, channel: str = "desk") -> list[NewConsent]:
-    """The answers of a person who agrees to the membership, and to marketing by text message or not."""
-    words = WORDING[locale]
+def shown_as(own: Iterable[Wording], locale: Locale, versions: Mapping[str, str]) -> dict[Purpose, Wording]:
+    """The words somebody was shown, by the versions their form named; today's where it named none that there is.
+
+    Args:
+        own: the chain's own words, of every version, the newest last.
+        versions: by purpose.
+    """
+    every = list(own)
+    shown = newest(every)[locale]
+    standard = newest(())[locale]
+    for each in (*standard.values(), *every):
+        if each.locale == locale and versions.get(each.purpose) == each.version:
+            shown[each.purpose] = each
+    return shown
+
+
+def answers(words: Mapping[Purpose, Wording], *, marketing: bool, channel: str = "desk") -> list[NewConsent]:
+    """The answers of a person who agrees to the membership, and to marketing by text message or not, to these words."""
+    member, offers = words["membership"], words["marketing"]
     return [
-        NewConsent("membership", granted=True, wording=words["membership"], channel=channel, version=VERSION),
+        NewConsent("membership", granted=True, wording=member.text, channel=channel, version=member.version),
         NewConsent(
-            "marketing", granted=marketing, wording=words["marketing"], channel=channel, reach="sms", version=VERSION
+            "marketing", granted=marketing, wording=offers.text, channel=channel, reach="sms", version=offers.version
         ),
     ]
+
+
+def standard_consents(locale: Locale, *, marketing: bool, channel: str = "desk") -> list[NewConsent]:
+    """Such answers to the words that come with Doorline."""
+    return answers(newest(())[locale], marketing=marketing, channel=channel)

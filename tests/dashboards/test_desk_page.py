@@ -37,7 +37,7 @@ def test_a_member_is_found_however_the_number_is_said(as_user: Callable[[str], h
 def test_a_member_is_found_by_card_and_by_name(as_user: Callable[[str], httpx.Client]) -> None:
     client = as_user("desk")
     by_name = _ask(client, "王小明")
-    card = re.search(r"<dt>Card</dt><dd>([^<]+)</dd>", by_name.text)
+    card = re.search(r"<dt>Card</dt>\s*<dd class=\"row\"><span>([^<]+)</span>", by_name.text)
     assert card is not None
     assert "138****8000" in _ask(client, card.group(1)).text
 
@@ -179,18 +179,63 @@ def test_the_card_shows_what_a_member_has_and_what_was_noted(
     assert "prefers tea &amp; quiet" in noted
 
 
-def test_offers_are_agreed_to_and_refused_at_the_desk(as_user: Callable[[str], httpx.Client], shop: Shop) -> None:
+def test_consents_are_given_and_taken_back_by_purpose_and_way(
+    as_user: Callable[[str], httpx.Client], shop: Shop
+) -> None:
     client = as_user("desk")
     page = _ask(client, "13800138003").text
     found = shop.services.membership.find_by_phone(ADMIN, "13800138003")
     assert found is not None
-    for granted in ("false", "true"):
-        data = {"csrf_token": csrf_of(page), "granted": granted}
-        answer = client.post(f"/desk/members/{found.member_id}/offers", data=data, follow_redirects=True)
+    for purpose, reach, granted in (
+        ("marketing", "sms", "false"),
+        ("marketing", "sms", "true"),
+        ("marketing", "wechat", "true"),
+        ("profiling", "", "true"),
+    ):
+        data = {"csrf_token": csrf_of(page), "purpose": purpose, "reach": reach, "granted": granted}
+        answer = client.post(f"/desk/members/{found.member_id}/consents", data=data, follow_redirects=True)
         assert "The answer is on record" in answer.text
         consents = shop.services.membership.member(ADMIN, found.member_id).consents
-        newest = max((each for each in consents if each.purpose == "marketing"), key=lambda each: each.at)
-        assert newest.granted is (granted == "true")
+        newest = max(consents, key=lambda each: each.at)
+        assert (newest.purpose, newest.reach, newest.granted) == (purpose, reach, granted == "true")
+        assert newest.wording
+        shop.clock.pass_by(1)
+    assert "WeChat: agreed" in answer.text
+    bad = {"csrf_token": csrf_of(page), "purpose": "marketing", "reach": "pigeon", "granted": "true"}
+    assert client.post(f"/desk/members/{found.member_id}/consents", data=bad).status_code == 422
+
+
+def test_advisor_tags_notes_and_the_phones_page_are_kept_from_the_card(
+    as_user: Callable[[str], httpx.Client], shop: Shop
+) -> None:
+    client = as_user("desk")
+    found = shop.services.membership.find_by_phone(ADMIN, "13800138006")
+    assert found is not None
+    base = f"/desk/members/{found.member_id}"
+    token = csrf_of(_ask(client, "13800138006").text)
+
+    def send(what: str, **values: str) -> httpx.Response:
+        return client.post(f"{base}/{what}", data={"csrf_token": token, **values}, follow_redirects=True)
+
+    assert "The advisor is set" in send("advisor", advisor="周 倩").text
+    assert "The tags are kept" in send("tags", add="茶客，VIP").text
+    member = shop.services.membership.member(ADMIN, found.member_id)
+    assert (member.advisor, sorted(member.tags)) == ("周 倩", ["VIP", "茶客"])
+    assert "VIP" not in send("tags", remove="VIP").text.split("<dt><label", 2)[2].split("</dl>")[0]
+    refused = send("tags", add="x" * 200)
+    assert refused.status_code == 422
+    assert "Use 40 letters at the most" in refused.text
+    assert f'value="{"x" * 200}"' in refused.text, "what was typed stands there still"
+    opened = send("page").text
+    address = re.search(r"http://[^<\s]+/c/[\w-]{20,}", opened)
+    assert address is not None
+    assert client.get(address.group(0)).status_code == 200
+    link = re.search(r'name="link" value="([^"]+)"', client.get(base).text)
+    assert link is not None
+    assert "The page for the phone is closed" in send("page/close", link=link.group(1)).text
+    assert client.get(address.group(0)).status_code == 404
+    shop.services.members.notes.attach(ADMIN, found.member_id, "size.pdf", b"%PDF-1.7\n%%EOF\n")
+    assert "size.pdf" in client.get(base).text
 
 
 def test_a_member_checks_in_at_the_desk_once_per_form(as_user: Callable[[str], httpx.Client], shop: Shop) -> None:
@@ -208,12 +253,13 @@ def test_a_member_checks_in_at_the_desk_once_per_form(as_user: Callable[[str], h
     assert made == (1,)
 
 
-def test_a_sister_shops_member_shows_neither_points_nor_notes(
+def test_of_a_sister_shops_member_only_what_can_be_spent_is_shown(
     as_user: Callable[[str], httpx.Client], shop: Shop
 ) -> None:
     consents = standard_consents("zh", marketing=False)
     shop.services.membership.enrol(ADMIN, NewMember("远方", "13712340077", "S02", consents))
     page = _ask(as_user("desk"), "13712340077").text
     assert "远方" in page
-    assert "data-points" not in page
-    assert "A note for colleagues" not in page
+    assert "data-points" in page
+    for word in ("A note for colleagues", "Last visits", "Spent", "Record an answer"):
+        assert word not in page

@@ -32,6 +32,14 @@ if (kept) {
   done.hidden = false;
   done.querySelector("[data-what]").textContent = kept === "check_in" ? done.dataset.checkIn : done.dataset.enrolment;
 }
+document.getElementById("unsure").hidden = !new URLSearchParams(location.search).has("unsure");
+// A browser knows no required group of boxes; its first box speaks for it.
+for (const group of document.querySelectorAll("fieldset[data-required]")) {
+  const boxes = [...group.querySelectorAll("input")];
+  const check = () => boxes[0].setCustomValidity(boxes.some((box) => box.checked) ? "" : group.dataset.required);
+  group.addEventListener("change", check);
+  check();
+}
 const active = await worker();
 if (active) {
   const { own } = await ask(active, "waiting", { user: host.dataset.user });

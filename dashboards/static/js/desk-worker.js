@@ -87,6 +87,13 @@ async function seal(content, boundTo, point) {
   return joined(Uint8Array.of(1), sender, nonce, new Uint8Array(closed));
 }
 
+// The chain's own fields have names of the chain's own: all that begin alike, each with all its values.
+const under = (form, prefix) => {
+  const found = {};
+  for (const [name, value] of form) if (name.startsWith(prefix)) (found[name.slice(prefix.length)] ??= []).push(value);
+  return found;
+};
+
 const CONTENT = {
   enrolment: (form, desk) => ({
     name: form.get("name") ?? "",
@@ -96,6 +103,8 @@ const CONTENT = {
     consent: Boolean(form.get("consent")),
     marketing: Boolean(form.get("marketing")),
     locale: desk.locale,
+    custom: under(form, "custom."),
+    versions: Object.fromEntries(Object.entries(under(form, "version.")).map(([name, [value]]) => [name, value])),
   }),
   check_in: (form) => ({ who: form.get("who") ?? "", store_id: form.get("store") ?? "" }),
 };
@@ -191,6 +200,16 @@ async function deliver(request, kind) {
   }
 }
 
+// What spends, or is written beside a member, is never kept: whether it was done can be seen once the network is back.
+async function once(request) {
+  try {
+    return await tried(request);
+  } catch (error) {
+    if (!(await frame())) throw error;
+    return Response.redirect(`${OFFLINE}?unsure=yes`, 303);
+  }
+}
+
 async function find(request) {
   const form = await request.clone().formData();
   try {
@@ -212,6 +231,7 @@ self.addEventListener("fetch", (event) => {
   if (request.mode === "navigate" && request.method === "GET") event.respondWith(look(request));
   else if (request.method === "POST" && pathname in KEPT) event.respondWith(deliver(request, KEPT[pathname]));
   else if (request.method === "POST" && pathname === "/desk") event.respondWith(find(request));
+  else if (request.method === "POST" && request.mode === "navigate") event.respondWith(once(request));
   else if (request.method === "GET" && pathname.startsWith("/assets/")) event.respondWith(kept(request));
 });
 

@@ -187,17 +187,20 @@ class Redemption:
 
 
 class CouponRefused(Conflict):
-    """The coupon gives nothing here; `detail` has the reason's code."""
+    """The coupon gives nothing here; `detail` has the reason's code, and what more would have to be spent."""
 
     code = "coupon_refused"
 
     def __init__(self, quote: Quote) -> None:
         reason = quote.refusal or "gift_missing"
+        detail = {"reason": reason, "coupon_id": str(quote.coupon.coupon_id)}
+        if quote.missing is not None:
+            detail["missing"] = str(quote.missing)
         super().__init__(
             quote.told,
             field="code",
             remedy="ask for a quote of this basket; it says what the coupon needs",
-            detail={"reason": reason, "coupon_id": str(quote.coupon.coupon_id)},
+            detail=detail,
         )
 
 

@@ -17,8 +17,8 @@ from server.membership.offline.service import OfflineDesk
 router = APIRouter(prefix="/api/v1/desk", tags=["members"])
 
 Desk = Annotated[Scope, Depends(require_role("admin", "hq", "region", "manager", "desk"))]
-#: A form of the longest texts it takes, sealed and in base64.
-_LONGEST = 8192
+#: A form with many long answers to the chain's own fields, sealed and in base64.
+_LONGEST = 65536
 
 
 class _State(Protocol):

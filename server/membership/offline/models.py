@@ -1,6 +1,6 @@
 """What a desk wrote down without a network, and what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -44,6 +44,8 @@ class Enrolment:
     Attributes:
         birthday: ISO 8601, or empty.
         consent: whether the person agreed to the membership, in the words shown in `locale`; `marketing` likewise.
+        custom: answers to the chain's own fields, as texts by field.
+        versions: of the words that were shown, by purpose.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Enrolment:
     consent: bool = False
     marketing: bool = False
     locale: Locale = "zh"
+    custom: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

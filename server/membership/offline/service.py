@@ -16,13 +16,13 @@ from server.access import audit
 from server.access.models import Role, Scope
 from server.clock import Clock, utc_now
 from server.errors import DoorlineError, Forbidden, InvalidInput, NotFound, TooManyRequests, Unavailable
-from server.membership import names
+from server.membership import consent_repository, field_repository, names, wording
+from server.membership.fields import typed
 from server.membership.models import MemberExists, NewMember
 from server.membership.offline import repository
 from server.membership.offline.envelopes import EnvelopeKeys, PublicKey
 from server.membership.offline.models import CheckIn, Enrolment, Kind, Outcome, SealedItem, Taken
 from server.membership.service import MembershipService
-from server.membership.wording import standard_consents
 from server.storage.pool import Database
 
 _DESKS: Final[tuple[Role, ...]] = ("admin", "hq", "region", "manager", "desk")
@@ -149,10 +149,30 @@ class OfflineDesk:
         if isinstance(read, CheckIn):
             return "done", self._visits.check_in_as_told(scope, read.store_id, read.who, made_at, str(item.item_id))
         try:
-            return "done", self._membership.enrol(scope, _new_member(read, made_at)).member_id
+            return "done", self._membership.enrol(scope, self._new_member(read, made_at)).member_id
         except MemberExists as known:
             ours = self._enrolled_by_this(scope, known, read, made_at)
             return "done" if ours else "known", known.member_id
+
+    def _new_member(self, read: Enrolment, made_at: datetime) -> NewMember:
+        if not read.consent:
+            raise InvalidInput("the person did not agree to the membership", field="consents")
+        try:
+            born = date.fromisoformat(read.birthday) if read.birthday else None
+        except ValueError as error:
+            raise InvalidInput(f"{read.birthday!r} is no date", field="birthday") from error
+        with self._db.read() as conn:
+            fields = field_repository.fields(conn)
+            words = wording.shown_as(consent_repository.wordings(conn), read.locale, read.versions)
+        return NewMember(
+            name=read.name,
+            phone=read.phone,
+            home_store=read.home_store,
+            consents=wording.answers(words, marketing=read.marketing),
+            birthday=born,
+            custom=typed(fields, read.custom),
+            at=made_at,
+        )
 
     def _enrolled_by_this(self, scope: Scope, known: MemberExists, read: Enrolment, made_at: datetime) -> bool:
         """Whether the member who has the number came of this very item, taken when the server was killed."""
@@ -209,23 +229,6 @@ def _read(item: SealedItem, content: bytes) -> Enrolment | CheckIn:
         return _check_in.decode(content) if item.kind == "check_in" else _enrolment.decode(content)
     except msgspec.DecodeError as error:
         raise InvalidInput(f"the item holds something else than a form: {error}", field="sealed") from error
-
-
-def _new_member(read: Enrolment, made_at: datetime) -> NewMember:
-    if not read.consent:
-        raise InvalidInput("the person did not agree to the membership", field="consents")
-    try:
-        born = date.fromisoformat(read.birthday) if read.birthday else None
-    except ValueError as error:
-        raise InvalidInput(f"{read.birthday!r} is no date", field="birthday") from error
-    return NewMember(
-        name=read.name,
-        phone=read.phone,
-        home_store=read.home_store,
-        consents=standard_consents(read.locale, marketing=read.marketing),
-        birthday=born,
-        at=made_at,
-    )
 
 
 def _time_of(text: str) -> datetime:

@@ -1,0 +1,152 @@
+"""The desk's one page, whatever brought somebody to it: a search, a member, a form, something to confirm or done.
+
+Every route of the desk ends here, so a member looks the same after a top-up as after a search.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from fastapi import Request, Response
+
+from dashboards.desk.form import EnrolForm, enrol_form
+from dashboards.desk.offline import desk_data
+from dashboards.desk.showing import Places, card, tier_name
+from dashboards.formats import Formats
+from dashboards.pages import renderer_of
+from dashboards.viewer import Viewer
+from server.access.models import Locale
+from server.membership.models import Member, MemberSummary
+from server.membership.pictures import QrCode
+from server.services import Services
+from server.stores.models import Store
+
+_RECENT: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Something that spends, before it does: what, and what the form carries that does it.
+
+    Attributes:
+        rows: what is going to happen, as label and value.
+    """
+
+    title: str
+    rows: list[tuple[str, str]]
+    action: str
+    fields: dict[str, str]
+    button: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What was refused, and beside which form; `typed` is what stood in it."""
+
+    where: str
+    text: str
+    typed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done, to be told."""
+
+    title: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhonePage:
+    """The page of a member's card for their phone, just opened: its address is shown this once."""
+
+    address: str
+    code: QrCode
+
+
+_NOTHING: Final = Trouble("", "")
+
+
+def draw(
+    request: Request,
+    viewer: Viewer,
+    *,
+    status: int = 200,
+    asked: str = "",
+    problem: str = "",
+    found: list[MemberSummary] | None = None,
+    not_found: bool = False,
+    form: EnrolForm | None = None,
+    corrects: UUID | None = None,
+    member: Member | None = None,
+    revealed: str = "",
+    note: str = "",
+    confirm: Confirm | None = None,
+    trouble: Trouble = _NOTHING,
+    done: Done | None = None,
+    phone_page: PhonePage | None = None,
+) -> Response:
+    """The desk."""
+    services: Services = request.app.state.services
+    scope = viewer.scope
+    stores: list[Store] = services.stores.stores(scope)
+    places = Places(
+        {store.store_id: store.name for store in stores}, {store.store_id: store.timezone for store in stores}
+    )
+    shown = card(services, scope, member, places, stores, viewer.locale) if member else None
+    return renderer_of(request).page(
+        request,
+        "desk/desk.html",
+        viewer,
+        status=status,
+        stores=stores,
+        # Most addresses here answer to submitted forms only; a member has one of their own.
+        address=f"/desk/members/{shown['id']}" if shown and shown["own"] else "/desk",
+        home_stores=stores,
+        asked=asked,
+        problem=problem,
+        found=[_line(each, places, viewer.locale) for each in found] if found else None,
+        not_found=not_found,
+        member=shown,
+        revealed=revealed,
+        note=note,
+        confirm=confirm,
+        trouble=trouble,
+        adrift=bool(trouble.where) and shown is not None and trouble.where not in _forms(shown),
+        done=done,
+        phone_page=phone_page,
+        **(enrol_form(services, viewer, form) if form else {"form": None}),
+        # A form's own number: sent twice, it is done once.
+        fresh=uuid4,
+        corrects=corrects,
+        waiting=len(services.offline_desk.waiting(scope)),
+        desk_data=desk_data(request, viewer),
+        recent=[_line(each, places, viewer.locale) for each in services.membership.recent(scope, limit=_RECENT)],
+    )
+
+
+def _forms(shown: dict[str, Any]) -> set[str]:
+    """The forms a member's card has; what is refused of another, as of a coupon that is used up, stands above it."""
+    has = shown["holdings"]
+    forms = {"note", "advisor", "tags"} if shown["own"] else set()
+    if has is None:
+        return forms
+    if has["points"] and has["points"]["may_redeem"]:
+        forms.add("points")
+    forms |= {f"coupon-{each['id']}" for each in has["coupons"] if each["code"]}
+    for each in has["cards"]:
+        if not each["state"]:
+            forms |= {f"top-up-{each['id']}"} | ({f"pay-{each['id']}"} if each["has_money"] else set())
+    return forms if has["cards"] else forms | {"value"}
+
+
+def _line(summary: MemberSummary, places: Places, locale: Locale) -> dict[str, str]:
+    return {
+        "href": f"/desk/members/{summary.member_id}",
+        "name": summary.name,
+        "phone": summary.phone,
+        "card": summary.card_no,
+        "tier": tier_name(summary.tier, locale),
+        "store": places.name(summary.home_store),
+        "enrolled": Formats(locale).local_day(summary.enrolled_at, places.zone(summary.home_store)),
+    }
