@@ -15,8 +15,9 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from server.sales.checking import content_hash, said_of
-from server.sales.models import Channel, LineRow, ReceiptRow
+from server.sales.checking import content_hash
+from server.sales.lines import line_row
+from server.sales.models import Channel, ReceiptRow
 
 CURRENCY: Final = "CNY"
 #: How many dice one purchase takes.
@@ -92,15 +93,13 @@ def sale(
         full = (product.price * quantity).quantize(_CENT)
         discount = (full * off).quantize(_CENT)
         lines.append(
-            LineRow(
+            line_row(
                 sku=product.sku,
                 description=product.description,
                 quantity=quantity,
                 unit_price=product.price,
                 discount=discount,
                 amount=full - discount,
-                cost=None,
-                said=said_of(product.sku, product.description, quantity, product.price, discount, None),
             )
         )
     return _hashed(

@@ -199,8 +199,11 @@ class Seeding:
     def _keep(self, receipts: list[ReceiptRow], now: datetime) -> None:
         """The statements of the sales service, without the checks a till's receipt needs."""
         with self._db.transaction() as conn:
-            kept = sales.insert_receipts(conn, receipts, now)
-            sales.copy_lines(conn, (row for row in receipts if (row.store_id, row.receipt_no) in kept))
+            sales.lock_stores(conn, {row.store_id for row in receipts})
+            known = sales.known(conn, SCOPE, [(row.store_id, row.receipt_no) for row in receipts])
+            new = [row for row in receipts if (row.store_id, row.receipt_no) not in known]
+            sales.copy_receipts(conn, new, now)
+            sales.copy_lines(conn, new)
             voided = [(row.store_id, row.refers_to) for row in receipts if row.kind == "void" and row.refers_to]
             sales.apply_voids(conn, SCOPE, voided)
 

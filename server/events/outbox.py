@@ -7,11 +7,14 @@ events back for as long as it runs, also those of other databases of the same se
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import LiteralString
+from typing import Final, LiteralString
 
 from server.events import repository
 from server.events.models import Event, Lag, NewEvent
 from server.storage.pool import Connection
+
+#: From so many on a statement of their own costs less than their arrays.
+_MANY: Final = 100
 
 
 def record(conn: Connection, event: NewEvent) -> None:
@@ -24,11 +27,14 @@ def record(conn: Connection, event: NewEvent) -> None:
 
 
 def record_all(conn: Connection, events: Iterable[NewEvent]) -> None:
-    """Say that several things happen, in this order; as `record`, in one statement."""
+    """Say that several things happen, in this order; as `record`, by one write."""
     told = list(events)
-    if told and not repository.insert(conn, told):
+    if not told:
+        return
+    write = repository.insert if len(told) < _MANY else repository.copy
+    if not write(conn, told):
         repository.begin_life(conn)
-        repository.insert(conn, told)
+        write(conn, told)
 
 
 def record_selected(conn: Connection, query: LiteralString, params: Mapping[str, object]) -> int:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final, Protocol, cast
 import msgspec
 
 from server.errors import InvalidInput, TooLarge
+from server.files.corrections import is_correction, restored
 from server.files.text import delimiter_of, encoding_of
 
 #: A gigabyte without a line break is no header and must not be held as one.
@@ -68,6 +69,8 @@ class Sheet(Protocol):
 def open_sheet(stream: BinaryIO, *, header_row: int = 1, name: str = "", decimal_comma: bool | None = None) -> Sheet:
     """A file as a sheet; which kind it is, it says itself by its first bytes.
 
+    Rows that were sent back to be corrected come as they were before (`corrections`).
+
     Args:
         stream: seekable.
         header_row: from 1: what stands above is skipped.
@@ -81,9 +84,33 @@ def open_sheet(stream: BinaryIO, *, header_row: int = 1, name: str = "", decimal
     stream.seek(0)
     head = stream.read(len(_ZIP))
     stream.seek(0)
+    sheet: Sheet
     if head == _ZIP:
-        return XlsxSheet(stream, header_row, name, decimal_comma=bool(decimal_comma))
-    return CsvSheet(stream, header_row, decimal_comma=decimal_comma)
+        sheet = XlsxSheet(stream, header_row, name, decimal_comma=bool(decimal_comma))
+    else:
+        sheet = CsvSheet(stream, header_row, decimal_comma=decimal_comma)
+    return CorrectedSheet(sheet) if is_correction(sheet.header) else sheet
+
+
+class CorrectedSheet:
+    """A sheet of rows to correct, come back: its cells are those of the file the rows were first in."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self.header = [restored(name) for name in sheet.header]
+        self.delimiter = sheet.delimiter
+        self.encoding = sheet.encoding
+        self.comma = sheet.comma
+        self.size = sheet.size
+
+    @property
+    def done(self) -> int:
+        """Bytes read so far, about."""
+        return self._sheet.done
+
+    def rows(self) -> Iterator[Row]:
+        """Rows that are not empty."""
+        return (Row(row.line, [restored(cell) for cell in row.cells]) for row in self._sheet.rows())
 
 
 class CsvSheet:

@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from hashlib import sha256
 from typing import Final, get_args
+from uuid import UUID
 
 import msgspec
 
-from server.sales.models import Channel, Kind, LineRow, NewLine, NewReceipt, ReceiptRow
+from server.sales.lines import line_row, plain
+from server.sales.models import Channel, Kind, LineRow, MemberOf, NewLine, NewReceipt, ReceiptRow
 
 _CENT: Final = Decimal("0.01")
 _QUANTUM: Final = {2: _CENT, 3: Decimal("0.001")}
@@ -23,6 +25,9 @@ _MOST_LINES: Final = 2_000
 #: Tills' clocks are allowed to run ahead by this much.
 _AHEAD: Final = timedelta(hours=1)
 _OLDEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_KINDS: Final = get_args(Kind)
+_CHANNELS: Final = get_args(Channel)
+_NOUGHT: Final = Decimal(0)
 _BAD: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -60,29 +65,31 @@ class LineMemo:
         self._known[id(line)] = (line, row)
 
 
-def checked(new: NewReceipt, currency: str, now: datetime, memo: LineMemo | None = None) -> ReceiptRow:
-    """The receipt as it is to be kept, without its member.
+def checked(
+    new: NewReceipt, currency: str, now: datetime, memo: LineMemo | None = None, member_id: UUID | None = None
+) -> ReceiptRow:
+    """The receipt as it is to be kept.
 
     Args:
         currency: the store's.
         now: UTC.
         memo: of lines checked before, for files.
+        member_id: whom it means by its member; a void has none.
 
     Raises:
         Refused: naming the field.
     """
     number = _text(new.receipt_no, "receipt_no", 64, needed=True)
     at = _time(new.at, now)
-    if new.kind not in get_args(Kind):
-        raise Refused("kind", f"there is no kind {new.kind!r}", f"use one of {', '.join(get_args(Kind))}")
-    if new.channel not in get_args(Channel):
-        raise Refused("channel", f"there is no channel {new.channel!r}", f"use one of {', '.join(get_args(Channel))}")
-    if new.currency not in {None, currency}:
+    if new.kind not in _KINDS:
+        raise Refused("kind", f"there is no kind {new.kind!r}", f"use one of {', '.join(_KINDS)}")
+    if new.channel not in _CHANNELS:
+        raise Refused("channel", f"there is no channel {new.channel!r}", f"use one of {', '.join(_CHANNELS)}")
+    if new.currency is not None and new.currency != currency:
         raise Refused("currency", f"{new.currency!r} is not the store's currency", f"send {currency}, or leave it out")
-    refers_to = _text(new.refers_to or "", "refers_to", 64) or None
+    refers_to = _text(new.refers_to, "refers_to", 64) or None if new.refers_to else None
     if new.member is not None:
-        for name in ("card", "phone", "id"):
-            _text(getattr(new.member, name) or "", f"member.{name}", 64)
+        check_member(new.member)
     if new.kind == "void":
         return _void(new, number, refers_to, at, currency)
     if new.kind == "sale" and refers_to is not None:
@@ -90,7 +97,14 @@ def checked(new: NewReceipt, currency: str, now: datetime, memo: LineMemo | None
     lines = _lines(new.lines, memo)
     gross = _gross(new.gross, lines)
     tax = _tax(new.tax, lines)
-    row = ReceiptRow(
+    units = _units(new.units, lines)
+    cashier = _text(new.cashier, "cashier", 100)
+    tender = _text(new.tender, "tender", 100)
+    net = _net(gross, tax, included=new.tax_included)
+    hashed = _hash(
+        (new.kind, new.channel, at, currency, gross, units, cashier, tender, refers_to), lines, tax, new.tax_included
+    )
+    return ReceiptRow(
         store_id=new.store_id,
         receipt_no=number,
         kind=new.kind,
@@ -98,18 +112,28 @@ def checked(new: NewReceipt, currency: str, now: datetime, memo: LineMemo | None
         at=at,
         currency=currency,
         gross=gross,
-        units=_units(new.units, lines),
-        member_id=None,
-        cashier=_text(new.cashier, "cashier", 100),
-        tender=_text(new.tender, "tender", 100),
+        units=units,
+        member_id=member_id,
+        cashier=cashier,
+        tender=tender,
         refers_to=refers_to,
-        content_hash=b"",
+        content_hash=hashed,
         lines=lines,
         tax=tax,
         tax_included=new.tax_included,
-        net=_net(gross, tax, included=new.tax_included),
+        net=net,
     )
-    return msgspec.structs.replace(row, content_hash=content_hash(row))
+
+
+def check_member(member: MemberOf) -> None:
+    """Whether a member can be looked up by what a till says.
+
+    Raises:
+        Refused: naming the field.
+    """
+    for field, text in (("member.card", member.card), ("member.phone", member.phone), ("member.id", member.id)):
+        if text:
+            _text(text, field, 64)
 
 
 def content_hash(row: ReceiptRow) -> bytes:
@@ -118,52 +142,62 @@ def content_hash(row: ReceiptRow) -> bytes:
     The member is left out: a till that sends again after the customer was enrolled says nothing contradictory, and a
     hash over a phone number would give it away.
     """
+    of = (row.kind, row.channel, row.at, row.currency, row.gross, row.units, row.cashier, row.tender, row.refers_to)
+    return _hash(of, row.lines, row.tax, row.tax_included)
+
+
+def _hash(
+    of: tuple[str, str, datetime, str, Decimal, Decimal, str, str, str | None],
+    lines: Sequence[LineRow],
+    tax: Decimal | None,
+    tax_included: bool | None,
+) -> bytes:
+    kind, channel, at, currency, gross, units, cashier, tender, refers_to = of
     parts: list[object] = [
-        row.kind,
-        row.channel,
-        row.at.isoformat(),
-        row.currency,
-        _plain(row.gross),
-        _plain(row.units),
-        row.cashier,
-        row.tender,
-        row.refers_to,
+        kind,
+        channel,
+        at.isoformat(),
+        currency,
+        plain(gross),
+        plain(units),
+        cashier,
+        tender,
+        refers_to,
+        *[line.said for line in lines],
     ]
-    parts.extend(
-        line.said or said_of(line.sku, line.description, line.quantity, line.unit_price, line.discount, line.cost)
-        for line in row.lines
-    )
     # Only where they are said: receipts known from before they could be must not become conflicts.
-    if row.tax is not None or row.tax_included is not None:
-        parts.append([None if row.tax is None else _plain(row.tax), row.tax_included])
-    if any(line.group or line.tax is not None for line in row.lines):
-        parts.append([[line.group, None if line.tax is None else _plain(line.tax)] for line in row.lines])
+    if tax is not None or tax_included is not None:
+        parts.append([None if tax is None else plain(tax), tax_included])
+    if any(line.group or line.tax is not None for line in lines):
+        parts.append([line.said_besides for line in lines])
     return sha256(msgspec.json.encode(parts)).digest()
 
 
 def _void(new: NewReceipt, number: str, refers_to: str | None, at: datetime, currency: str) -> ReceiptRow:
     """A void has no money of its own. Tills without numbers for voids send the sale's: it gets one of ours then."""
-    if new.lines or new.gross not in {None, Decimal(0)}:
+    if new.lines or new.gross not in {None, _NOUGHT}:
         raise Refused("lines", "a void has no lines and no gross", "leave them out; it takes back all of the receipt")
     if refers_to is None or refers_to == number:
         refers_to, number = number, f"{number}#void"
-    row = ReceiptRow(
+    cashier = _text(new.cashier, "cashier", 100)
+    return ReceiptRow(
         store_id=new.store_id,
         receipt_no=number,
         kind="void",
         channel=new.channel,
         at=at,
         currency=currency,
-        gross=Decimal(0),
-        units=Decimal(0),
+        gross=_NOUGHT,
+        units=_NOUGHT,
         member_id=None,
-        cashier=_text(new.cashier, "cashier", 100),
+        cashier=cashier,
         tender="",
         refers_to=refers_to,
-        content_hash=b"",
+        content_hash=_hash(
+            ("void", new.channel, at, currency, _NOUGHT, _NOUGHT, cashier, "", refers_to), (), None, None
+        ),
         lines=(),
     )
-    return msgspec.structs.replace(row, content_hash=content_hash(row))
 
 
 def _time(at: datetime, now: datetime) -> datetime:
@@ -208,7 +242,7 @@ def _line(index: int, line: NewLine) -> LineRow:
         raise Refused(where, "the line's amount is too large", "check quantity and price")
     sku = _text(line.sku, f"{where}.sku", 100, needed=True)
     description = _text(line.description, f"{where}.description", 300)
-    return LineRow(
+    return line_row(
         sku=sku,
         description=description,
         quantity=quantity,
@@ -218,14 +252,13 @@ def _line(index: int, line: NewLine) -> LineRow:
         cost=cost,
         group=_text(line.group, f"{where}.group", 100),
         tax=tax,
-        said=said_of(sku, description, quantity, price, discount, cost),
     )
 
 
 def _gross(given: Decimal | None, lines: Sequence[LineRow]) -> Decimal:
     if given is None and not lines:
         raise Refused("gross", "neither gross nor lines are given", "send at least one of them")
-    total = sum((line.amount for line in lines), Decimal(0))
+    total = sum([line.amount for line in lines], _NOUGHT)
     if given is None:
         if total < 0:
             raise Refused("lines", f"the lines add up to {total}", "send what is given back as a refund of its own")
@@ -243,26 +276,12 @@ def _gross(given: Decimal | None, lines: Sequence[LineRow]) -> Decimal:
     return gross
 
 
-def said_of(
-    sku: str, description: str, quantity: Decimal, price: Decimal, discount: Decimal, cost: Decimal | None
-) -> tuple[str | None, ...]:
-    """What of a line goes into its receipt's hash."""
-    return (
-        sku,
-        description,
-        _plain(quantity),
-        _plain(price),
-        _plain(discount),
-        None if cost is None else _plain(cost),
-    )
-
-
 def _tax(given: Decimal | None, lines: Sequence[LineRow]) -> Decimal | None:
     """The receipt's tax; from its lines when they have it."""
     taxes = [line.tax for line in lines if line.tax is not None]
     if taxes and len(taxes) < len(lines):
         raise Refused("lines", "some lines have a tax and some have none", "send it on all; 0 where none is due")
-    total = sum(taxes, Decimal(0)) if taxes else None
+    total = sum(taxes, _NOUGHT) if taxes else None
     if given is None:
         return total
     tax = _amount(given, "tax", 2, _MOST_MONEY)
@@ -287,7 +306,7 @@ def _net(gross: Decimal, tax: Decimal | None, *, included: bool | None) -> Decim
 
 
 def _units(given: Decimal | None, lines: Sequence[LineRow]) -> Decimal:
-    units = sum((line.quantity for line in lines), Decimal(0)) if given is None else given
+    units = sum([line.quantity for line in lines], _NOUGHT) if given is None else given
     return _amount(units, "units", 3, _MOST_UNITS)
 
 
@@ -318,9 +337,3 @@ def _text(value: str, field: str, longest: int, *, needed: bool = False) -> str:
     if not plain.isprintable() and _BAD.search(plain):
         raise Refused(field, f"{field} has control characters", "send printable text")
     return plain
-
-
-def _plain(value: Decimal) -> str:
-    """One spelling for equal numbers: 2, 2.0 and 2.000 hash alike. None of ours is so large or small as to be e-ed."""
-    text = str(value)
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -5,8 +5,6 @@ asked to stop; so any process can show and stop what another does. A process tha
 is failed then, and the same file sent again goes on where it was, because what is known is passed over.
 """
 
-import csv
-import io
 import shutil
 import tempfile
 import threading
@@ -24,6 +22,7 @@ from server.access import audit
 from server.access.models import Role, Scope
 from server.clock import Clock, utc_now
 from server.errors import DoorlineError, NotFound
+from server.files.corrections import Wrong, corrections
 from server.files.sheets import Sheet, open_sheet
 from server.sales import import_repository as repository
 from server.sales.checking import LineMemo
@@ -56,8 +55,6 @@ _DIED: Final = "the process that worked on it ended; send the same file again, w
 _ASKED: Final = "stopped on request; what was written stays, and the same file can be sent again"
 _PREVIEWED: Final = 20
 _PAGE: Final = 2_000
-#: What is added to a file of rows to correct; taken for no column of ours when it is sent again.
-_MARKS: Final = ("doorline_line", "doorline_field", "doorline_reason", "doorline_remedy")
 
 #: Hears rows read, bytes read about, and bytes in all.
 Progress = Callable[[int, int, int], None]
@@ -227,8 +224,7 @@ class ImportService:
             after = page[-1].line
 
     def refused_file(self, scope: Scope, import_id: UUID) -> Iterator[bytes]:
-        """The rows that were not taken as a CSV file, to be corrected and sent again as it is: what is wrong stands in
-        columns of its own at the end, which no import reads. UTF-8 with a BOM, without which Excel guesses.
+        """The rows that were not taken as a CSV file, to be corrected and sent again as it is (`corrections`).
 
         Who took it is on record: it has in it what the till wrote, phone numbers too.
 
@@ -246,7 +242,11 @@ class ImportService:
                 subject=str(import_id),
                 store_id=found.store_id,
             )
-        return self._written(scope, import_id, header, delimiter)
+        rows = (
+            Wrong(row.cells, row.line, row.field or "", row.reason, row.remedy)
+            for row in self.refused(scope, import_id)
+        )
+        return corrections(header, delimiter, rows)
 
     def close(self) -> None:
         """Stop what is at work after its slice, and wait for it."""
@@ -379,26 +379,6 @@ class ImportService:
             if self._worker is None:
                 self._worker = ThreadPoolExecutor(1, thread_name_prefix="imports")
             return self._worker
-
-    def _written(self, scope: Scope, import_id: UUID, header: Sequence[str], delimiter: str) -> Iterator[bytes]:
-        width = len(header)
-        out = io.StringIO()
-        writer = csv.writer(out, delimiter=delimiter, lineterminator="\r\n")
-        writer.writerow([*header, *_MARKS])
-        yield b"\xef\xbb\xbf"
-        for row in self.refused(scope, import_id):
-            cells = [*row.cells, *[""] * (width - len(row.cells))]
-            writer.writerow([*cells[:width], row.line, row.field or "", row.reason, row.remedy])
-            if out.tell() > 1 << 16:
-                yield _taken(out)
-        yield _taken(out)
-
-
-def _taken(out: io.StringIO) -> bytes:
-    text = out.getvalue()
-    out.seek(0)
-    out.truncate()
-    return text.encode()
 
 
 def _previewed(new: NewReceipt) -> PreviewReceipt:

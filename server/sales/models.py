@@ -82,11 +82,14 @@ class NewReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class LineRow(msgspec.Struct, frozen=True):
-    """A line as kept, but for its number, which is its place. A struct, as the receipt around it: a million of them are
-    made in one go.
+    """A line as kept, but for its number, which is its place; made by `lines.line_row`. A struct, as the receipt around
+    it: a million of them are made in one go.
 
     Attributes:
-        said: what of it goes into the receipt's hash; empty: worked out when it is asked for.
+        said: what of it goes into the receipt's hash.
+        said_besides: what goes there only where one of the lines has it.
+        kept: its cells for COPY, from the SKU on.
+        told: what of it goes into the event, but for its number.
     """
 
     sku: str
@@ -96,9 +99,12 @@ class LineRow(msgspec.Struct, frozen=True):
     discount: Decimal
     amount: Decimal
     cost: Decimal | None
-    group: str = ""
-    tax: Decimal | None = None
-    said: tuple[str | None, ...] = ()
+    group: str
+    tax: Decimal | None
+    said: msgspec.Raw
+    said_besides: msgspec.Raw
+    kept: str
+    told: dict[str, str | None]
 
 
 class ReceiptRow(msgspec.Struct, frozen=True):

@@ -3,9 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
-from itertools import islice
-from typing import Final
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -14,13 +11,11 @@ from psycopg.types.json import Jsonb
 from server.access.models import Scope
 from server.sales.models import OpenConflict, Receipt, ReceiptRow
 from server.storage.arrays import array
+from server.storage.copying import NULL, copy_rows, printed
 from server.storage.locks import LockSpace
 from server.storage.pool import Connection
 
 Key = tuple[str, str]
-
-#: Receipts whose lines are handed over at a time.
-_COPIED: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,81 +78,54 @@ def lock_stores(conn: Connection, store_ids: Iterable[str]) -> None:
     )
 
 
-def insert_receipts(conn: Connection, rows: Sequence[ReceiptRow], received_at: datetime) -> set[Key]:
-    """Keep receipts whose numbers are new; returns the keys of those.
+def copy_receipts(conn: Connection, rows: Iterable[ReceiptRow], received_at: datetime) -> None:
+    """Keep receipts whose numbers are new.
 
-    One statement with arrays: it costs the same round trip for one receipt and for five thousand.
+    Args:
+        conn: a transaction in which nobody else can add receipts of these stores (`lock_stores`), and `known` knows
+            none of these.
     """
-    inserted = conn.execute(
+    copy_rows(
+        conn,
         """
-        INSERT INTO receipt (store_id, receipt_no, kind, channel, at, currency, gross, units, member_id, cashier,
-                             tender, refers_to, content_hash, tax, tax_included, net, received_at)
-        SELECT r.*, %s
-        FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::numeric[],
-                    %s::numeric[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::numeric[],
-                    %s::boolean[], %s::numeric[]) AS r
-        ON CONFLICT (store_id, receipt_no) DO NOTHING
-        RETURNING store_id, receipt_no
+        COPY receipt (store_id, receipt_no, kind, channel, at, currency, gross, units, member_id, cashier, tender,
+                      refers_to, content_hash, tax, tax_included, net, received_at)
+        FROM STDIN
         """,
-        (
-            received_at,
-            array(row.store_id for row in rows),
-            array(row.receipt_no for row in rows),
-            array(row.kind for row in rows),
-            array(row.channel for row in rows),
-            array(row.at for row in rows),
-            array(row.currency for row in rows),
-            array(row.gross for row in rows),
-            array(row.units for row in rows),
-            array(row.member_id for row in rows),
-            array(row.cashier for row in rows),
-            array(row.tender for row in rows),
-            array(row.refers_to for row in rows),
-            array(f"\\x{row.content_hash.hex()}" for row in rows),
-            array(row.tax for row in rows),
-            array(row.tax_included for row in rows),
-            array(row.net for row in rows),
-        ),
-    ).fetchall()
-    return {(str(store_id), str(number)) for store_id, number in inserted}
-
-
-def copy_lines(conn: Connection, rows: Iterable[ReceiptRow]) -> None:
-    """Keep the lines of receipts just inserted.
-
-    As text: the digits of a price are its text already, while binary takes them apart one by one in Python.
-    """
-    with (
-        conn.cursor() as cursor,
-        cursor.copy(
-            """
-            COPY receipt_line (store_id, receipt_no, line_no, sku, description, quantity, unit_price, discount, amount,
-                               cost, sku_group, tax)
-            FROM STDIN
-            """
-        ) as copy,
-    ):
-        left = iter(rows)
-        while some := "".join(map(_lines, islice(left, _COPIED))):
-            copy.write(some)
-
-
-def _lines(row: ReceiptRow) -> str:
-    """A receipt's lines in COPY's text format; control characters were refused, so only backslashes stand out."""
-    of = f"{_escaped(row.store_id)}\t{_escaped(row.receipt_no)}\t"
-    return "".join(
-        f"{of}{number}\t{_escaped(line.sku)}\t{_escaped(line.description)}\t{line.quantity}\t{line.unit_price}\t"
-        f"{line.discount}\t{line.amount}\t{_null(line.cost)}\t{_escaped(line.group)}\t{_null(line.tax)}\n"
-        for number, line in enumerate(row.lines, start=1)
+        (_receipt(row, received_at.isoformat()) for row in rows),
     )
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\") if "\\" in text else text
+def copy_lines(conn: Connection, rows: Iterable[ReceiptRow]) -> None:
+    """Keep the lines of receipts just kept."""
+    copy_rows(
+        conn,
+        """
+        COPY receipt_line (store_id, receipt_no, line_no, sku, description, quantity, unit_price, discount, amount,
+                           cost, sku_group, tax)
+        FROM STDIN
+        """,
+        map(_lines, rows),
+    )
 
 
-def _null(value: Decimal | None) -> Decimal | str:
-    return "\\N" if value is None else value
+def _receipt(row: ReceiptRow, received_at: str) -> str:
+    """A receipt's cells; control characters were refused."""
+    return (
+        f"{printed(row.store_id)}\t{printed(row.receipt_no)}\t{row.kind}\t{row.channel}\t{row.at.isoformat()}\t"
+        f"{row.currency}\t{row.gross}\t{row.units}\t{_null(row.member_id)}\t{printed(row.cashier)}\t"
+        f"{printed(row.tender)}\t{NULL if row.refers_to is None else printed(row.refers_to)}\t"
+        f"\\\\x{row.content_hash.hex()}\t{_null(row.tax)}\t{_null(row.tax_included)}\t{_null(row.net)}\t{received_at}\n"
+    )
+
+
+def _lines(row: ReceiptRow) -> str:
+    of = f"{printed(row.store_id)}\t{printed(row.receipt_no)}\t"
+    return "".join([f"{of}{number}\t{line.kept}" for number, line in enumerate(row.lines, start=1)])
+
+
+def _null(value: object) -> object:
+    return NULL if value is None else value
 
 
 def known(conn: Connection, scope: Scope, keys: Sequence[Key]) -> dict[Key, KnownReceipt]:
@@ -274,7 +242,7 @@ def open_conflicts(conn: Connection, scope: Scope, store_id: str | None, limit: 
 
 def _keys(scope: Scope, keys: Sequence[Key]) -> dict[str, object]:
     return {
-        "stores": [store_id for store_id, _ in keys],
-        "numbers": [number for _, number in keys],
+        "stores": array(store_id for store_id, _ in keys),
+        "numbers": array(number for _, number in keys),
         "scope": scope.store_ids,
     }

@@ -4,8 +4,9 @@ Rows that follow one another with the same number are the lines of one receipt. 
 file would look like a conflict with itself, so it is refused with the advice to sort (`Read.again`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from operator import itemgetter
 from typing import Final, cast
 
 import msgspec
@@ -23,6 +24,8 @@ _ONE: Final = Decimal(1)
 _MOST_NUMBERS: Final = 4_000
 #: Lines that are remembered by their cells.
 _MOST_LINES: Final = 20_000
+#: Manners that are remembered.
+_MOST_MANNERS: Final = 4_000
 #: Rows one receipt is read to at most; the check of a receipt's lines says what is wrong with it.
 _MOST_ROWS: Final = 5_000
 
@@ -80,10 +83,14 @@ class RowReader:
         self._numbers: dict[str, Decimal] = {}
         # And the same article at the same price is the same line: one object, which is checked once (`LineMemo`).
         self._lines: dict[tuple[str, ...], NewLine] = {}
+        # And most receipts are sales at the same tills, paid in one of five ways.
+        self._manners: dict[tuple[str, ...], _Manner] = {}
         self._kinds = KINDS | {word.casefold(): kind for word, kind in form.kinds.items()}
         self._channels = CHANNELS | {word.casefold(): channel for word, channel in form.channels.items()}
-        self._line_places = [self.columns.get(name, self._width) for name in _OF_LINES]
         self._place = {name: self.columns.get(name, self._width) for name in _USED}
+        self._of_line = self._cells_of(_OF_LINES)
+        self._of_manner = self._cells_of(_OF_MANNERS)
+        self._of_member = self._cells_of(_OF_MEMBERS)
 
     def __iter__(self) -> Iterator[Read]:
         group: list[Row] = []
@@ -109,17 +116,20 @@ class RowReader:
         line_rows: list[int] = []
         head: list[str] | None = None
         for row in group:
-            cells = self._cells(row)
+            cells = row.cells
+            cells = [*cells, ""] if len(cells) == self._width else self._fitted(cells)
             head = head or cells
-            try:
-                self._check_width(row)
-                line = self._line(cells)
-            except _BadCell as error:
-                errors.append(RowError(row.line, number, error.column, str(error), error.remedy))
-            else:
-                if line is not None:
-                    lines.append(line)
-                    line_rows.append(row.line)
+            line = self._lines.get(self._of_line(cells))
+            if line is None or len(row.cells) > self._width:
+                try:
+                    self._check_width(row)
+                    line = self._line(cells)
+                except _BadCell as error:
+                    errors.append(RowError(row.line, number, error.column, str(error), error.remedy))
+                    continue
+            if line is not None:
+                lines.append(line)
+                line_rows.append(row.line)
         if not errors and head is not None:
             try:
                 return Read(group, number, self._head(number, head, lines), line_rows, [])
@@ -134,41 +144,46 @@ class RowReader:
             at = time_of(written, self._calendar, self._form.date_order)
         except ValueError as error:
             raise _BadCell("at", str(error), "write it as 2026-11-21 18:30:00") from error
-        card, phone, member_id = (self._cell(row, f"member_{name}") for name in ("card", "phone", "id"))
-        member = None
-        if card or phone or member_id:
-            # One of them is enough, and a till that writes several means the same person.
-            member = MemberOf(
-                card=card or None,
-                phone=phone if phone and not card else None,
-                id=member_id if member_id and not card and not phone else None,
-            )
+        manner = self._manner(row)
+        gross, units, tax = (self._number(row, name) for name in ("gross", "units", "tax"))
         included = self._cell(row, "tax_included")
         return NewReceipt(
             store_id=self._store_id,
             receipt_no=number,
             at=at,
-            kind=cast("Kind", self._choice(row, "kind", self._kinds)),
-            channel=cast("Channel", self._choice(row, "channel", self._channels)),
+            kind=manner.kind,
+            channel=manner.channel,
             lines=lines,
-            gross=self._number(row, "gross"),
-            units=self._number(row, "units"),
-            currency=self._cell(row, "currency").upper() or None,
-            member=member,
-            tender=self._cell(row, "tender"),
-            cashier=self._cell(row, "cashier"),
+            gross=gross,
+            units=units,
+            currency=manner.currency,
+            member=_member(*self._of_member(row)),
+            tender=manner.tender,
+            cashier=manner.cashier,
             refers_to=self._cell(row, "refers_to") or None,
-            tax=self._number(row, "tax"),
+            tax=tax,
             tax_included=self._truth(included) if included else self._form.tax_included,
         )
+
+    def _manner(self, row: list[str]) -> "_Manner":
+        key = self._of_manner(row)
+        known = self._manners.get(key)
+        if known is not None:
+            return known
+        manner = _Manner(
+            kind=cast("Kind", self._choice(row, "kind", self._kinds)),
+            channel=cast("Channel", self._choice(row, "channel", self._channels)),
+            currency=self._cell(row, "currency").upper() or None,
+            tender=self._cell(row, "tender"),
+            cashier=self._cell(row, "cashier"),
+        )
+        if len(self._manners) < _MOST_MANNERS:
+            self._manners[key] = manner
+        return manner
 
     def _line(self, cells: list[str]) -> NewLine | None:
         """The row's line; None in a file of totals, or in a row without an article (a void, a total)."""
         place = self._place
-        key = tuple([cells[at] for at in self._line_places])
-        known = self._lines.get(key)
-        if known is not None:
-            return known
         sku, price = cells[place["sku"]].strip(), self._number(cells, "unit_price")
         if price is None:
             if sku and place["unit_price"] < self._width:
@@ -186,7 +201,7 @@ class RowReader:
             tax=self._number(cells, "line_tax"),
         )
         if len(self._lines) < _MOST_LINES:
-            self._lines[key] = line
+            self._lines[self._of_line(cells)] = line
         return line
 
     def _check_width(self, row: Row) -> None:
@@ -195,13 +210,12 @@ class RowReader:
                 "", f"the row has {len(row.cells)} columns and the header {self._width}", "put quotes around commas"
             )
 
-    def _cells(self, row: Row) -> list[str]:
-        """A row's cells, as many as the header has, and an empty one where columns stand that a file doesn't have."""
-        cells = row.cells
-        missing = self._width + 1 - len(cells)
-        if missing > 0:
-            return cells + [""] * missing
-        return [*cells[: self._width], ""]
+    def _fitted(self, cells: list[str]) -> list[str]:
+        """As many cells as the header has, and an empty one where columns stand that a file doesn't have."""
+        return [*cells[: self._width], *[""] * (self._width + 1 - len(cells)), ""][: self._width + 1]
+
+    def _cells_of(self, names: Sequence[str]) -> Callable[[list[str]], tuple[str, ...]]:
+        return itemgetter(*[self._place[name] for name in names])
 
     def _cell(self, cells: list[str], column: str) -> str:
         return cells[self._place[column]].strip()
@@ -237,11 +251,33 @@ class RowReader:
         return chosen
 
 
-#: Our columns that a line is made of.
+class _Manner(msgspec.Struct, frozen=True):
+    """What many receipts have in common."""
+
+    kind: Kind
+    channel: Channel
+    currency: str | None
+    tender: str
+    cashier: str
+
+
+def _member(card: str, phone: str, member_id: str) -> MemberOf | None:
+    """One of them is enough, and a till that writes several means the same person."""
+    if card := card.strip():
+        return MemberOf(card=card)
+    if phone := phone.strip():
+        return MemberOf(phone=phone)
+    if member_id := member_id.strip():
+        return MemberOf(id=member_id)
+    return None
+
+
+#: Our columns that a line is made of, what many receipts have in common, and those that name a member.
 _OF_LINES: Final = ("sku", "description", "group", "quantity", "unit_price", "discount", "cost", "line_tax")
-#: Our columns that are read.
+_OF_MANNERS: Final = ("kind", "channel", "currency", "tender", "cashier")
+_OF_MEMBERS: Final = ("member_card", "member_phone", "member_id")
+#: All that are read.
 _USED: Final = (
-    *("receipt_no", "at", "date", "time", "kind", "channel", "sku", "description", "group", "quantity", "unit_price"),
-    *("discount", "cost", "line_tax", "gross", "tax", "tax_included", "units", "currency", "member_card"),
-    *("member_phone", "member_id", "tender", "cashier", "refers_to"),
+    *("receipt_no", "at", "date", "time", "gross", "tax", "tax_included", "units", "refers_to"),
+    *(*_OF_LINES, *_OF_MANNERS, *_OF_MEMBERS),
 )

@@ -5,12 +5,12 @@ content is no error, one known with other content is put aside for a person and 
 sale, and whatever arrives marks its hour, however old, to be computed anew.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
-import msgspec
 import psycopg
 
 from server.access import audit
@@ -20,7 +20,7 @@ from server.errors import NotFound, TooLarge
 from server.membership.models import MemberRef
 from server.membership.service import MembershipService
 from server.sales import repository, writing
-from server.sales.checking import LineMemo, Refused, checked
+from server.sales.checking import LineMemo, Refused, check_member, checked
 from server.sales.decoding import MOST_RECEIPTS
 from server.sales.models import MemberOf, NewReceipt, OpenConflict, PostResult, Problem, Receipt
 from server.sales.writing import Arrival
@@ -29,6 +29,9 @@ from server.storage.pool import Connection, Database
 _POSTERS: Final[tuple[Role, ...]] = ("till", "manager", "hq", "admin")
 _IMPORTERS: Final[tuple[Role, ...]] = ("manager", "hq", "admin")
 _READERS: Final[tuple[Role, ...]] = ("manager", "region", "hq", "admin")
+
+#: A member as a till names one, and the country whose phone numbers it means.
+Named = tuple[str, MemberOf]
 
 
 class SalesService:
@@ -133,66 +136,65 @@ class SalesService:
         with self._db.transaction() as conn:
             repository.lock_stores(conn, wanted)
             stores = repository.stores(conn, scope, wanted)
-            arrivals = self._checked(receipts, stores, now, result, memo)
-            arrivals = self._with_members(conn, arrivals, stores, result)
+            members = self._members(conn, receipts, stores)
+            arrivals = _checked(receipts, stores, members, now, result, memo)
             result = writing.write(conn, scope, arrivals, now, result)
             if not keep:
                 raise psycopg.Rollback
         return result
 
-    def _checked(
-        self,
-        receipts: Sequence[tuple[int, NewReceipt]],
-        stores: dict[str, repository.StoreFacts],
-        now: datetime,
-        result: PostResult,
-        memo: LineMemo | None,
-    ) -> list[Arrival]:
-        arrivals: list[Arrival] = []
-        for index, new in receipts:
-            store = stores.get(new.store_id)
-            if store is None:
-                result.rejected.append(_no_store(index, new))
-                continue
-            try:
-                arrivals.append(Arrival(index, checked(new, store.currency, now, memo), new))
-            except Refused as error:
-                result.rejected.append(Problem(index, new.receipt_no, error.field, error.reason, error.remedy))
-        return arrivals
+    def _members(
+        self, conn: Connection, receipts: Sequence[tuple[int, NewReceipt]], stores: dict[str, repository.StoreFacts]
+    ) -> dict[Named, UUID]:
+        """Whom the receipts mean by their members; the unknown ones are left out."""
+        found: dict[Named, UUID] = {}
+        by_country: dict[str, set[MemberOf]] = defaultdict(set)
+        for _, new in receipts:
+            if new.member is not None and new.kind != "void" and new.store_id in stores:
+                by_country[stores[new.store_id].country].add(new.member)
+        for country, members in by_country.items():
+            refs = {_ref(member): (country, member) for member in members if _is_fit(member)}
+            if refs:
+                known = self._membership.resolve(conn, [(ref, country) for ref in refs])
+                found.update((refs[ref], member_id) for ref, member_id in known.items())
+        return found
 
-    def _with_members(
-        self,
-        conn: Connection,
-        arrivals: list[Arrival],
-        stores: dict[str, repository.StoreFacts],
-        result: PostResult,
-    ) -> list[Arrival]:
-        named = {
-            each.index: (_ref(each.new.member), stores[each.row.store_id].country)
-            for each in arrivals
-            if each.new.member is not None and each.row.kind != "void"
-        }
-        if not named:
-            return arrivals
-        found = self._membership.resolve(conn, list(named.values()))
-        told: list[Arrival] = []
-        for each in arrivals:
-            if each.index not in named:
-                told.append(each)
-                continue
-            member_id = found.get(named[each.index][0])
-            if member_id is None:
-                result.notes.append(
-                    Problem(
-                        each.index,
-                        each.row.receipt_no,
-                        "member",
-                        "no member goes by this card, number or id; the receipt was taken without one",
-                        "enrol the customer and send the receipt again",
-                    )
-                )
-            told.append(replace(each, row=msgspec.structs.replace(each.row, member_id=member_id)))
-        return told
+
+def _checked(
+    receipts: Sequence[tuple[int, NewReceipt]],
+    stores: dict[str, repository.StoreFacts],
+    members: dict[Named, UUID],
+    now: datetime,
+    result: PostResult,
+    memo: LineMemo | None,
+) -> list[Arrival]:
+    """Those that are receipts; what is wrong with the others, and which members nobody knows, goes into `result`."""
+    arrivals: list[Arrival] = []
+    for index, new in receipts:
+        store = stores.get(new.store_id)
+        if store is None:
+            result.rejected.append(_no_store(index, new))
+            continue
+        member_id = None if new.member is None else members.get((store.country, new.member))
+        try:
+            row = checked(new, store.currency, now, memo, member_id)
+        except Refused as error:
+            result.rejected.append(Problem(index, new.receipt_no, error.field, error.reason, error.remedy))
+            continue
+        arrivals.append(Arrival(index, row))
+        if new.member is not None and member_id is None and row.kind != "void":
+            result.notes.append(_no_member(index, row.receipt_no))
+    return arrivals
+
+
+def _no_member(index: int, number: str) -> Problem:
+    return Problem(
+        index,
+        number,
+        "member",
+        "no member goes by this card, number or id; the receipt was taken without one",
+        "enrol the customer and send the receipt again",
+    )
 
 
 def _no_store(index: int, new: NewReceipt) -> Problem:
@@ -200,7 +202,14 @@ def _no_store(index: int, new: NewReceipt) -> Problem:
     return Problem(index, new.receipt_no, "store_id", reason, "check the id, or add the store")
 
 
-def _ref(member: MemberOf | None) -> MemberRef:
-    if member is None:
-        return MemberRef()
+def _is_fit(member: MemberOf) -> bool:
+    """Whether a member may be asked for; what is wrong with the others is told of their receipts."""
+    try:
+        check_member(member)
+    except Refused:
+        return False
+    return True
+
+
+def _ref(member: MemberOf) -> MemberRef:
     return MemberRef(card=member.card, phone=member.phone, id=member.id)

@@ -27,7 +27,8 @@ def attached(row: ReceiptRow, member_id: UUID, *, is_voided: bool) -> NewEvent:
     return NewEvent(ATTACHED, row.store_id, f"{row.store_id}/{row.receipt_no}", _body(row, member_id, is_voided))
 
 
-def _body(row: ReceiptRow, member_id: UUID | None, is_voided: bool) -> dict[str, JSON]:
+def head(row: ReceiptRow, member_id: UUID | None) -> dict[str, JSON]:
+    """What there is to be said of a receipt as a whole. A member stands as an id."""
     return {
         "receipt_no": row.receipt_no,
         "kind": row.kind,
@@ -38,22 +39,17 @@ def _body(row: ReceiptRow, member_id: UUID | None, is_voided: bool) -> dict[str,
         "units": str(row.units),
         "tax": None if row.tax is None else str(row.tax),
         "tax_included": row.tax_included,
-        "net": None if row.net is None else str(row.net),
         "refers_to": row.refers_to,
-        "voids": row.refers_to if row.kind == "void" else None,
-        "voided": is_voided,
         "member_id": None if member_id is None else str(member_id),
         "tender": row.tender,
         "cashier": row.cashier,
-        "lines": [
-            {
-                "line_no": number,
-                "sku": line.sku,
-                "group": line.group,
-                "quantity": str(line.quantity),
-                "amount": str(line.amount),
-                "cost": None if line.cost is None else str(line.cost),
-            }
-            for number, line in enumerate(row.lines, start=1)
-        ],
     }
+
+
+def _body(row: ReceiptRow, member_id: UUID | None, is_voided: bool) -> dict[str, JSON]:
+    body = head(row, member_id)
+    body["net"] = None if row.net is None else str(row.net)
+    body["voids"] = row.refers_to if row.kind == "void" else None
+    body["voided"] = is_voided
+    body["lines"] = [{"line_no": number, **line.told} for number, line in enumerate(row.lines, start=1)]
+    return body

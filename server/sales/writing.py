@@ -5,27 +5,26 @@ written by sets: a statement takes all receipts, all lines and all events of a b
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
 from datetime import datetime
+
+import msgspec
 
 from server import events
 from server.access.models import Scope
 from server.events import NewEvent
 from server.sales import repository, telling
-from server.sales.models import NewReceipt, PostResult, Problem, ReceiptRow
+from server.sales.models import PostResult, Problem, ReceiptRow
 from server.sales.repository import Key
 from server.storage import dirty
 from server.storage.pool import Connection
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A checked receipt with its place in the batch and the member as the till named one."""
+class Arrival(msgspec.Struct, frozen=True):
+    """A checked receipt with its place in the batch."""
 
     index: int
     row: ReceiptRow
-    new: NewReceipt
 
 
 def key_of(row: ReceiptRow) -> Key:
@@ -67,11 +66,15 @@ class _Batch:
 
     def write(self) -> PostResult:
         firsts = self._firsts
-        inserted = repository.insert_receipts(self._conn, [each.row for each in firsts.values()], self._now)
-        repository.copy_lines(self._conn, (firsts[key].row for key in firsts if key in inserted))
-        for key in inserted:
-            self._hours[key[0]].add(firsts[key].row.at)
-        known = repository.known(self._conn, self._scope, [key for key in firsts if key not in inserted])
+        known = repository.known(self._conn, self._scope, list(firsts))
+        # Nobody else writes receipts of these stores before we have committed: what isn't known is new, and plain COPY
+        # can take it.
+        inserted = firsts.keys() - known.keys() if known else firsts.keys()
+        new = [each.row for key, each in firsts.items() if key in inserted]
+        repository.copy_receipts(self._conn, new, self._now)
+        repository.copy_lines(self._conn, new)
+        for row in new:
+            self._hours[row.store_id].add(row.at)
         repeated = 0
         for each in self._arrivals:
             key = key_of(each.row)
@@ -103,7 +106,7 @@ class _Batch:
         self._attached[key_of(row)] = row
         return True
 
-    def _apply_voids(self, inserted: set[Key]) -> set[Key]:
+    def _apply_voids(self, inserted: Set[Key]) -> set[Key]:
         """Take back what is voided: by a void of this batch, or by one that waited for its sale."""
         touched = set()
         for key in inserted:
@@ -117,7 +120,7 @@ class _Batch:
             self._hours[each.store_id].add(each.at)
         return {(each.store_id, each.receipt_no) for each in voided}
 
-    def _tell(self, inserted: set[Key], known: dict[Key, repository.KnownReceipt], voided: set[Key]) -> None:
+    def _tell(self, inserted: Set[Key], known: dict[Key, repository.KnownReceipt], voided: set[Key]) -> None:
         told: list[NewEvent] = [
             telling.recorded(first.row, is_voided=key in voided)
             for key, first in self._firsts.items()
@@ -134,19 +137,7 @@ def payload_of(row: ReceiptRow) -> dict[str, object]:
     """What a person needs to judge a conflict. The member stands as an id: no phone number is kept in the clear."""
     return {
         "store_id": row.store_id,
-        "receipt_no": row.receipt_no,
-        "kind": row.kind,
-        "channel": row.channel,
-        "at": row.at.isoformat(),
-        "currency": row.currency,
-        "gross": str(row.gross),
-        "units": str(row.units),
-        "tax": None if row.tax is None else str(row.tax),
-        "tax_included": row.tax_included,
-        "member_id": None if row.member_id is None else str(row.member_id),
-        "tender": row.tender,
-        "cashier": row.cashier,
-        "refers_to": row.refers_to,
+        **telling.head(row, row.member_id),
         "lines": [
             {
                 "sku": line.sku,
@@ -155,6 +146,8 @@ def payload_of(row: ReceiptRow) -> dict[str, object]:
                 "unit_price": str(line.unit_price),
                 "discount": str(line.discount),
                 "cost": None if line.cost is None else str(line.cost),
+                "group": line.group,
+                "tax": None if line.tax is None else str(line.tax),
             }
             for line in row.lines
         ],

@@ -5,8 +5,6 @@ silence, and the same file sent again goes on where it was, because whoever came
 taken are kept encrypted for as long as somebody needs to correct them: they have names and numbers in them.
 """
 
-import csv
-import io
 import shutil
 import tempfile
 import threading
@@ -23,6 +21,7 @@ from server.access import audit
 from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import DoorlineError, InvalidInput, NotFound
+from server.files.corrections import Wrong, corrections
 from server.files.sheets import Row, open_sheet
 from server.membership.importing import MemberImport, MemberImportResult, RowError
 from server.membership.imports import repository
@@ -36,7 +35,6 @@ _log = structlog.get_logger(__name__)
 SILENCE: Final = timedelta(minutes=5)
 _DIED: Final = "the process that worked on it ended; send the same file again, what is known is passed over"
 _ASKED: Final = "stopped on request; who was enrolled stays, and the same file can be sent again"
-_MARKS: Final = ("doorline_line", "doorline_field", "doorline_reason", "doorline_remedy")
 _PAGE: Final = 1_000
 _MOST_COLUMNS: Final = 100
 
@@ -168,7 +166,11 @@ class MemberImports:
             audit.record(
                 conn, now, scope.actor, "member.import_errors_read", subject=str(import_id), store_id=found.store_id
             )
-        return self._written(scope, import_id, header, delimiter)
+        rows = (
+            Wrong(row.cells, row.line, row.field or "", row.reason, row.remedy)
+            for row in self.refused(scope, import_id)
+        )
+        return corrections(header, delimiter, rows)
 
     def formats(self, scope: Scope) -> dict[str, dict[str, str]]:
         """How the files of each old system are read: our columns to its headers, by name."""
@@ -277,17 +279,3 @@ class MemberImports:
             if self._worker is None:
                 self._worker = ThreadPoolExecutor(1, thread_name_prefix="member-imports")
             return self._worker
-
-    def _written(self, scope: Scope, import_id: UUID, header: list[str], delimiter: str) -> Iterator[bytes]:
-        width = len(header)
-        out = io.StringIO()
-        writer = csv.writer(out, delimiter=delimiter, lineterminator="\r\n")
-        writer.writerow([*header, *_MARKS])
-        yield b"\xef\xbb\xbf"
-        for row in self.refused(scope, import_id):
-            cells = [*row.cells, *[""] * (width - len(row.cells))][:width]
-            writer.writerow([*cells, row.line, row.field or "", row.reason, row.remedy])
-            yield out.getvalue().encode()
-            out.seek(0)
-            out.truncate()
-        yield out.getvalue().encode()

@@ -124,6 +124,39 @@ def test_rows_that_are_not_taken_come_back_in_a_file_to_be_corrected_and_sent_ag
     assert chain.access.audit_trail(SYSTEM, 5)[1].action == "receipts.import_errors_read"
 
 
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_what_would_run_in_a_spreadsheet_does_not_and_comes_back_as_it_was(chain: Services, kind: str) -> None:
+    """Also by way of a workbook, and a second time; what was written with an apostrophe keeps it."""
+    texts = ["=1+1", "+8613800138000", "@SUM(A1)", "'=1", " =1", "-2+3", "＝1", "'quoted", "-", "plain"]
+    head = "receipt_no,at,sku,description,quantity,unit_price,=note\n"
+    result = load(
+        chain, head + "".join(f"{place},2026-11-20 10:00,=A,{text},one,-1.50,x\n" for place, text in enumerate(texts))
+    )
+    assert result.rejected == len(texts)
+    for _ in range(2):
+        rows = list(csv.reader(io.StringIO(refused_file(chain, result).decode("utf-8-sig"))))
+        assert [cell for row in rows for cell in row if cell[:1] in {"=", "+", "@", "＝", "-"}] == ["-1.50"] * len(
+            texts
+        )
+        assert [row[3] for row in rows[1:]][-3:] == ["'quoted", "'-", "plain"]
+        sent = workbook(list(rows)) if kind == "xlsx" else io.BytesIO(_written(rows))  # type: ignore[arg-type]
+        result = chain.imports.run(SYSTEM, "S01", sent)
+        assert [row.cells[:6] for row in chain.imports.refused(SYSTEM, result.import_id)] == [
+            [str(place), "2026-11-20 10:00", "=A", text, "one", "-1.50"] for place, text in enumerate(texts)
+        ]
+    corrected = [[cell.replace("one", "1").replace("-1.50", "1.50") for cell in row] for row in rows]
+    assert chain.imports.run(SYSTEM, "S01", io.BytesIO(_written(corrected))).accepted == len(texts)
+    with chain.db.read() as conn:
+        found = conn.execute("SELECT description FROM receipt_line ORDER BY receipt_no").fetchall()
+    assert [text for (text,) in found] == [text.strip() for text in texts]
+
+
+def _written(rows: list[list[str]]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue().encode()
+
+
 def test_what_only_the_service_finds_wrong_is_told_by_its_own_row(chain: Services) -> None:
     result = load(
         chain,
