@@ -19,12 +19,13 @@ from edge import models
 from edge.clock import Clock, Moment
 from edge.outbox.batch import Held, crossings_held
 from edge.outbox.buffer import Buffer
-from edge.outbox.epochs import Epoch, Lane
+from edge.outbox.cadence import Cadence
+from edge.outbox.epochs import Lane
 from edge.outbox.file import OutboxFile
 from edge.outbox.records import coverage_record, crossing_record
 from edge.outbox.sending import hand_out, save_rewound
 from edge.outbox.store import Store, StoreInUse
-from edge.outbox.writing import Committer, Sending, write
+from edge.outbox.writing import Committer
 from wire import messages
 from wire.messages import CameraState, Record
 
@@ -84,14 +85,11 @@ class Outbox:
         self.path = path
         #: Called, without a lock held, after records reached the disk.
         self.on_commit: Callable[[], None] | None = None
-        self._commit_every_s = commit_every_s
         self._max_batch = max_batch
-        self._monotonic = monotonic
         self._buffer = Buffer(buffer_limit, monotonic)
-        self._sends_after_s: float | None = None
-        self._committed_at = float("-inf")
         # Guards all below. A camera's thread takes it only when each append is committed at once.
         self._lock = threading.RLock()
+        self._cadence = Cadence(commit_every_s, max_batch, monotonic)
         self._file = OutboxFile(path, clock, keep_acked=keep_acked, quota_bytes=quota_bytes)
         self._closed = self._ending = False
         self._committer = Committer(self._buffer, self._keep_flushing, commit_every_s)
@@ -143,7 +141,7 @@ class Outbox:
                 recording. What has marks is, for they say from where.
         """
         self._buffer.add(record, undated, tuple((marks or {}).items()), counted_again=counted_again or bool(marks))
-        if self._commit_every_s == 0:
+        if self._cadence.every_s == 0:
             self.flush()
 
     def start(self) -> None:
@@ -172,7 +170,7 @@ class Outbox:
                 if self._file.store is None:
                     self._shrink()
                     return False
-                written = self._write(self._file.store)
+                written = self._cadence.write(self._file, self._file.store, self._buffer)
                 self._file.tend(self._file.store)
             except sqlite3.Error as error:
                 self._failed(error)
@@ -187,23 +185,6 @@ class Outbox:
         if written and self.on_commit is not None:
             self.on_commit()
         return True
-
-    def _write(self, store: Store, *, sends_now: bool = False) -> int | None:
-        """One group commit, which notes as sent what today's lane hands out before the next one; see `write`.
-
-        Raises:
-            sqlite3.Error: from the disk.
-        """
-        now = self._monotonic()
-        sending = None
-        if sends_now:
-            sending = Sending(now, self._max_batch)
-        elif self._sends_after_s is not None:
-            sending = Sending(now + self._commit_every_s - self._sends_after_s, self._max_batch)
-        written = write(self._file, store, self._buffer, sending=sending)
-        if written is not None:
-            self._committed_at = now
-        return written
 
     # -- what is held ----------------------------------------------------------------------------------------------
 
@@ -247,28 +228,16 @@ class Outbox:
             if epoch is None or store is None:
                 return None
             try:
-                if epoch is self._file.epochs.live and not self._noted(store, epoch):
+                live = epoch is self._file.epochs.live
+                if live and not self._cadence.noted(self._file, store, self._buffer, epoch):
                     return None
                 held = hand_out(self._file, store, epoch, self._max_batch)
             except sqlite3.Error as error:
                 self._failed(error)
                 return None
-            if held is not None and epoch is self._file.epochs.live:
-                self._sends_after_s = None
+            if held is not None and live:
+                self._cadence.will_send(None)
             return held
-
-    def _noted(self, store: Store, live: Epoch) -> bool:
-        """Whether today's lane may be handed out now: what is new in it is noted as sent, or will be as it is read.
-
-        Raises:
-            sqlite3.Error: from the disk.
-        """
-        if self._sends_after_s is None or live.row.sent_through > live.row.acked or live.owed > self._max_batch:
-            return True
-        if self._monotonic() - self._committed_at < self._commit_every_s:
-            return False
-        self._write(store, sends_now=True)
-        return True
 
     def will_send(self, after_s: float | None) -> None:
         """Today's lane is free: its batch goes out once its oldest record has waited `after_s`; None: not any more.
@@ -276,12 +245,12 @@ class Outbox:
         What goes out is then noted as sent in the commit before, instead of by one of its own.
         """
         with self._lock:
-            self._sends_after_s = after_s
+            self._cadence.will_send(after_s)
 
     @property
     def commit_every_s(self) -> float:
         """How long appends are gathered before a commit."""
-        return self._commit_every_s
+        return self._cadence.every_s
 
     def acknowledge(self, epoch: str, seq: int) -> bool:
         """The server has committed `epoch` up to `seq`. Whether that was news; it never goes back.

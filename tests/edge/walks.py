@@ -10,6 +10,10 @@ from edge.models import Crossing, Line, Mounting, Point, Sighting, Tagging, Trac
 
 FPS = 10.0
 
+#: A doorway across the middle third of the picture; inside is above (smaller y).
+DOOR = Line("door", (0.3, 0.5), (0.7, 0.5), (0.5, 0.1))
+WIDE = Line("wide", (0.0, 0.5), (1.0, 0.5), (0.5, 0.1))
+
 
 @dataclass(frozen=True)
 class Walk:
@@ -104,3 +108,8 @@ def totals(crossings: Iterable[Crossing]) -> tuple[int, int]:
     """Crossings in and out."""
     found = list(crossings)
     return sum(c.direction == "in" for c in found), sum(c.direction == "out" for c in found)
+
+
+def on_exit(line: Line) -> Line:
+    """The same line, over which who turns round within the picture counts nothing."""
+    return replace(line, settle="on_exit")

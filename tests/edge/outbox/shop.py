@@ -12,10 +12,10 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -26,6 +26,7 @@ from edge.models import Crossing
 from edge.outbox import Outbox
 from edge.uplink import Uplink
 from tests.chaos.stream import Key, minute_of
+from tests.edge.outbox.centre import FATES, Books, Centre, Fate
 from tests.fixtures.edge_time import NOON, FakeClock
 from wire import messages
 from wire.messages import Ack, Batch, Refusal, Reply, Rewind
@@ -38,62 +39,6 @@ _CHANNEL_OF: dict[type, Channel] = {Ack: Channel.ACK, Rewind: Channel.REWIND, Re
 _AT_ONCE = Backoff(0.0, 0.0, lambda: 0.0)
 #: Later than any pause of the uplink's.
 _LATER_S = 1000.0
-
-Fate = Literal["committed", "not committed", "asked twice at once"]
-FATES: tuple[Fate, ...] = ("committed", "not committed", "asked twice at once")
-
-
-class Books(Protocol):
-    """What a centre has of the box."""
-
-    @property
-    def numbers(self) -> Mapping[str, Counter[int]]:
-        """How often it has each number of each epoch."""
-        ...
-
-    @property
-    def lost(self) -> Mapping[str, set[int]]:
-        """Numbers of each epoch that it says are lost."""
-        ...
-
-    @property
-    def cursors(self) -> Mapping[str, int]:
-        """How far it has come in each epoch."""
-        ...
-
-    @property
-    def sums(self) -> Counter[Key]:
-        """What it all adds up to."""
-        ...
-
-    @property
-    def in_quarters(self) -> Set[Key]:
-        """Of the sums those of which only the quarter hour is known."""
-        ...
-
-
-class Centre(Protocol):
-    """Whoever takes batches, by the contract."""
-
-    def begin(self) -> None:
-        """Forget everything: another box, another day."""
-
-    def take(self, payloads: Sequence[bytes], fate: Fate) -> list[Reply]:
-        """Batches that came together; nothing is answered when nothing was committed."""
-        ...
-
-    def back_up(self) -> None:
-        """Keep everything as it is now."""
-
-    def restore(self) -> None:
-        """Be as at the last backup, or empty where there was none."""
-
-    def move(self, store: str) -> None:
-        """The box hangs in another store now."""
-
-    def books(self) -> Books:
-        """What it has; what it has twice or has added up wrongly is a failure."""
-        ...
 
 
 class Air:

@@ -17,7 +17,7 @@ import pytest
 
 from edge.outbox import Outbox
 from edge.outbox.store import Store
-from tests.edge.outbox.test_outbox import count
+from tests.edge.outbox.counted import count
 from tests.fixtures.edge_time import FakeClock
 
 

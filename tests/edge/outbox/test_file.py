@@ -1,7 +1,6 @@
 """The outbox's file when things go wrong that no shop sees in a year: each of these once lost or invented a number."""
 
 import sqlite3
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from edge.outbox.buffer import Buffer
 from edge.outbox.care import drop_oldest_acked
 from edge.outbox.records import coverage_record
 from edge.outbox.store import Store
-from tests.edge.outbox.test_outbox import count, drain, tracks
+from tests.edge.outbox.counted import count, drain, tracks
 from tests.fixtures.edge_time import NOON, FakeClock
 from tests.fixtures.wait import wait_until
 from wire import messages
@@ -21,20 +20,9 @@ from wire.messages import Coverage, Tally
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """In a folder that is there: some of these tests make the file before the outbox does."""
     return tmp_path / "outbox.sqlite"
-
-
-@pytest.fixture
-def outbox(path: Path, clock: FakeClock) -> Iterator[Outbox]:
-    box = Outbox(path, clock, commit_every_s=3600, max_batch=10)
-    yield box
-    box.close()
 
 
 def scribble(outbox: Outbox, seq: int) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.chaos.stream import Key, sums
-from tests.edge.outbox.shop import Fate, Shop
+from tests.edge.outbox.centre import Fate
+from tests.edge.outbox.shop import Shop
 from tests.fixtures.searching import searched
 from wire import messages
 from wire.messages import Ack, Batch, Record, Reply, Rewind, Tally

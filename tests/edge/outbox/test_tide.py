@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge.outbox import Outbox
 from edge.outbox.tide import Tide
-from tests.edge.outbox.test_outbox import count, drain
+from tests.edge.outbox.counted import count, drain
 from tests.fixtures.edge_time import FakeClock
 
 RUINED = b"this is no database at all" * 100

@@ -13,8 +13,8 @@ from edge.link.word import Report, Word
 from edge.models import Crossing
 from edge.outbox import Outbox
 from edge.outbox.unwritten import Unwritten
+from tests.edge.outbox.counted import count, drain, tracks
 from tests.edge.outbox.test_damage import fill, small_disk
-from tests.edge.outbox.test_outbox import count, drain, tracks
 from tests.fixtures.edge_time import FakeClock
 
 __all__ = ["small_disk"]

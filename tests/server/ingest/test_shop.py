@@ -16,7 +16,8 @@ from server.ingest.models import Incoming
 from server.ingest.service import IngestService
 from server.storage.pool import Database
 from tests.chaos.verdict import Found
-from tests.edge.outbox.shop import DEVICE, STORES, Fate, Shop
+from tests.edge.outbox.centre import Fate
+from tests.edge.outbox.shop import DEVICE, STORES, Shop
 from tests.fixtures.edge_time import NOON
 from tests.fixtures.searching import searched
 from tests.server.ingest.devices import add_stores, assert_roll_ups_equal_raw
