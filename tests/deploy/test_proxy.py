@@ -6,10 +6,10 @@ from pathlib import Path
 from server.settings import Settings
 
 
-def test_the_gateway_of_the_network_is_the_proxy_that_is_trusted(repository_root: Path) -> None:
+def test_the_front_and_nobody_else_is_the_proxy_that_is_trusted(repository_root: Path) -> None:
     text = (repository_root / "deploy/compose.yaml").read_text()
     trusted = re.findall(r"DOORLINE_TRUSTED_PROXIES: (\S+)", text)
-    assert trusted == re.findall(r"gateway: (\S+)", text)
+    assert trusted == re.findall(r"  front:\n(?:    .*\n)*?        ipv4_address: (\S+)", text)
     assert Settings(trusted_proxies=trusted[0], _env_file=None).trusted_proxies == trusted[0]  # type: ignore[call-arg]
 
 
