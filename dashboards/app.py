@@ -32,6 +32,7 @@ from dashboards.entry import (
     silences_page,
     why_page,
 )
+from dashboards.imports import room as imports_room
 from dashboards.render import Renderer
 from dashboards.security import SecurityHeaders
 from server.access.models import Scope
@@ -65,6 +66,8 @@ def mount(app: FastAPI, services: Services) -> None:
         why_page,
     ):
         app.include_router(page.router)
+    for router in imports_room.ROUTERS:
+        app.include_router(router)
     pages.install_error_pages(app)
     app.add_middleware(SecurityHeaders, is_behind_tls=services.settings.cookie_secure)
 

@@ -16,7 +16,7 @@ from dashboards.assets import Assets
 from dashboards.formats import Formats
 from dashboards.i18n import HTML_LANG, LANGUAGES, choose, translations
 from dashboards.reasons import reason
-from dashboards.viewer import CHAIN_READERS, MEMBER_READERS, Viewer
+from dashboards.viewer import CHAIN_READERS, MEMBER_READERS, STORE_READERS, Viewer
 from server.access.api import CSRF_FIELD
 from server.access.models import Locale
 from server.stores.models import Store
@@ -111,6 +111,9 @@ class Renderer:
                 links.append(Link(href, names.get(store_id, store_id), path == href))
         if viewer.scope.has_role("admin", "hq"):
             links.append(Link("/facts", gettext("Events"), path == "/facts"))
+        if viewer.scope.has_role(*STORE_READERS):
+            where = "/imports/conflicts" if viewer.scope.role == "region" else "/imports"
+            links.append(Link(where, gettext("Imports"), path.startswith("/imports")))
         if viewer.scope.has_role(*CHAIN_READERS):
             links.append(Link("/silences", gettext("Silences"), path == "/silences"))
         if viewer.scope.has_role("admin", "hq"):

@@ -32,6 +32,12 @@ LIMITS: Final = {
     "/api/v1/receipts/csv": 1024 * _MIB,
     "/api/v1/receipts/imports": 1024 * _MIB,
     "/api/v1/receipts/imports/preview": 1024 * _MIB,
+    "/imports/receipts": 1024 * _MIB,
+    "/imports/receipts/preview": 1024 * _MIB,
+    "/imports/receipts/formats": 1024 * _MIB,
+    "/imports/members": 256 * _MIB,
+    "/imports/members/preview": 256 * _MIB,
+    "/imports/members/formats": 256 * _MIB,
     "/api/v1/batches": MAX_PAYLOAD,
 }
 #: A body may pause for so long (seconds) at its start, and has to bring so many bytes a second on average after that.

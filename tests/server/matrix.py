@@ -73,6 +73,15 @@ GIVEN: Final[dict[str, Any]] = {
     "POST /api/v1/roster/csv": "store,day,hours\n{store},2026-11-02,8\n",
     "POST /api/v1/rates": {"rates": [{"currency": "EUR", "valid_from": "2026-11-02", "rate": 7.9}]},
 }
+#: Fields of forms that a page reads itself, once it knows who sends them: no parameter tells of them.
+READ_LATER: Final = {
+    "POST /imports/receipts": ("csrf_token", "store_id"),
+    "POST /imports/receipts/preview": ("csrf_token", "store_id"),
+    "POST /imports/receipts/formats": ("csrf_token",),
+    "POST /imports/members": ("csrf_token",),
+    "POST /imports/members/preview": ("csrf_token",),
+    "POST /imports/members/formats": ("csrf_token",),
+}
 #: They see every store: another's is asked for on behalf of the others alone.
 _WHOLE_CHAIN: Final = frozenset({"admin", "hq"})
 #: Streams without end: who is let in would be read from for ever. Only refusals are asked for.
@@ -239,6 +248,7 @@ class Made:
             if param.field_info.is_required() or _STORE.fullmatch(param.alias):
                 self.query[param.alias] = self._value(param.alias, self._type_of(param.alias))
         self._form = [param.alias for each in asked for param in each.body_params]
+        self._form += READ_LATER.get(route.name, ())
 
     def _type_of(self, name: str) -> dict[str, Any]:
         for each in self._route.schema.get("parameters", []):

@@ -1,0 +1,204 @@
+"""Files brought in by hand in a real browser: looked at, a column put right, imported, corrected, sent again."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from openpyxl import Workbook
+from playwright.sync_api import Page, expect
+
+from server.sales.models import NewReceipt
+from tests.dashboards.conftest import Shop
+from tests.dashboards.seed import ADMIN
+from tests.dashboards.test_entry_in_browser import fits
+from tests.dashboards.test_in_browser import sign_in
+from tests.fixtures.browser import Watch
+
+pytestmark = pytest.mark.browser
+
+#: What a till writes: 实收 is what was paid, 金额 the line's price, and the third row's time is none.
+_ROWS = (
+    ("单号", "交易时间", "金额", "应付", "收银员"),
+    ("IMP-1", "2026-11-20 11:00:00", "90.00", "88.00", "王敏"),
+    ("IMP-2", "2026-11-20 11:30:00", "50.00", "45.50", "王敏"),
+    ("IMP-3", "昨天中午", "70.00", "70.00", "王敏"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(shop: Shop) -> Iterator[None]:
+    yield
+    with shop.services.db.transaction() as conn:
+        conn.execute("DELETE FROM receipt_line WHERE receipt_no LIKE 'IMP-%'")
+        conn.execute("DELETE FROM receipt WHERE receipt_no LIKE 'IMP-%'")
+        conn.execute("DELETE FROM receipt_conflict")
+        conn.execute("DELETE FROM sales_import")
+        conn.execute("DELETE FROM member_import")
+        conn.execute("DELETE FROM till_format")
+        conn.execute("DELETE FROM exchange_rate")
+        conn.execute("DELETE FROM dirty_mark")
+
+
+def as_csv(rows: tuple[tuple[str, ...], ...]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue().encode("gb18030")
+
+
+def as_workbook(rows: tuple[tuple[str, ...], ...]) -> bytes:
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def gross_of(shop: Shop, number: str) -> Decimal | None:
+    with shop.services.db.read() as conn:
+        row = conn.execute("SELECT gross FROM receipt WHERE receipt_no = %s", (number,)).fetchone()
+    return None if row is None else row[0]
+
+
+@pytest.mark.parametrize(("name", "content"), [("till.csv", as_csv(_ROWS)), ("till.xlsx", as_workbook(_ROWS))])
+def test_a_wrong_column_is_put_right_and_refused_rows_come_back_corrected(
+    page: Page, shop: Shop, tmp_path: Path, name: str, content: bytes
+) -> None:
+    sign_in(page, shop, "hq")
+    page.get_by_role("link", name="导入").click()
+    page.locator("#file").set_input_files({"name": name, "mimeType": "text/csv", "buffer": content})
+    page.get_by_role("button", name="预览文件").click()
+    expect(page.locator("#look")).to_contain_text("90.00")
+    # The line's price was taken for the total: the right column is chosen, and the receipts follow.
+    page.get_by_label("“金额”列对应").select_option("")
+    page.get_by_label("“应付”列对应").select_option("gross")
+    receipts = page.locator("section", has=page.get_by_role("heading", name="识别出的小票")).locator("tbody")
+    expect(receipts.locator("tr").first).to_contain_text("88.00")
+    expect(page.locator(".wrongs")).to_contain_text("日期时间")
+    fits(page)
+    page.locator("#name").fill("收银一号")
+    page.get_by_role("button", name="保存列").click()
+    expect(page.locator("#said")).to_contain_text("列的对应已保存")
+    expect(page.locator("#till")).to_have_value("收银一号")
+    page.get_by_role("button", name="导入文件").click()
+    expect(page.get_by_role("heading", name="完成")).to_be_visible()
+    expect(page.locator("#job")).to_contain_text("昨天中午")
+    fits(page)
+    assert (gross_of(shop, "IMP-1"), gross_of(shop, "IMP-2"), gross_of(shop, "IMP-3")) == (88, Decimal("45.50"), None)
+
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="下载这些行").click()
+    taken = tmp_path / "errors.csv"
+    waiting.value.save_as(taken)
+    text = taken.read_text("utf-8-sig")
+    assert "昨天中午" in text
+    assert "IMP-1" not in text
+    page.get_by_role("link", name="上传更正后的文件").click()
+    page.locator("#till").select_option("收银一号")
+    page.locator("#file").set_input_files(
+        {
+            "name": "corrected.csv",
+            "mimeType": "text/csv",
+            "buffer": text.replace("昨天中午", "2026-11-20 12:00").encode(),
+        }
+    )
+    # Choosing the file is enough: the look follows by itself, by the columns of the saved till.
+    expect(page.get_by_label("“应付”列对应")).to_have_value("gross")
+    page.get_by_role("button", name="导入文件").click()
+    expect(page.get_by_role("heading", name="完成")).to_be_visible()
+    expect(page.locator("#job")).to_contain_text("所有行都已导入")
+    assert gross_of(shop, "IMP-3") == 70
+
+
+def test_members_of_an_old_system_are_tried_then_enrolled(page: Page, shop: Shop) -> None:
+    rows = (
+        ("会员编号", "称呼", "手机", "积分"),
+        ("OLD-1", "周杰", "13912340001", "120"),
+        ("OLD-2", "吴琳", "139123", "0"),
+    )
+    sign_in(page, shop, "hq")
+    page.goto("/imports/members")
+    page.locator("#file").set_input_files({"name": "old.csv", "mimeType": "text/csv", "buffer": as_csv(rows)})
+    page.get_by_role("button", name="预览文件").click()
+    expect(page.locator("#look")).to_contain_text("缺少必需的列")
+    page.get_by_label("“称呼”列对应").select_option("name")
+    page.locator("#basis").fill("2024 年起在门店签署的会员协议")
+    fits(page)
+    page.get_by_role("button", name="只试运行，不保存").click()
+    expect(page.get_by_role("heading", name="完成")).to_be_visible()
+    expect(page.locator("#job")).to_contain_text("手机号：不完整")
+    assert shop.services.membership.find_by_phone(ADMIN, "13912340001") is None
+    fits(page)
+    page.get_by_role("link", name="全部文件").click()
+    expect(page.locator("#files")).to_contain_text("试运行")
+    page.locator("#file").set_input_files({"name": "old.csv", "mimeType": "text/csv", "buffer": as_csv(rows)})
+    page.get_by_role("button", name="预览文件").click()
+    page.get_by_label("“称呼”列对应").select_option("name")
+    page.locator("#basis").fill("2024 年起在门店签署的会员协议")
+    page.get_by_role("button", name="全部入会").click()
+    expect(page.get_by_role("heading", name="完成")).to_be_visible()
+    made = shop.services.membership.find_by_phone(ADMIN, "13912340001")
+    assert made is not None
+    assert (made.name, shop.services.points.balance(ADMIN, made.member_id).balance) == ("周杰", 120)
+    shop.services.members.erasures.erase(ADMIN, made.member_id, "of a test")
+
+
+def test_of_two_contents_the_other_is_chosen(page: Page, shop: Shop, watch: Watch) -> None:
+    watch.expected.append("status of 422")
+
+    def sold(gross: str, cashier: str) -> NewReceipt:
+        return NewReceipt(
+            store_id="S01",
+            receipt_no="IMP-9",
+            at=shop.clock.now,
+            gross=Decimal(gross),
+            units=Decimal(1),
+            cashier=cashier,
+        )
+
+    shop.services.sales.post_receipts(ADMIN, [sold("20.00", "王敏")])
+    shop.services.sales.post_receipts(ADMIN, [sold("25.00", "李雷")])
+    sign_in(page, shop, "manager", "en")
+    page.get_by_role("link", name="Imports").click()
+    page.get_by_role("link", name="Conflicts").click()
+    page.get_by_role("link", name="IMP-9").click()
+    expect(page.locator(".differs", has_text="Cashier")).to_contain_text("李雷")
+    page.get_by_role("button", name="Decide").click()
+    expect(page.get_by_text("Say why, in at most 500 letters.")).to_be_visible()
+    page.get_by_text("The other one").click()
+    page.locator("#why").fill("The till was set wrong")
+    fits(page)
+    page.get_by_role("button", name="Decide").click()
+    expect(page.get_by_role("status")).to_contain_text("the other content is kept now")
+    with shop.services.db.read() as conn:
+        books = conn.execute(
+            "SELECT gross, kind, voided_at IS NOT NULL FROM receipt WHERE receipt_no LIKE 'IMP-9%' ORDER BY kind, gross"
+        ).fetchall()
+        (why,) = conn.execute("SELECT resolution FROM receipt_conflict").fetchone() or ("",)
+    assert [(gross, kind, voided) for gross, kind, voided in books if kind == "sale"] == [
+        (20, "sale", True),
+        (25, "sale", False),
+    ]
+    assert why == "The till was set wrong"
+
+
+def test_a_rate_is_entered_and_a_bad_one_refused_beside_its_field(page: Page, shop: Shop, watch: Watch) -> None:
+    watch.expected.append("status of 422")
+    sign_in(page, shop, "hq", "en")
+    page.goto("/imports/rates")
+    page.locator("#currency").fill("CNY")
+    page.locator("#rate").fill("1")
+    page.locator("#valid_from").fill("2026-11-01")
+    page.get_by_role("button", name="Enter it").click()
+    expect(page.locator("#currency-error")).to_contain_text("three letters")
+    page.locator("#currency").fill("HKD")
+    page.locator("#rate").fill("0.921")
+    page.get_by_role("button", name="Enter it").click()
+    expect(page.get_by_role("status")).to_contain_text("The rate is entered")
+    fits(page)
+    (rate,) = shop.services.rates.rates(ADMIN)
+    assert (rate.currency, rate.valid_from, rate.rate) == ("HKD", date(2026, 11, 1), Decimal("0.921"))
