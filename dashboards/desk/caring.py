@@ -13,6 +13,7 @@ from dashboards.viewer import MEMBER_READERS, Viewer, posting
 from server.errors import InvalidInput
 from server.membership import pictures
 from server.membership.models import NewConsent, Purpose, Reach
+from server.membership.wording import by_way
 
 router = page_router()
 
@@ -60,7 +61,8 @@ def consent(
     if purpose not in get_args(Purpose) or reach not in get_args(Reach):
         raise InvalidInput("there is no such purpose or way", field="purpose", remedy="choose one of the list")
     shown = services.members.form.describe(viewer.scope, viewer.locale).consents[cast("Purpose", purpose)]
-    answer = NewConsent(shown.purpose, granted, shown.text, reach=cast("Reach", reach), version=shown.version)
+    way = cast("Reach", reach)
+    answer = NewConsent(shown.purpose, granted, by_way(shown, way), reach=way, version=shown.version)
     services.membership.record_consent(viewer.scope, member_id, answer)
     return _back(member_id, "consent")
 

@@ -11,7 +11,7 @@ from fastapi import Request, Response
 
 from dashboards.desk.form import EnrolForm, enrol_form
 from dashboards.desk.offline import desk_data
-from dashboards.desk.showing import Places, card, tier_name
+from dashboards.desk.showing import Places, card
 from dashboards.formats import Formats
 from dashboards.pages import renderer_of
 from dashboards.viewer import Viewer
@@ -90,9 +90,7 @@ def draw(
     services: Services = request.app.state.services
     scope = viewer.scope
     stores: list[Store] = services.stores.stores(scope)
-    places = Places(
-        {store.store_id: store.name for store in stores}, {store.store_id: store.timezone for store in stores}
-    )
+    places = Places.of(services, scope, stores, viewer.locale)
     shown = card(services, scope, member, places, stores, viewer.locale) if member else None
     return renderer_of(request).page(
         request,
@@ -146,7 +144,7 @@ def _line(summary: MemberSummary, places: Places, locale: Locale) -> dict[str, s
         "name": summary.name,
         "phone": summary.phone,
         "card": summary.card_no,
-        "tier": tier_name(summary.tier, locale),
+        "tier": places.tier(summary.tier, locale),
         "store": places.name(summary.home_store),
         "enrolled": Formats(locale).local_day(summary.enrolled_at, places.zone(summary.home_store)),
     }

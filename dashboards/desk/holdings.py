@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from dashboards.formats import Formats
+from dashboards.formats import NOTHING, Formats
 from dashboards.i18n import N_, translations
 from server.access.models import Locale, Scope
 from server.membership import pictures
@@ -143,12 +143,13 @@ def what_it_gives(promise: Definition, fmt: Formats) -> str:
 
 
 def _card(card: Card, fmt: Formats, locale: Locale) -> dict[str, Any]:
+    gettext = translations(locale).gettext
     return {
         "id": str(card.card_id),
-        "no": "···· " + card.card_no[-_LAST_DIGITS:] if card.card_no else "—",
+        "no": gettext(N_("ends in %(digits)s")) % {"digits": card.card_no[-_LAST_DIGITS:]} if card.card_no else NOTHING,
         "balance": fmt.money(card.balance, card.currency, 2),
         "principal": fmt.money(card.principal, card.currency, 2),
         "bonus": fmt.money(card.bonus, card.currency, 2) if card.bonus else "",
-        "state": translations(locale).gettext(_CARD_STATES[card.state]) if card.state != "active" else "",
+        "state": gettext(_CARD_STATES[card.state]) if card.state != "active" else "",
         "has_money": card.balance > 0,
     }

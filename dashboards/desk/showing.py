@@ -14,9 +14,10 @@ from dashboards.i18n import N_, translations
 from server.access.models import Locale, Scope
 from server.errors import NotFound
 from server.membership.fields import Answer, CustomField
-from server.membership.models import Consent, Member, Purpose
+from server.membership.models import Consent, Member, Purpose, Reach
 from server.membership.tiers.models import MemberTier
 from server.membership.visits.models import Visit
+from server.membership.wording import by_way
 from server.services import Services
 from server.stores.models import Store
 
@@ -45,7 +46,7 @@ _PURPOSES: Final[dict[Purpose, str]] = {
     "sharing": N_("Passing on"),
 }
 #: Ways a member may be reached; an answer about none of them is about all.
-_WAYS: Final = {
+_WAYS: Final[dict[Reach, str]] = {
     "": N_("All ways"),
     "sms": N_("Text message"),
     "phone": N_("Phone call"),
@@ -59,10 +60,21 @@ _BY_WAY: Final = frozenset({"marketing"})
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The reader's stores: names and timezones by id."""
+    """What ids mean to the reader: names and timezones of stores, and what the chain calls its tiers."""
 
     names: dict[str, str]
     zones: dict[str, str]
+    tiers: dict[str, str]
+
+    @classmethod
+    def of(cls, services: Services, scope: Scope, stores: list[Store], locale: Locale) -> "Places":
+        """Of the reader's stores, in their language."""
+        _, rules = services.tiers.rules(scope)
+        return cls(
+            {store.store_id: store.name for store in stores},
+            {store.store_id: store.timezone for store in stores},
+            {level.slug: level.names[locale] for level in rules.levels if level.names.get(locale)},
+        )
 
     def name(self, store_id: str) -> str:
         """A store's name; of one that isn't the reader's, its id."""
@@ -72,10 +84,10 @@ class Places:
         """A store's timezone."""
         return self.zones.get(store_id, "UTC")
 
-
-def tier_name(tier: str, locale: Locale) -> str:
-    """What a tier is called."""
-    return translations(locale).gettext(_TIERS[tier]) if tier in _TIERS else tier
+    def tier(self, tier: str, locale: Locale) -> str:
+        """What a tier is called: by the chain, else in common words, else as it is written."""
+        usual = translations(locale).gettext(_TIERS[tier]) if tier in _TIERS else tier
+        return self.tiers.get(tier) or usual
 
 
 def card(
@@ -99,7 +111,7 @@ def card(
         # A number of a sister shop's member stays masked here.
         "may_reveal": member.home_store in places.names,
         "card": member.card_no,
-        "tier": tier_name(member.tier, locale),
+        "tier": places.tier(member.tier, locale),
         "store": places.name(member.home_store),
         "at": counter.store_id if counter else "",
         "birthday": fmt.plain_day(member.birthday) if member.birthday else "",
@@ -135,7 +147,7 @@ def _more(
         (each for each in services.members.links.links(scope, member.member_id) if not each.revoked_at), None
     )
     return {
-        "next_tier": _next_tier(services.tiers.tier(scope, member.member_id), fmt, locale),
+        "next_tier": _next_tier(services.tiers.tier(scope, member.member_id), places, fmt, locale),
         "stage": _stage(services, scope, member, locale),
         "visited": [_visit(visit, places, fmt, locale) for visit in visits],
         "consents": _consents(services, scope, member, zone, fmt, locale),
@@ -183,14 +195,14 @@ def _consents(
         for reach, way in _WAYS.items():
             if bool(reach) is (purpose in _BY_WAY):
                 newest = next((each for each in reversed(given) if each.reach in {reach, ""}), None)
-                ways.append(_way(reach, gettext(way), newest, zone, fmt))
+                shown = by_way(words[purpose], reach)
+                ways.append({"words": shown, **_way(reach, gettext(way), newest, zone, fmt)})
         # The fold opens with an answer that was given; of many ways only those somebody answered are shown at once.
         asked = [way for way in ways if way["answered"]]
         found.append(
             {
                 "purpose": purpose,
                 "label": gettext(label),
-                "words": words[purpose].text,
                 "by_way": purpose in _BY_WAY,
                 "ways": ways,
                 "asked": asked,
@@ -230,7 +242,7 @@ def _answer(asked: CustomField, answer: Answer, fmt: Formats, locale: Locale) ->
     return labels.get(answer, answer)
 
 
-def _next_tier(tier: MemberTier, fmt: Formats, locale: Locale) -> dict[str, str] | None:
+def _next_tier(tier: MemberTier, places: Places, fmt: Formats, locale: Locale) -> dict[str, str] | None:
     """What is missing to the next tier; None at the top."""
     if tier.next_tier is None or tier.to_go is None:
         return None
@@ -244,7 +256,7 @@ def _next_tier(tier: MemberTier, fmt: Formats, locale: Locale) -> dict[str, str]
         parts.append(
             translated.ngettext("%(num)d point", "%(num)d points", tier.to_go.points) % {"num": tier.to_go.points}
         )
-    return {"tier": tier_name(tier.next_tier, locale), "missing": " · ".join(parts)} if parts else None
+    return {"tier": places.tier(tier.next_tier, locale), "missing": " · ".join(parts)} if parts else None
 
 
 def _stage(services: Services, scope: Scope, member: Member, locale: Locale) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from server.access.models import Locale
-from server.membership.models import NewConsent, Purpose
+from server.membership.models import NewConsent, Purpose, Reach
 
 #: Of the words that come with Doorline.
 VERSION: Final = "2026-11"
@@ -29,6 +29,17 @@ WORDING: dict[Locale, dict[Purpose, str]] = {
         "sharing": "I agree separately that my data may be passed on to the companies I was told of. "
         "I can refuse and remain a member. (2026-11)",
     },
+}
+#: Who agrees to offers by one way hears of that way; ours of `WORDING` are about text messages.
+_BY_WAY: Final[dict[Locale, tuple[str, dict[Reach, str]]]] = {
+    "zh": (
+        "我同意通过{way}接收优惠和活动信息，可随时退订。（2026-11）",
+        {"sms": "短信", "phone": "电话", "wechat": "微信", "email": "电子邮件", "post": "信函"},
+    ),
+    "en": (
+        "I agree to receive offers by {way} and can stop them at any time. (2026-11)",
+        {"sms": "text message", "phone": "phone call", "wechat": "WeChat", "email": "email", "post": "letter"},
+    ),
 }
 
 
@@ -67,6 +78,14 @@ def shown_as(own: Iterable[Wording], locale: Locale, versions: Mapping[str, str]
         if each.locale == locale and versions.get(each.purpose) == each.version:
             shown[each.purpose] = each
     return shown
+
+
+def by_way(words: Wording, reach: Reach) -> str:
+    """What is asked about one way; a chain's own words are asked as they are."""
+    text, ways = _BY_WAY[words.locale]
+    if words.purpose != "marketing" or words.version != VERSION or reach not in ways:
+        return words.text
+    return text.format(way=ways[reach])
 
 
 def answers(words: Mapping[Purpose, Wording], *, marketing: bool, channel: str = "desk") -> list[NewConsent]:
