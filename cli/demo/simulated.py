@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-import httpx
+import httpx2
 import msgspec
 import numpy as np
 
@@ -170,7 +170,7 @@ class SimulatedTills:
 
     def run(self, stop: threading.Event) -> None:
         """Ring up until `stop` is set; a server that is away for a moment is tried again."""
-        with Database(self._plan.dsn, 1) as db, httpx.Client(base_url=self._plan.web, timeout=20) as web:
+        with Database(self._plan.dsn, 1) as db, httpx2.Client(base_url=self._plan.web, timeout=20) as web:
             with db.read() as conn:
                 members = {
                     store.store_id: [row.member_id for row in repository.members_of(conn, store.store_id)]
@@ -184,7 +184,7 @@ class SimulatedTills:
                         _, number, store_id = self._queue[0]
                         self._ring_up(web, by_id(store_id), number, members[store_id])
                         heapq.heappop(self._queue)
-                except (httpx.HTTPError, Unavailable) as error:
+                except (httpx2.HTTPError, Unavailable) as error:
                     log.warning("tills wait: %s", error)
 
     def _look(self, db: Database, since: datetime) -> datetime:
@@ -201,7 +201,7 @@ class SimulatedTills:
                 heapq.heappush(self._queue, (due, self._number, arrival.store_id))
         return since
 
-    def _ring_up(self, web: httpx.Client, store: DemoStore, number: int, members: Sequence[UUID]) -> None:
+    def _ring_up(self, web: httpx2.Client, store: DemoStore, number: int, members: Sequence[UUID]) -> None:
         now = datetime.now(UTC)
         made = baskets.sale(
             self._rng.random(baskets.DICE).tolist(),
@@ -249,7 +249,7 @@ def as_till(row: ReceiptRow, member: object | None) -> dict[str, object]:
 def main(plan_file: Path) -> None:
     """Run boxes and tills until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     plan = msgspec.json.decode(plan_file.read_bytes(), type=Plan)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import structlog
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
@@ -122,7 +122,7 @@ class IdentityProvider:
         except (OAuthError, ValueError) as error:
             _log.warning("the identity provider refused the code", reason=type(error).__name__)
             raise _refused() from error
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise _away(error) from error
         id_token = token.get("id_token") if isinstance(token, Mapping) else None
         if not isinstance(id_token, str):
@@ -227,10 +227,10 @@ class IdentityProvider:
 
     def _get(self, url: str) -> dict[str, Any]:
         try:
-            answer = httpx.get(_safe(url), timeout=_SECONDS, trust_env=False)
+            answer = httpx2.get(_safe(url), timeout=_SECONDS, trust_env=False)
             answer.raise_for_status()
             found = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, ValueError) as error:
             raise _away(error) from error
         if not isinstance(found, dict):
             raise Unavailable("the identity provider's answer can't be read")
