@@ -89,14 +89,14 @@ def p95(values: Sequence[float]) -> float:
 
 
 class Asker:
-    """Puts the questions; it is noon UTC of the chain's today."""
+    """Puts the questions; it is noon UTC of the chain's today, until somebody moves `now`."""
 
     def __init__(self, dsn: str, chain: Chain, seed: int = 1) -> None:
-        now = datetime.combine(chain.today, wall(12, 7), UTC)
+        self.now = now = datetime.combine(chain.today, wall(12, 7), UTC)
         self.chain = chain
         self.db = Watched(dsn, 2)
-        self.stores = StoresService(self.db, lambda: now)
-        self.kpi = KpiService(self.db, self.stores, lambda: now)
+        self.stores = StoresService(self.db, lambda: self.now)
+        self.kpi = KpiService(self.db, self.stores, lambda: self.now)
         self.ids = sorted(self.stores.todays(SCOPE, now))
         self._draw = random.Random(seed)
 

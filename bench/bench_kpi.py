@@ -7,7 +7,8 @@
 - The same of smaller chains, side by side: what a store-day costs.
 - HQ's table and the others beside plain SQL over the raw crossings and receipts of the same days, in the same run,
   and with the same answers, which is checked first.
-- HQ's "Today", which is computed on the spot for every store, and all that HQ's page asks for.
+- HQ's "Today": with nothing kept of it, as after a start, and once the jobs process has kept every store's; what such a
+  pass of the job costs; and all that HQ's page asks for.
 - With eight readers at once while boxes' batches are booked by the real ingest.
 
 Everything is asked so often before that statements are planned and pages read, as on a server that has run for a while.
@@ -30,7 +31,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -43,6 +44,7 @@ from bench.asking import GOALS, Asker, Cost, measure, p95, timed
 from bench.central import Meter
 from bench.chain import Raw, feed
 from bench.kept import Chain
+from server.jobs.days import Days
 
 READERS: Final = 8
 #: Days of the table that stands beside raw rows, and as many before.
@@ -79,7 +81,24 @@ def grown(asker: Asker, meter: Meter, rounds: int) -> None:
 def of_hq(asker: Asker, meter: Meter, rounds: int) -> None:
     """What HQ waits for longest."""
     print(f"  its page, 30 days  {measure(asker.page, rounds, meter, 12).told()}", flush=True)
-    print(f"  its Today          {measure(asker.today, max(3, rounds // 20), meter, 1).told()}", flush=True)
+    few = max(3, rounds // 20)
+    report = asker.today()
+    print(f"  Today, none kept   {measure(asker.today, few, meter, 1).told()}   {report.pending} stores not in it")
+    days = Days(asker.db, asker.stores, asker.kpi, lambda: asker.now)
+    for what in ("first", "next"):
+        with meter.watching() as spent_since:
+            own, began = time.process_time(), time.perf_counter()
+            days.today(threading.Event())
+            clock, own = time.perf_counter() - began, time.process_time() - own
+            theirs = spent_since().processor
+        print(f"  the job's {what} pass: {clock:.1f} s, processor {own + theirs:.1f} s, of which database {theirs:.1f}")
+        asker.now += timedelta(minutes=1)
+    report = asker.today()
+    assert not report.pending
+    assert report.total.periods == len(asker.ids)
+    print(
+        f"  Today, kept        {measure(asker.today, rounds, meter).told()}   {report.answered_at - report.as_of} old"
+    )
 
 
 def beside_raw(asker: Asker, dsn: str, quiet: dict[str, Cost]) -> None:
@@ -168,6 +187,7 @@ def run(folder: Path, rounds: int) -> None:
         grown(largest, meter, max(5, rounds // 6))
         print(f"\nHQ at {len(largest.ids)} stores:")
         of_hq(largest, meter, max(5, rounds // 6))
+        kept.forget_today(dsn, largest.chain)
         if largest.chain.raw_days >= 2 * HALF:
             print("\nbeside raw rows:")
             beside_raw(largest, dsn, quiet)

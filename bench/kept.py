@@ -103,16 +103,23 @@ def _fill(dsn: str, chain: Chain) -> None:
     began = time.perf_counter()
     plan = Plan(chain.stores, chain.days + 1, chain.today, chain.rollup_days + 1, chain.raw_days + 1, 1)
     rows = generate(dsn, plan, lambda done: print(f"\r{done} of {plan.days} days", end="", file=sys.stderr))
+    forget_today(dsn, chain)
     with psycopg.connect(dsn, autocommit=True) as connection:
-        for table in ("store_day", "store_hour"):
-            statement = sql.SQL("DELETE FROM {} WHERE day = %s").format(sql.Identifier(table))
-            connection.execute(statement, (chain.today,))
-            connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
         size = connection.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchone()
     told = ", ".join(f"{count:,} {table}" for table, count in rows.items())
     print(
         f"\n{chain.stores} stores made in {time.perf_counter() - began:.0f} s: {told}; {size and size[0]}", flush=True
     )
+
+
+def forget_today(dsn: str, chain: Chain) -> None:
+    """Take away what was kept of a chain's today, of which each measurement begins with nothing."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for table in ("store_day", "store_hour"):
+            statement = sql.SQL("DELETE FROM {} WHERE day >= %s").format(sql.Identifier(table))
+            connection.execute(statement, (chain.today,))
+            connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
+        connection.execute("TRUNCATE store_day_beside")
 
 
 @contextmanager

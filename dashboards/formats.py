@@ -6,7 +6,7 @@ that guesses the reader's zone shows a shop in Urumqi the wrong day.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
@@ -124,6 +124,10 @@ class Formats:
     def clock(self, at: datetime, zone: str, *, seconds: bool = False) -> str:
         """The time of day in `zone`, on 24 hours."""
         return at.astimezone(ZoneInfo(zone)).strftime("%H:%M:%S" if seconds else "%H:%M")
+
+    def ago(self, span: timedelta) -> str:
+        """How long ago something was, in words: ``3 minutes ago``."""
+        return dates.format_timedelta(-span, add_direction=True, locale=self.babel)
 
 
 def _decimal(value: Number) -> Decimal:

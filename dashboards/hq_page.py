@@ -11,6 +11,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request, Response
 
@@ -50,6 +51,9 @@ _OUTAGE: Final = 0.5
 _SPARK_DAYS: Final = 30
 #: So many outages stand in the chart: those of the most stores and days.
 _MOST_OUTAGES: Final = 12
+#: A figure of so long ago is as good as one of now; of longer ago than `_STALE` nobody is making new ones.
+_FRESH: Final = timedelta(seconds=10)
+_STALE: Final = timedelta(minutes=15)
 _NONE: Final = KpiValue(None, "count", "no_data")
 
 
@@ -135,8 +139,24 @@ def hq_page(
         day_table=_day_table(by_day, fmt, currency),
         health=chain_health(services, scope, stores, by_store, viewer.locale),
         pending=by_store.pending,
+        age=_age(by_store, stores, viewer.locale),
         silences=open_silences(request, viewer, None, stores),
     )
+
+
+def _age(report: Report, stores: Sequence[Store], locale: Locale) -> dict[str, Any] | None:
+    """How old the oldest of the figures is; None when all of them are of now."""
+    behind = report.answered_at - report.as_of
+    if behind < _FRESH:
+        return None
+    fmt, gettext = Formats(locale), translations(locale).gettext
+    zones = {store.timezone for store in stores}
+    zone = stores[0].timezone
+    at = fmt.clock(report.as_of, zone) + (f" ({zone})" if len(zones) > 1 else "")
+    if behind >= timedelta(days=1):
+        at = f"{fmt.day(report.as_of.astimezone(ZoneInfo(zone)).date())} {at}"
+    words = gettext("As of %(time)s, %(ago)s: the oldest of these figures.") % {"time": at, "ago": fmt.ago(behind)}
+    return {"text": words, "stale": behind > _STALE}
 
 
 def _compared(report: Report, fmt: Formats) -> str:

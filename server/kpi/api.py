@@ -89,6 +89,11 @@ def report(
 ) -> Response:
     """Sums over sums, each value with its coverage and, for ratios, a 95% interval; withheld with a reason.
 
+    `as_of` in the answer, and in each of its rows, is the moment up to which all of it is told. Of few stores that is
+    now. Of so many that their running days can't be computed while somebody waits, those are read as the jobs process
+    last kept them, and `as_of` is when the oldest of them was (`answered_at` is now): look at it before you take today
+    for the present. `pending` store-days have changed and are not in the answer yet.
+
     With `as_of` it is made of the answers that stood then, of days and of hours: `missing` says of how many store-days
     there was none (a day that was still running had none yet). Quarter hours are not kept and can't be asked for so.
     Filters and regions are by what stores are now known to have been on each day.

@@ -321,6 +321,7 @@ class ReportRow:
         compare: the same for the period compared with; None when none was asked for.
         coverage: share of the due camera time watched in the whole group.
         periods: store-days in the group; store-hours where grouped by hours.
+        as_of: facts up to here are in it (UTC). Grouped by hours it is the report's for all rows.
     """
 
     key: str
@@ -329,6 +330,7 @@ class ReportRow:
     compare: Mapping[str, KpiValue] | None
     coverage: float | None
     periods: int
+    as_of: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,9 +340,12 @@ class Report:
     Attributes:
         rows: in order of their keys.
         total: all of them as one group.
-        as_of: facts up to here are in it (UTC), or the moment at which it was answered so.
+        as_of: facts up to here are in it (UTC), or the moment at which it was answered so. Of few stores it is now; of
+            many, whose running days are read as they were last kept, it is when the oldest of those was.
+        answered_at: when it was asked (UTC).
         compared_from: first day of the period compared with; None when none was asked for.
-        pending: store-days whose facts have changed and are not in the answer yet.
+        pending: store-days whose facts have changed and are not in the answer yet; of running ones, those of which
+            nothing is kept.
         missing: store-days that had no answer at the moment asked for, or whose hours of then are not kept.
     """
 
@@ -355,6 +360,7 @@ class Report:
     pending: int
     rows: tuple[ReportRow, ...]
     total: ReportRow
+    answered_at: datetime
     missing: int = 0
 
 

@@ -1,10 +1,9 @@
 """What the rest of the server asks of the KPIs: a day, a report, a store live, and to compute a day anew.
 
 Days that are over are read from the rows kept for them. Today is another matter: facts come in all the time, and even
-where none do, its coverage falls with every minute a dead camera is silent, which marks nothing. So today's row is used
-only while it is less than a minute old and nothing was marked since; otherwise today is computed on the spot, in one go
-for all stores asked for. Days marked and not yet computed anew are treated likewise, up to a limit beyond which the
-report says how many it had to leave as they were.
+where none do, its coverage falls with every minute a dead camera is silent, which marks nothing. So of few stores today
+is computed on the spot, and so are days marked and not yet computed anew; of many it is read as the jobs process last
+kept it, and the report says how old the oldest of it is (`answers.freshness`, ADR 36).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,28 +14,26 @@ from typing import Final, Literal
 from server.access import audit
 from server.access.models import Scope
 from server.clock import Clock, utc_now
-from server.errors import InvalidInput, NotFound
+from server.errors import InvalidInput
 from server.kpi.answers import report_repository
 from server.kpi.answers.assembling import Slices
 from server.kpi.answers.decomposition import Decomposition
 from server.kpi.answers.explaining import Explainer, Explanation
+from server.kpi.answers.freshness import MOST_ON_THE_SPOT
 from server.kpi.answers.grouping import DayLine
 from server.kpi.answers.question import ALL_STORES, Compare, Comparison, Question, StoreFilter
 from server.kpi.answers.reports import ReportMaker, check_days
-from server.kpi.days import day_repository, repository
-from server.kpi.days.compute import Want, compute
-from server.kpi.days.keeping import keep
+from server.kpi.days import repository
+from server.kpi.days.compute import StoreDay, Want, compute
+from server.kpi.days.recomputing import ToCompute, recompute_all
 from server.kpi.figures.definition import Kpi
 from server.kpi.figures.registry import KPIS
 from server.kpi.figures.values import values_of
 from server.kpi.models import DayFacts, HourFacts, KpiValue, LiveHour, LiveView, Period, Report
 from server.storage import dirty
 from server.storage.pool import Connection, Database, Readable
-from server.stores.calendar import StoreCalendar
 from server.stores.service import StoresService
 
-#: Until so long after its end a day's row is provisional: boxes and tills are still sending.
-SETTLED_AFTER: Final = timedelta(minutes=15)
 #: What is shown of each hour of the live page.
 LIVE_HOUR_KPIS: Final = ("visitors", "entries", "exits", "transactions", "net_sales", "conversion", "coverage")
 #: What is shown of the day so far; power hours are a matter of weeks.
@@ -52,16 +49,23 @@ class KpiService:
     Args:
         clock: what time it is (aware, UTC).
         reading: where reports are read; None: in `db` as well.
+        on_the_spot: how many store-days are computed for one question, at most.
     """
 
     def __init__(
-        self, db: Database, stores: StoresService, clock: Clock = utc_now, *, reading: Readable | None = None
+        self,
+        db: Database,
+        stores: StoresService,
+        clock: Clock = utc_now,
+        *,
+        reading: Readable | None = None,
+        on_the_spot: int = MOST_ON_THE_SPOT,
     ) -> None:
         self._db = db
         self._stores = stores
         self._clock = clock
         self._reading: Readable = reading or db
-        self._reports = ReportMaker(self._reading, stores, clock)
+        self._reports = ReportMaker(self._reading, stores, clock, on_the_spot)
         self._explainer = Explainer(self._reading, stores, clock)
 
     # -- asking
@@ -253,22 +257,13 @@ class KpiService:
         Raises:
             NotFound: when there is no such store.
         """
-        calendar = self._stores.calendar(Scope.system(), store_id)
+        wanted = ToCompute(store_id, day, self._stores.calendar(Scope.system(), store_id))
         with self._db.transaction() as conn:
-            return self.recompute_in(conn, store_id, day, calendar)
+            return self.recompute_in(conn, [wanted])[wanted.key]
 
-    def recompute_in(self, conn: Connection, store_id: str, day: date, calendar: StoreCalendar) -> bool:
-        """The same within a transaction of the caller's, who deletes there the marks that asked for it."""
-        scope = Scope.system("kpi")
-        # First, so that everything read below is read after whoever else recomputed this store has committed.
-        if not day_repository.lock_store(conn, scope, store_id):
-            raise NotFound(f"there is no store {store_id!r}", field="store_id")
-        now = self._clock()
-        start, end = calendar.bounds(day)
-        if start > now:
-            return False
-        computed = compute(conn, scope, [Want(store_id, day, calendar, now)])[(store_id, day)]
-        return keep(conn, scope, computed, now, provisional=now < end + SETTLED_AFTER)
+    def recompute_in(self, conn: Connection, wanted: Sequence[ToCompute]) -> Mapping[StoreDay, bool]:
+        """The same of several stores' days within a transaction of the caller's; see `recompute_all`."""
+        return recompute_all(conn, Scope.system("kpi"), wanted, self._clock())
 
     def set_setting(
         self, scope: Scope, key: Setting, value: Decimal, valid_from: date, store_id: str | None = None

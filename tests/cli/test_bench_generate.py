@@ -44,8 +44,8 @@ def test_the_server_computes_the_same_days_from_the_same_rows(db: Database) -> N
     with db.read() as conn:
         kept = {
             (store_id, day): (
-                day_repository.current_day(conn, scope, store_id, day),
-                day_repository.current_hours(conn, scope, store_id, day),
+                day_repository.current_days(conn, scope, [(store_id, day)]).get((store_id, day)),
+                day_repository.current_hours(conn, scope, [(store_id, day)])[(store_id, day)],
             )
             for store_id in stores.calendars(scope)
             for day in (LAST, LAST - timedelta(days=1))
@@ -77,7 +77,7 @@ def test_what_is_expected_while_a_camera_was_away_is_what_the_server_expects(db:
     for store_id, day in gaps:
         computed = kpi.day(scope, store_id, day).facts
         with db.read() as conn:
-            stored = day_repository.current_day(conn, scope, store_id, day)
+            stored = day_repository.current_days(conn, scope, [(store_id, day)]).get((store_id, day))
         assert stored is not None
         # Receipts were not made.
         names = [name for name in FACT_NAMES if name.startswith(("imputed", "star", "dwell", "entries", "observed"))]

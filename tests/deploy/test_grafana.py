@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import yaml  # type: ignore[import-untyped]
 from psycopg import sql
 
 from server.storage import bi
@@ -159,6 +160,57 @@ def test_what_is_provisioned_is_what_the_dashboards_name() -> None:
     )
     assert folder
     assert f"dashboards:{folder[1]}:ro" in readme
+
+
+#: What Grafana's handbook lets stand in a provisioning file, and of what kind it is; anything else is passed over by
+#: Grafana without a word, so that a slip of the pen would go unseen.
+SOURCE_KEYS = {
+    **dict.fromkeys(("name", "type", "access", "uid", "url", "user", "database", "basicAuthUser"), str),
+    **dict.fromkeys(("isDefault", "editable", "basicAuth", "withCredentials"), bool),
+    **dict.fromkeys(("orgId", "version"), int),
+    **dict.fromkeys(("jsonData", "secureJsonData"), dict),
+}
+POSTGRES_KEYS = {
+    **dict.fromkeys(("database", "sslmode", "tlsConfigurationMethod", "sslRootCertFile", "sslCertFile"), str),
+    **dict.fromkeys(("sslKeyFile", "timeInterval"), str),
+    **dict.fromkeys(("maxOpenConns", "maxIdleConns", "connMaxLifetime", "postgresVersion"), int),
+    **dict.fromkeys(("maxIdleConnsAuto", "timescaledb", "enableSecureSocksProxy"), bool),
+}
+PROVIDER_KEYS = {
+    **dict.fromkeys(("name", "folder", "folderUid", "type"), str),
+    **dict.fromkeys(("disableDeletion", "allowUiUpdates"), bool),
+    **dict.fromkeys(("orgId", "updateIntervalSeconds"), int),
+    "options": dict,
+}
+
+
+def conforms(told: dict[str, Any], known: dict[str, type], needed: set[str]) -> None:
+    """Every key is one that there is, of its kind, and none is missing that must be there."""
+    assert needed <= set(told) <= set(known)
+    for key, value in told.items():
+        assert type(value) is known[key], key
+
+
+def test_provisioning_is_what_the_handbook_describes() -> None:
+    folder = ROOT / "provisioning"
+    source = yaml.safe_load((folder / "datasources" / "doorline.yaml").read_text(encoding="utf-8"))
+    assert set(source) == {"apiVersion", "datasources"}
+    assert source["apiVersion"] == 1
+    (own,) = source["datasources"]
+    conforms(own, SOURCE_KEYS, {"name", "type", "access", "url"})
+    assert own["access"] in {"proxy", "direct"}
+    conforms(own["jsonData"], POSTGRES_KEYS, {"database", "sslmode"})
+    assert "database" not in own, "deprecated in favour of jsonData"
+    assert own["jsonData"]["postgresVersion"] >= 1500
+    assert set(own["secureJsonData"]) <= {"password", "tlsCACert", "tlsClientCert", "tlsClientKey"}
+    # A folder of files, read again by itself; the path is where the README mounts them.
+    boards = yaml.safe_load((folder / "dashboards" / "doorline.yaml").read_text(encoding="utf-8"))
+    assert set(boards) == {"apiVersion", "providers"}
+    assert boards["apiVersion"] == 1
+    (provider,) = boards["providers"]
+    conforms(provider, PROVIDER_KEYS, {"name", "type", "options"})
+    assert provider["type"] == "file"
+    conforms(provider["options"], {"path": str, "foldersFromFilesStructure": bool}, {"path"})
 
 
 def test_queries_name_nothing_but_the_views() -> None:

@@ -7,7 +7,7 @@ known when the last slice is through.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from itertools import chain
@@ -15,8 +15,9 @@ from typing import Final
 
 from server.access.models import Scope
 from server.kpi.answers import grouping
+from server.kpi.answers.freshness import Allowance, Running
 from server.kpi.answers.grouping import Dimension, Group
-from server.kpi.answers.report_repository import Mark, StoreRow
+from server.kpi.answers.state_repository import Mark, StoreRow
 from server.kpi.answers.telling import Days, Profiles, Told, Wish, slots_of
 from server.kpi.days.compute import StoreDay
 from server.kpi.figures.definition import Kpi
@@ -33,6 +34,7 @@ class Asking:
 
     Attributes:
         at: as it was answered then (UTC); None: as it stands.
+        allowance: how much may still be computed for it.
     """
 
     scope: Scope
@@ -40,6 +42,7 @@ class Asking:
     by: tuple[Dimension, ...]
     now: datetime
     at: datetime | None = None
+    allowance: Allowance = field(default_factory=Allowance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Part:
     Attributes:
         wanted: their ids for the database; None where they are all of the scope.
         todays: the business day each store is in; empty where no today can matter.
+        marks: of its days; `marked` the days themselves, with whether somebody said so.
+        running: rows of its days that were still running when they were computed.
         left_out: store-days that a filter leaves out, of stores that it keeps on others.
     """
 
@@ -59,6 +64,8 @@ class Part:
     todays: Mapping[str, date]
     marks: Sequence[Mark]
     left_out: frozenset[StoreDay] = frozenset()
+    running: Mapping[StoreDay, Running] = field(default_factory=dict)
+    marked: Mapping[StoreDay, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,11 @@ class Periods:
     other: Told | None
     pending: int
     missing: int = 0
+
+    def as_of(self, now: datetime) -> datetime:
+        """Up to when all of it is told."""
+        told = [each.as_of for each in (self.told, self.other) if each is not None]
+        return min(chain([now], *(ages.values() for ages in told)))
 
 
 def report_of(
@@ -85,7 +97,9 @@ def report_of(
         beside: which KPIs of the rows are compared; all, when left out, as in the total.
     """
     by = asking.by
-    row = partial(_row, kpis, kpis if beside is None else beside)
+    now = asking.at or asking.now
+    as_of = min((each.as_of(now) for each in parts), default=now)
+    row = partial(_row, now, kpis, kpis if beside is None else beside)
     told = _together([part.told for part in parts])
     others = [part.other for part in parts if part.other is not None]
     other = _together(others) if others else None
@@ -103,11 +117,14 @@ def report_of(
         day_to=max(each.part.days.last for each in parts),
         compared_from=min((days.first for days in back), default=None),
         compared_to=max((days.last for days in back), default=None),
-        as_of=asking.at or asking.now,
+        as_of=as_of,
+        answered_at=asking.now,
         pending=sum(part.pending for part in parts),
         missing=sum(part.missing for part in parts),
         rows=tuple(row(by, group, told, other) for group in groups.values()),
-        total=_row(kpis, kpis, (), _total(told), _whole(told), None if other is None else _whole(other)),
+        total=replace(
+            _row(now, kpis, kpis, (), _total(told), _whole(told), None if other is None else _whole(other)), as_of=as_of
+        ),
     )
 
 
@@ -115,17 +132,21 @@ def _together(parts: Sequence[Told]) -> Told:
     if len(parts) == 1:
         return parts[0]
     groups = grouping.merged([group for part in parts for group in part.groups.values()])
+    as_of: dict[tuple[str, ...], datetime] = {}
+    for labels, at in chain.from_iterable(part.as_of.items() for part in parts):
+        as_of[labels] = min(at, as_of.get(labels, at))
     if any(part.profiles is None for part in parts):
-        return Told(groups, None)
+        return Told(groups, None, as_of)
     slots: dict[tuple[str, ...], dict[tuple[int, int], int]] = defaultdict(lambda: defaultdict(int))
     for part in parts:
         for labels, found in (part.profiles or {}).items():
             for slot in found:
                 slots[labels][(slot.weekday, slot.hour)] += slot.visitors
-    return Told(groups, {labels: slots_of(sums) for labels, sums in slots.items()})
+    return Told(groups, {labels: slots_of(sums) for labels, sums in slots.items()}, as_of)
 
 
 def _row(
+    now: datetime,
     kpis: Sequence[Kpi],
     compared: Sequence[Kpi],
     by: Sequence[Dimension],
@@ -144,7 +165,13 @@ def _row(
         compare=compare,
         coverage=group.facts.coverage,
         periods=group.periods,
+        as_of=min(now, *(_as_of(each, group.labels, now) for each in (told, other) if each is not None)),
     )
+
+
+def _as_of(told: Told, labels: tuple[str, ...], now: datetime) -> datetime:
+    """Up to when a group is told; where it is not known which ones are old, all of them may be."""
+    return min(told.as_of.get(labels, now), told.as_of.get((), now))
 
 
 def _values(kpis: Sequence[Kpi], group: Group, profiles: Profiles | None) -> dict[str, KpiValue]:
@@ -166,7 +193,8 @@ def _whole(told: Told) -> Told:
         for slot in chain.from_iterable(told.profiles.values()):
             sums[(slot.weekday, slot.hour)] += slot.visitors
         profiles = {(): slots_of(sums)}
-    return Told({(): _total(told)}, profiles)
+    as_of: dict[tuple[str, ...], datetime] = {(): min(told.as_of.values())} if told.as_of else {}
+    return Told({(): _total(told)}, profiles, as_of)
 
 
 class Slices:
@@ -203,6 +231,11 @@ class Slices:
     def total(self) -> ReportRow:
         """All rows taken so far as one group."""
         return report_of(self._kpis, replace(self._asking, by=()), {}, self._told).total
+
+    @property
+    def as_of(self) -> datetime:
+        """Up to when all of those taken so far are told."""
+        return report_of(self._kpis, replace(self._asking, by=()), {}, self._told).as_of
 
     @property
     def pending(self) -> int:
@@ -244,5 +277,6 @@ def _sliced(asking: Asking, part: Part) -> Iterator[Part]:
             wanted=list(own),
             todays={store_id: day for store_id, day in part.todays.items() if store_id in own},
             marks=[mark for mark in part.marks if mark.store_id in own],
+            running={pair: row for pair, row in part.running.items() if pair[0] in own},
             left_out=frozenset(pair for pair in part.left_out if pair[0] in own),
         )

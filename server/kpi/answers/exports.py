@@ -39,7 +39,7 @@ class _Column:
 
 def as_json(slices: Slices) -> Iterator[bytes]:
     """A report as `models.Report` has it, its rows before its total."""
-    later = {"rows", "total", "pending", "missing"}
+    later = {"rows", "total", "as_of", "pending", "missing"}
     head = {field.name: getattr(slices.head, field.name) for field in fields(Report) if field.name not in later}
     yield json.encode(head)[:-1] + b',"rows":['
     first = True
@@ -47,7 +47,8 @@ def as_json(slices: Slices) -> Iterator[bytes]:
         if rows:
             yield (b"" if first else b",") + json.encode(rows)[1:-1]
             first = False
-    yield b'],"total":' + json.encode(slices.total) + b',"pending":' + json.encode(slices.pending)
+    yield b'],"total":' + json.encode(slices.total) + b',"as_of":' + json.encode(slices.as_of)
+    yield b',"pending":' + json.encode(slices.pending)
     yield b',"missing":' + json.encode(slices.missing) + b"}"
 
 
@@ -114,7 +115,8 @@ def chunks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _columns(head: Report) -> list[_Column]:
-    """Per KPI its value, why there is none, the interval's ends, and the value it is compared with."""
+    """Per KPI its value, why there is none, the interval's ends, and the value it is compared with; then of the row how
+    much was watched, and up to which moment (UTC) it is told."""
     by = head.group_by or ("chain",)
     columns = [_Column(name) for name in by]
     for slug in head.kpis:
@@ -123,7 +125,7 @@ def _columns(head: Report) -> list[_Column]:
         columns += [_Column(f"{slug}_low", kind), _Column(f"{slug}_high", kind)]
         if head.compared_from is not None:
             columns.append(_Column(f"{slug}_compared", kind))
-    return [*columns, _Column("coverage", "ratio")]
+    return [*columns, _Column("coverage", "ratio"), _Column("as_of")]
 
 
 def _kind(value: KpiValue) -> str:
@@ -150,6 +152,7 @@ def _cells(labels: Sequence[str], row: ReportRow, kpis: Sequence[str]) -> list[C
         if row.compare is not None:
             cells.append(row.compare[slug].value)
     cells.append(None if row.coverage is None else Decimal(f"{row.coverage:.6f}"))
+    cells.append(f"{row.as_of:%Y-%m-%dT%H:%M:%SZ}")
     return cells
 
 

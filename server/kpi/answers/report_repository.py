@@ -9,14 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, Final, LiteralString
+from typing import Any, Final, Literal, LiteralString
 
 from psycopg import sql
-from psycopg.rows import class_row
 
 from server.access.models import Scope
 from server.kpi.answers.grouping import EXPRESSIONS, DayLine, Dimension, Group, is_hourly
-from server.kpi.answers.question import StoreFilter
 from server.kpi.answers.standing_repository import rows_at
 from server.kpi.models import FACT_NAMES, AuditErrors, Facts, Occupancy
 from server.storage.pool import Connection
@@ -25,36 +23,27 @@ from server.storage.pool import Connection
 _BIG: Final = frozenset({"due_ms", "observed_ms", "required_ms"})
 
 
-@dataclass(frozen=True, slots=True)
-class StoreRow:
-    """What a report needs to know of a store."""
-
-    store_id: str
-    region: str
-    currency: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """An hour (UTC) whose facts have changed."""
-
-    store_id: str
-    hour: datetime
+#: Rows as they stand; what is kept beside running days; whole hours of store-days up to a moment of each.
+Source = Literal["rows", "beside", "hours"]
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """One of the periods that a report adds up.
+    """One of the periods that a report adds up, or a part of it.
 
     Attributes:
         shift: days to add before a day is labelled.
-        without: store-days to leave out, because they are computed on the spot.
+        without: store-days to leave out, because they are told otherwise.
+        only: of `beside` and `hours`, the store-days meant; `until` of `hours`, up to when (UTC), for each of them.
     """
 
     day_from: date
     day_to: date
     shift: int = 0
     without: Sequence[tuple[str, date]] = ()
+    source: Source = "rows"
+    only: Sequence[tuple[str, date]] = ()
+    until: Sequence[datetime] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,68 +76,13 @@ class SlotRow:
     visitors: int
 
 
-def store_rows(conn: Connection, scope: Scope, wanted: StoreFilter) -> list[StoreRow]:
-    """Stores of the scope and of the regions meant, by id; formats and tags are a matter of days (`stores.labels`)."""
-    with conn.cursor(row_factory=class_row(StoreRow)) as cursor:
-        return cursor.execute(
-            """
-            SELECT store_id, region, currency
-            FROM store
-            WHERE (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-              AND (%(wanted)s::text[] IS NULL OR store_id = ANY(%(wanted)s))
-              AND (%(regions)s::text[] IS NULL OR region = ANY(%(regions)s))
-            ORDER BY store_id
-            """,
-            {
-                "scope": scope.store_ids,
-                "wanted": _listed(wanted.store_ids),
-                "regions": _listed(wanted.regions),
-            },
-        ).fetchall()
-
-
-def marks(conn: Connection, scope: Scope, store_ids: Sequence[str] | None, day_from: date, day_to: date) -> list[Mark]:
-    """Hours whose facts have changed since they were last joined; a day more at both ends, for timezones."""
-    with conn.cursor(row_factory=class_row(Mark)) as cursor:
-        return cursor.execute(
-            """
-            SELECT DISTINCT store_id, hour
-            FROM dirty_mark
-            WHERE (%(wanted)s::text[] IS NULL OR store_id = ANY(%(wanted)s))
-              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-              AND hour >= %(day_from)s::date - 2 AND hour < %(day_to)s::date + 3
-            """,
-            {"wanted": _listed(store_ids), "scope": scope.store_ids, "day_from": day_from, "day_to": day_to},
-        ).fetchall()
-
-
-def fresh_days(
-    conn: Connection, scope: Scope, pairs: Sequence[tuple[str, date]], since: datetime
-) -> set[tuple[str, date]]:
-    """Which of these store-days were computed since a moment."""
-    if not pairs:
-        return set()
-    return {
-        (store_id, day)
-        for store_id, day in conn.execute(
-            """
-            SELECT d.store_id, d.day
-            FROM unnest(%(stores)s::text[], %(days)s::date[]) AS w (store_id, day)
-            JOIN store_day d ON d.store_id = w.store_id AND d.day = w.day AND d.superseded_at IS NULL
-            WHERE d.computed_at >= %(since)s AND (%(scope)s::text[] IS NULL OR d.store_id = ANY(%(scope)s))
-            """,
-            {**_pairs(pairs), "since": since, "scope": scope.store_ids},
-        )
-    }
-
-
 def groups(conn: Connection, scope: Scope, asked: Asked, stretches: Sequence[Stretch]) -> list[list[Group]]:
     """The sums of each stretch, in no order; one statement for all of them."""
     names = [name for name in FACT_NAMES if name in asked.needs]
     hourly = is_hourly(asked.by)
     columns = [
         *_labels(asked.by),
-        sql.SQL("count(*)"),
+        _PERIODS,
         *([] if asked.currency else [sql.SQL("min(s.currency)"), sql.SQL("max(s.currency)")]),
         *(map(sql.SQL, _OCCUPANCY) if asked.occupancy else []),
         *map(_sum, names),
@@ -159,7 +93,8 @@ def groups(conn: Connection, scope: Scope, asked: Asked, stretches: Sequence[Str
     found: list[list[Group]] = [[] for _ in stretches]
     for row in conn.execute(statement, given):
         if row[width + 1]:  # grouped by nothing, no rows still give one
-            found[row[0]].append(made.group(row[1:]))
+            is_whole = hourly or stretches[row[0]].source != "hours"
+            found[row[0]].append(made.group(row[1:], is_whole=is_whole))
     if any(group.facts.entries_error for groups in found for group in groups):
         return _with_audit_errors(conn, scope, asked, stretches, found)
     return found
@@ -237,10 +172,10 @@ class _Maker:
         self._occupancy = asked.occupancy
         self._currencies = frozenset({asked.currency}) if asked.currency else None
 
-    def group(self, row: Sequence[Any]) -> Group:
-        """One of them."""
+    def group(self, row: Sequence[Any], *, is_whole: bool) -> Group:
+        """One of them; what can't be added is in a row, and not in several hours of one that is not whole."""
         periods = row[self._width]
-        single = self._occupancy and periods == 1
+        single = self._occupancy and periods == 1 and is_whole
         return Group(
             labels=tuple(row[: self._width]),
             facts=Facts(**dict(zip(self._names, row[self._facts :], strict=True))),
@@ -283,6 +218,9 @@ def daily(conn: Connection, scope: Scope, day_from: date, day_to: date) -> dict[
     }
 
 
+#: How many store-days, or store-hours, are in a group; of a day told by its hours, the day counts once.
+_PERIODS: Final = sql.SQL("count(*)")
+_DAYS: Final = sql.SQL("count(DISTINCT (d.store_id, d.day))")
 #: What can't be added up; read where a group is a single row.
 _OCCUPANCY: Final[tuple[LiteralString, ...]] = ("max(d.occupancy)", "max(d.occupancy_peak)", "max(d.drift)")
 
@@ -306,7 +244,7 @@ def _over(
         audited: whether to go through the errors of each row by audit, as `e`.
     """
     given: dict[str, Any] = {"scope": scope.store_ids, "wanted": _listed(asked.store_ids), "at": asked.at}
-    where = [sql.SQL("d.superseded_at IS NULL")] if not hourly and asked.at is None else []
+    where = []
     if audited:
         where.append(sql.SQL("d.audit_errors IS NOT NULL"))
     if scope.store_ids is not None:
@@ -317,22 +255,38 @@ def _over(
     number = len(asked.by) if grouped is None else grouped
     parts = []
     for place, stretch in enumerate(stretches):
-        names = {name: f"{name}{place}" for name in ("from", "to", "shift", "stores", "days")}
+        names = {name: f"{name}{place}" for name in ("from", "to", "shift", "stores", "days", "until")}
         given |= {names["from"]: stretch.day_from, names["to"]: stretch.day_to, names["shift"]: stretch.shift}
         own = [*where, sql.SQL("d.day BETWEEN {} AND {}").format(*map(sql.Placeholder, (names["from"], names["to"])))]
+        if stretch.source == "rows" and not hourly and asked.at is None:
+            own.append(sql.SQL("d.superseded_at IS NULL"))
+        if stretch.source == "beside":
+            own.append(sql.SQL("d.shift = {}").format(sql.Placeholder(names["shift"])))
+        if told := stretch.without or stretch.only:
+            pairs = _pairs(told)
+            given |= {names["stores"]: pairs["stores"], names["days"]: pairs["days"]}
         if stretch.without:
-            left = _pairs(stretch.without)
-            given |= {names["stores"]: left["stores"], names["days"]: left["days"]}
             own.append(
                 sql.SQL("(d.store_id, d.day) NOT IN (SELECT * FROM unnest({}::text[], {}::date[]))").format(
                     *map(sql.Placeholder, (names["stores"], names["days"]))
                 )
             )
+        only: sql.Composable = sql.SQL("")
+        if stretch.source != "rows":
+            given[names["until"]] = list(stretch.until) or None
+            only = sql.SQL(
+                "JOIN unnest({}::text[], {}::date[], {}::timestamptz[]) AS o (store_id, day, until)"
+                " ON o.store_id = d.store_id AND o.day = d.day"
+            ).format(*map(sql.Placeholder, (names["stores"], names["days"], names["until"])))
+        if stretch.source == "hours":
+            own.append(sql.SQL("d.hour < o.until"))
+        shown = columns if hourly or stretch.source != "hours" else [_DAYS if c is _PERIODS else c for c in columns]
         parts.append(
             sql.SQL(
                 """
                 SELECT {place} AS place, {columns}
                 FROM {source} d
+                {only}
                 CROSS JOIN (SELECT {shift}::int AS shift) p
                 {store}
                 {audits}
@@ -341,10 +295,9 @@ def _over(
                 """
             ).format(
                 place=sql.Literal(place),
-                columns=sql.SQL(", ").join(columns),
-                source=sql.Identifier("store_hour" if hourly else "store_day")
-                if asked.at is None
-                else rows_at(scope, hourly=hourly),
+                columns=sql.SQL(", ").join(shown),
+                source=_source(scope, asked, stretch, hourly=hourly),
+                only=only,
                 shift=sql.Placeholder(names["shift"]),
                 store=sql.SQL("JOIN store s ON s.store_id = d.store_id" if joined else ""),
                 audits=sql.SQL("CROSS JOIN LATERAL jsonb_each_text(d.audit_errors) e" if audited else ""),
@@ -353,6 +306,15 @@ def _over(
             )
         )
     return sql.SQL(" UNION ALL ").join(parts), given
+
+
+def _source(scope: Scope, asked: Asked, stretch: Stretch, *, hourly: bool) -> sql.Composable:
+    if stretch.source == "beside":
+        return sql.Identifier("store_day_beside")
+    by_hour = hourly or stretch.source == "hours"
+    if asked.at is not None:
+        return rows_at(scope, hourly=by_hour)
+    return sql.Identifier("store_hour" if by_hour else "store_day")
 
 
 def _labels(by: Sequence[Dimension]) -> list[sql.Composable]:

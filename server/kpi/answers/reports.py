@@ -6,23 +6,23 @@ that stood then alone: no mark, no today, nothing computed.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from itertools import chain
 from typing import Final
 
 from server.access.models import Scope
 from server.clock import Clock
 from server.errors import InvalidInput, NotFound
-from server.kpi.answers import grouping, report_repository, standing_repository
+from server.kpi.answers import grouping, standing_repository, state_repository
 from server.kpi.answers.assembling import Asking, Part, Periods, Slices, report_of
 from server.kpi.answers.decomposition import NEEDS, Decomposition, Pair, decompose
+from server.kpi.answers.freshness import Allowance, Chosen, Late, Running, Unit, choose
 from server.kpi.answers.grouping import Group
 from server.kpi.answers.question import ALL_STORES, Compare, Comparison, DayRange, Question, StoreFilter
-from server.kpi.answers.report_repository import Mark, StoreRow
-from server.kpi.answers.telling import Days, Teller, Wish
+from server.kpi.answers.state_repository import Mark, StoreRow
+from server.kpi.answers.telling import Days, Teller, Wish, is_kept_beside
 from server.kpi.days.compute import StoreDay
 from server.kpi.figures.registry import chosen
 from server.kpi.models import Report
@@ -41,7 +41,8 @@ _TODAYS_WITHIN: Final = timedelta(days=2)
 class ReportMaker:
     """Makes reports; see `KpiService.report`."""
 
-    def __init__(self, db: Readable, stores: StoresService, clock: Clock) -> None:
+    def __init__(self, db: Readable, stores: StoresService, clock: Clock, on_the_spot: int) -> None:
+        self._on_the_spot = on_the_spot
         self._db = db
         self._stores = stores
         self._clock = clock
@@ -60,7 +61,7 @@ class ReportMaker:
         self, scope: Scope, *, day_from: date, day_to: date, where: StoreFilter, compare: Comparison
     ) -> Decomposition:
         """See `KpiService.decomposition`."""
-        asking = Asking(scope, Wish(NEEDS), ("store",), self._clock())
+        asking = Asking(scope, Wish(NEEDS), ("store",), self._clock(), allowance=Allowance(self._on_the_spot))
         stores, part = self._part(asking, day_from, day_to, where, compare)
         (periods,) = self._tell(asking, [part])
         assert part.other is not None  # noqa: S101 - it is asked for
@@ -81,7 +82,7 @@ class ReportMaker:
         changes, left_out, whole = decompose(pairs)
         return Decomposition(
             *(part.days.first, part.days.last, part.other.first, part.other.last),
-            as_of=asking.now,
+            as_of=periods.as_of(asking.now),
             pending=periods.pending,
             chain=tuple(whole),
             stores=tuple(changes),
@@ -90,7 +91,9 @@ class ReportMaker:
 
     def _asking(self, scope: Scope, question: Question) -> tuple[Asking, Mapping[str, StoreRow], Part]:
         wish = Wish.of(chosen(question.kpis))
-        asking = Asking(scope, wish, grouping.dimensions(question.group_by), self._clock(), question.as_of)
+        allowance = Allowance(self._on_the_spot)
+        by = grouping.dimensions(question.group_by)
+        asking = Asking(scope, wish, by, self._clock(), question.as_of, allowance)
         if asking.at is not None:
             _check_moment(asking)
         return asking, *self._part(asking, question.day_from, question.day_to, question.where, question.compare)
@@ -110,7 +113,7 @@ class ReportMaker:
             scope.require(store_id)
         wanted = None
         with self._db.read() as conn:
-            stores = {row.store_id: row for row in report_repository.store_rows(conn, scope, where)}
+            stores = {row.store_id: row for row in state_repository.store_rows(conn, scope, where)}
             left_out: frozenset[StoreDay] = frozenset()
             if where.formats is not None or where.tags:
                 shown = [(days.first, days.last) for days in (Days(day_from, day_to), other) if days is not None]
@@ -124,13 +127,15 @@ class ReportMaker:
             # Quarter hours are all computed on the spot, whatever is marked.
             can_be_late = asking.at is None and not grouping.is_by_quarter(asking.by)
             marks = _marks(conn, scope, wanted, Days(day_from, day_to), other) if can_be_late else []
+            rows = _running(conn, scope, wanted, Days(day_from, day_to), other) if can_be_late else {}
         _check_found(where.store_ids, stores)
         todays: Mapping[str, date] = {}
         reaches = max(day_to, other.last if other else day_to)
         if asking.at is None and reaches >= now.date() - _TODAYS_WITHIN:
             todays = _of(stores, self._stores.todays(scope, now, wanted))
         own = [mark for mark in marks if mark.store_id in stores]
-        return stores, Part(stores, wanted, Days(day_from, day_to), other, todays, own, left_out)
+        running = {pair: row for pair, row in rows.items() if pair[0] in stores}
+        return stores, Part(stores, wanted, Days(day_from, day_to), other, todays, own, left_out, running)
 
     def make_recent(
         self,
@@ -146,11 +151,12 @@ class ReportMaker:
         """See `KpiService.recent`."""
         found = chosen(kpis)
         beside = found if compared is None else chosen(compared)
-        asking = Asking(scope, Wish.of(found), grouping.dimensions(group_by), self._clock())
+        allowance = Allowance(self._on_the_spot)
+        asking = Asking(scope, Wish.of(found), grouping.dimensions(group_by), self._clock(), allowance=allowance)
         todays = self._stores.todays(scope, asking.now)
         parts = []
         with self._db.read() as conn:
-            stores = {row.store_id: row for row in report_repository.store_rows(conn, scope, ALL_STORES)}
+            stores = {row.store_id: row for row in state_repository.store_rows(conn, scope, ALL_STORES)}
             # Stores whose today is the same date have the same days; there are never more than three such dates.
             alike: dict[date, dict[str, StoreRow]] = defaultdict(dict)
             for store_id, row in stores.items():
@@ -163,51 +169,124 @@ class ReportMaker:
                 other = None if compare is None else days_beside(compare, first, last)
                 wanted = None if len(some) == len(stores) else list(some)
                 marks = _marks(conn, scope, wanted, Days(first, last), other)
-                parts.append(Part(some, wanted, Days(first, last), other, _of(some, todays), marks))
+                running = _running(conn, scope, wanted, Days(first, last), other)
+                parts.append(Part(some, wanted, Days(first, last), other, _of(some, todays), marks, running=running))
         return report_of(found, asking, stores, self._tell(asking, parts), beside)
 
     def _tell(self, asking: Asking, parts: Sequence[Part]) -> list[Periods]:
-        parts = self._with_own_marks(asking, parts)
-        needed = {store_id for part in parts for store_id in _needing_calendars(asking, part)}
-        calendars: Mapping[str, StoreCalendar] = {}
-        if needed:
-            calendars = self._stores.calendars(asking.scope, sorted(needed))
+        clocks: Mapping[str, StoreCalendar] = {}
+        if timed := {each.store_id for part in parts for each in part.marks} | {
+            store_id for part in parts for store_id, _ in part.running
+        }:
+            clocks = self._stores.clocks(asking.scope, sorted(timed))
+        parts = _with_marked_days(parts, clocks)
+        chosen = [self._chosen(asking, part, clocks) for part in parts]
+        needed = {
+            store_id
+            for part, each in zip(parts, chosen, strict=True)
+            for store_id in (part.stores if grouping.is_by_quarter(asking.by) else _computed_stores(each))
+        }
+        # Opening hours, of which a chain has thousands, of those stores alone that have a day computed.
+        calendars = {**clocks, **(self._stores.calendars(asking.scope, sorted(needed)) if needed else {})}
         with self._db.read() as conn:
-            return [_tell(conn, asking, part, calendars) for part in parts]
+            return [_tell(conn, asking, part, each, calendars) for part, each in zip(parts, chosen, strict=True)]
 
-    def _with_own_marks(self, asking: Asking, parts: Sequence[Part]) -> Sequence[Part]:
-        """Parts with those marks alone that lie in their days.
+    @staticmethod
+    def _chosen(asking: Asking, part: Part, clocks: Mapping[str, StoreCalendar]) -> Chosen:
+        """What is computed of a part, and what is read."""
+        if asking.at is not None or grouping.is_by_quarter(asking.by):
+            return Chosen()
+        keeps_beside = part.other is not None and is_kept_beside(part.other, asking.by, asking.wish)
+        units = _units(part)
+        late, as_of = _late(part, units, clocks)
+        chosen = choose(units, late, asking.allowance, asking.now, keeps_beside=keeps_beside)
+        chosen.as_of |= as_of
+        return chosen
 
-        While boxes send, every store's today is marked, and most reports are of other days: what tells so is the
-        timezone, and the whole calendars of a chain are ten times as many rows.
-        """
-        marked = {mark.store_id for part in parts for mark in part.marks}
-        if not marked:
-            return parts
-        clocks = self._stores.clocks(asking.scope, sorted(marked))
-        known: dict[tuple[StoreCalendar, datetime], list[date]] = {}
 
-        def days_of(mark: Mark) -> list[date]:
-            key = (clocks[mark.store_id], mark.hour)
-            if key not in known:
-                known[key] = key[0].days_of_hour(mark.hour)
-            return known[key]
+def _with_marked_days(parts: Sequence[Part], clocks: Mapping[str, StoreCalendar]) -> list[Part]:
+    """Parts with their days that are marked.
 
-        def own(part: Part) -> list[Mark]:
-            shown = [part.days] if part.other is None else [part.days, part.other]
-            return [
-                mark
-                for mark in part.marks
-                if any(days.first <= day <= days.last for day in days_of(mark) for days in shown)
-            ]
+    While boxes send, every store's today is marked, and most reports are of other days: what tells so is the
+    timezone, and the whole calendars of a chain are ten times as many rows.
+    """
+    known: dict[tuple[StoreCalendar, datetime], list[date]] = {}
 
-        return [replace(part, marks=own(part)) for part in parts]
+    def days_of(mark: Mark) -> list[date]:
+        key = (clocks[mark.store_id], mark.hour)
+        if key not in known:
+            known[key] = key[0].days_of_hour(mark.hour)
+        return known[key]
+
+    def marked(part: Part) -> dict[StoreDay, bool]:
+        found: dict[StoreDay, bool] = {}
+        for mark in part.marks:
+            for day in days_of(mark):
+                if _is_shown(part, day):
+                    found[(mark.store_id, day)] = mark.said or found.get((mark.store_id, day), False)
+        return found
+
+    return [replace(part, marked=marked(part)) for part in parts]
+
+
+def _is_shown(part: Part, day: date) -> bool:
+    return any(days.first <= day <= days.last for days in (part.days, part.other) if days is not None)
+
+
+def _units(part: Part) -> list[Unit]:
+    """The running store-days of a part, each with the day that it is compared with."""
+    units = []
+    for store_id, today in part.todays.items():
+        pair, beside = (store_id, today), None
+        if pair in part.left_out or not _is_shown(part, today):
+            continue
+        if part.other is not None and part.other.shift > 0:
+            if not part.days.first <= today <= part.days.last:
+                continue
+            before = (store_id, today - timedelta(days=part.other.shift))
+            beside = before if before[1] <= part.other.last and before not in part.left_out else None
+        said = part.marked.get(pair, False) or (beside is not None and part.marked.get(beside, False))
+        units.append(Unit(pair, beside, part.running.get(pair), pair in part.marked, said))
+    return units
+
+
+def _late(
+    part: Part, units: Sequence[Unit], clocks: Mapping[str, StoreCalendar]
+) -> tuple[list[Late], dict[StoreDay, datetime]]:
+    """Days of the past whose rows are not what would be computed now; and when others were, that may still change."""
+    running = {unit.store_day for unit in units}
+    cut_from = {unit.beside[0]: unit.beside[1] for unit in units if unit.beside is not None}
+    found: list[Late] = []
+    as_of: dict[StoreDay, datetime] = {}
+    for pair in sorted((part.marked.keys() | part.running.keys()) - running - part.left_out):
+        store_id, day = pair
+        in_days = part.days.first <= day <= part.days.last
+        if not in_days and store_id in cut_from and day >= cut_from[store_id]:
+            continue  # cut, or later than what is compared
+        row, marked = part.running.get(pair), pair in part.marked
+        is_over = row is not None and row.computed_at >= clocks[store_id].bounds(day)[1]
+        if marked or not is_over:
+            found.append(Late(pair, marked, part.marked.get(pair, False), row))
+        elif row is not None:
+            as_of[pair] = row.computed_at
+    return found, as_of
+
+
+def _computed_stores(chosen: Chosen) -> set[str]:
+    return {unit.store_day[0] for unit in chosen.computed} | {store_id for store_id, _ in chosen.late}
 
 
 def _marks(conn: Connection, scope: Scope, wanted: Sequence[str] | None, days: Days, other: Days | None) -> list[Mark]:
     """Of both periods; one that lies in both is there twice and does no harm."""
     shown = [days] if other is None else [days, other]
-    return [mark for each in shown for mark in report_repository.marks(conn, scope, wanted, each.first, each.last)]
+    return [mark for each in shown for mark in state_repository.marks(conn, scope, wanted, each.first, each.last)]
+
+
+def _running(
+    conn: Connection, scope: Scope, wanted: Sequence[str] | None, days: Days, other: Days | None
+) -> dict[StoreDay, Running]:
+    periods = [(each.first, each.last) for each in (days, other) if each is not None]
+    return state_repository.running(conn, scope, wanted, periods)
 
 
 def _known(group: Group | None) -> int:
@@ -218,17 +297,9 @@ def _of(stores: Mapping[str, StoreRow], todays: Mapping[str, date]) -> dict[str,
     return {store_id: todays[store_id] for store_id in stores if store_id in todays}
 
 
-def _needing_calendars(asking: Asking, part: Part) -> Iterable[str]:
-    if grouping.is_by_quarter(asking.by):
-        return part.stores
-    shown = [part.days] if part.other is None else [part.days, part.other]
-    running = (
-        store_id for store_id, today in part.todays.items() if any(days.first <= today <= days.last for days in shown)
-    )
-    return chain((mark.store_id for mark in part.marks), running)
-
-
-def _tell(conn: Connection, asking: Asking, part: Part, calendars: Mapping[str, StoreCalendar]) -> Periods:
+def _tell(
+    conn: Connection, asking: Asking, part: Part, chosen: Chosen, calendars: Mapping[str, StoreCalendar]
+) -> Periods:
     teller = Teller(
         conn,
         asking.scope,
@@ -242,8 +313,8 @@ def _tell(conn: Connection, asking: Asking, part: Part, calendars: Mapping[str, 
         asking.at,
         part.left_out,
     )
-    told, other, pending = teller.tell(part.days, part.other, part.marks)
-    return Periods(part, told, other, pending, _missing(conn, asking, part))
+    told, other = teller.tell(part.days, part.other, chosen)
+    return Periods(part, told, other, chosen.pending, _missing(conn, asking, part))
 
 
 def _missing(conn: Connection, asking: Asking, part: Part) -> int:

@@ -1,32 +1,33 @@
 """The sums of one period of a report, and of the one it is compared with: rows that are kept, days made on the spot.
 
 The trap is a comparison of unlike things: half of today beside the whole of last Saturday. A store whose today is in
-the report is compared up to the same minute of its own clock, and no day after it is compared at all. Calendars are
-given for the stores that can need one only: a chain's are thousands of rows, and most reports need none of them.
+the report is compared up to the same minute of its own clock, and no day after it is compared at all. Where today is
+read as it was kept (`freshness`), that minute is the one at which it was; where nothing is kept that was cut then, both
+days are told up to the last whole hour before it. Calendars are given for the stores that can need one only: a chain's
+are thousands of rows, and most reports need none of them.
 """
 
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from server.access.models import Scope
 from server.errors import InvalidInput
 from server.kpi.answers import grouping, report_repository
+from server.kpi.answers.freshness import Chosen, Unit
 from server.kpi.answers.grouping import Dimension, Group, Labelled
-from server.kpi.answers.report_repository import Asked, Mark, SlotRow, StoreRow, Stretch
+from server.kpi.answers.report_repository import Asked, SlotRow, Stretch
+from server.kpi.answers.state_repository import StoreRow
 from server.kpi.days.compute import StoreDay, Want, compute
+from server.kpi.days.recomputing import KEPT_BESIDE
 from server.kpi.figures.definition import Kpi
 from server.kpi.models import DayFacts, Facts, HourSlot, Occupancy
 from server.storage.pool import Connection
 from server.stores.calendar import StoreCalendar
 
-#: Today's row is as good as computing it while it is younger than this.
-FRESH_FOR: Final = timedelta(seconds=60)
-#: At most so many past store-days that wait to be computed anew are computed on the spot.
-MOST_PENDING: Final = 100
 #: At most so many store-days by quarter hour; they are all computed on the spot.
 MOST_BY_QUARTER: Final = 100
 #: Every row says how well it was watched.
@@ -77,23 +78,36 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Groups by their labels, in order, and their hours of the week if a KPI wants them."""
+    """Groups by their labels, in order, and their hours of the week if a KPI wants them.
+
+    Attributes:
+        as_of: of groups that are not told up to now, the moment (UTC) up to which all of their stores are; under no
+            label where it is not known of which.
+    """
 
     groups: Mapping[tuple[str, ...], Group]
     profiles: Profiles | None
+    as_of: Mapping[tuple[str, ...], datetime] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Span:
-    """One period, with its store-days made on the spot.
+    """One period, with its store-days that are not simply read.
 
     Attributes:
-        without: store-days whose kept rows must not be read: those computed, and those too late to compare.
+        computed: made on the spot.
+        without: store-days whose kept rows must not be read: told otherwise, or too late to compare.
+        beside: read from what is kept beside running days.
+        hours: told up to a moment (UTC) by their whole hours.
+        as_of: of store-days that are not told up to now, up to when they are.
     """
 
     days: Days
-    computed: Mapping[StoreDay, DayFacts]
-    without: frozenset[StoreDay]
+    computed: dict[StoreDay, DayFacts] = field(default_factory=dict)
+    without: set[StoreDay] = field(default_factory=set)
+    beside: set[StoreDay] = field(default_factory=set)
+    hours: dict[StoreDay, datetime] = field(default_factory=dict)
+    as_of: dict[StoreDay, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +117,7 @@ class Teller:
     Attributes:
         wanted: their ids for the database; None where they are all of the scope.
         todays: the business day each store is in; empty where no today can be in the report.
-        calendars: of every store that has a mark, or whose today is in the report.
+        calendars: of every store that has a day to be computed or to be told by its hours.
         at: as it was answered then (UTC); then there are no marks and no todays.
         left_out: store-days that a filter leaves out.
     """
@@ -120,54 +134,95 @@ class Teller:
     at: datetime | None = None
     left_out: frozenset[StoreDay] = frozenset()
 
-    def tell(self, days: Days, other: Days | None, marks: Sequence[Mark]) -> tuple[Told, Told | None, int]:
-        """A period, the one it is compared with, and how many store-days had to be left as they were.
+    def tell(self, days: Days, other: Days | None, chosen: Chosen) -> tuple[Told, Told | None]:
+        """A period and the one it is compared with.
 
         Raises:
             InvalidInput: too much is asked for by quarter hour.
         """
         if grouping.is_by_quarter(self.by):
-            spans, pending = self._all_on_the_spot(days, other), 0
+            spans = self._all_on_the_spot(days, other)
         else:
-            span, pending = self._current(days, marks)
-            spans = [span]
-            if other is not None:
-                beside, more = self._compared(days, other, marks)
-                spans, pending = [span, beside], pending + more
+            spans = self._spans(days, other, chosen)
         told = self._told(spans)
-        return told[0], told[1] if other is not None else None, pending
+        return told[0], told[1] if other is not None else None
 
-    # -- which days are made on the spot
+    # -- which days are told how
+
+    def _spans(self, days: Days, other: Days | None, chosen: Chosen) -> list[_Span]:
+        spans = [_Span(each) for each in (days, other) if each is not None]
+        for unit in chosen.kept:
+            self._read_kept(unit, spans)
+        cut, later = spans[-1], set[StoreDay]()
+        if other is not None and other.shift > 0:
+            later = self._later(days, other)
+        on_the_spot = {*chosen.late, *(unit.store_day for unit in chosen.computed)}
+        for span in spans:
+            own = {pair for pair in on_the_spot if span.days.first <= pair[1] <= span.days.last}
+            if span is cut:
+                own -= {*later, *cut.beside, *cut.hours}
+            span.computed = self._compute(sorted(own))
+            span.as_of |= chosen.as_of
+        # Last: a day that lies in both periods is whole in the one and cut in the other.
+        cut.computed |= compute(
+            self.conn, self.scope, [self._cut(unit.beside, other) for unit in chosen.computed if unit.beside and other]
+        )
+        for span in spans:
+            span.without = {*span.computed, *self.left_out, *span.beside, *span.hours}
+        cut.without |= later
+        return spans
+
+    def _cut(self, store_day: StoreDay, other: Days) -> Want:
+        """A day beside a running one, up to the same minute."""
+        calendar = self.calendars[store_day[0]]
+        return Want(*store_day, calendar, calendar.same_time(self.now, -other.shift), in_past=True)
+
+    def _read_kept(self, unit: Unit, spans: Sequence[_Span]) -> None:
+        """A running day as it was kept, and the day beside it up to the same moment."""
+        assert unit.row is not None  # noqa: S101 - it is kept
+        at = unit.row.computed_at
+        if unit.beside is not None:
+            cut = spans[-1]
+            if unit.row.has_beside and is_kept_beside(cut.days, self.by, self.wish):
+                cut.beside.add(unit.beside)
+            else:
+                calendar = self.calendars[unit.store_day[0]]
+                at = _whole_hour(calendar, at)
+                spans[0].hours[unit.store_day] = at
+                cut.hours[unit.beside] = calendar.same_time(at, -cut.days.shift)
+        for span in spans:
+            if span.days.first <= unit.store_day[1] <= span.days.last:
+                span.as_of[unit.store_day] = at
 
     def _in(self, days: Days) -> dict[str, date]:
         """The stores that are now in one of these days, and in which."""
         return {store: today for store, today in self.todays.items() if days.first <= today <= days.last}
 
-    def _marked(self, days: Days, marks: Sequence[Mark]) -> set[StoreDay]:
+    def _later(self, days: Days, other: Days) -> set[StoreDay]:
+        """What lies behind the day that each store's today is compared with."""
+        back = timedelta(days=other.shift)
         return {
-            (mark.store_id, day)
-            for mark in marks
-            for day in self.calendars[mark.store_id].days_of_hour(mark.hour)
-            if days.first <= day <= days.last
+            (store_id, today - back + timedelta(days=i))
+            for store_id, today in self._in(days).items()
+            for i in range(1, (other.last - today + back).days + 1)
         }
 
-    def _current(self, days: Days, marks: Sequence[Mark]) -> tuple[_Span, int]:
-        marked = self._marked(days, marks) - self.left_out
-        todays = set(self._in(days).items()) - self.left_out
-        late, pending = _latest(marked - todays)
-        fresh = report_repository.fresh_days(self.conn, self.scope, sorted(todays - marked), self.now - FRESH_FOR)
-        computed = self._compute(sorted((todays - fresh) | late))
-        return _Span(days, computed, frozenset(computed) | self.left_out), pending
-
-    def _compared(self, days: Days, other: Days, marks: Sequence[Mark]) -> tuple[_Span, int]:
-        """Each store's only as far as it has come in the days it is compared with."""
-        if other.shift <= 0:
-            return self._current(other, marks)
-        cut = self._same_time(days, other)
-        later = self._later(days, other) | self.left_out
-        late, pending = _latest(self._marked(other, marks) - {(want.store_id, want.day) for want in cut} - later)
-        computed = {**self._compute(sorted(late)), **compute(self.conn, self.scope, cut)}
-        return _Span(other, computed, frozenset(computed) | later), pending
+    def _all_on_the_spot(self, days: Days, other: Days | None) -> list[_Span]:
+        number = len(self.stores) * (days.count + (other.count if other else 0))
+        if number > 2 * MOST_BY_QUARTER or len(self.stores) * days.count > MOST_BY_QUARTER:
+            raise InvalidInput(
+                f"{number} days of stores are too many by quarter hour",
+                field="group_by",
+                remedy=f"ask for fewer days or stores, {MOST_BY_QUARTER} store-days at most, or group by hour",
+            )
+        spans = [_Span(days, self._compute(self._until_today(days)))]
+        if other is not None:
+            cut = self._same_time(days, other) if other.shift > 0 else []
+            later = self._later(days, other) if other.shift > 0 else set()
+            apart = {(want.store_id, want.day) for want in cut} | later
+            whole = [pair for pair in self._until_today(other) if pair not in apart]
+            spans.append(_Span(other, self._compute(whole) | compute(self.conn, self.scope, cut)))
+        return spans
 
     def _same_time(self, days: Days, other: Days) -> list[Want]:
         back = timedelta(days=other.shift)
@@ -182,33 +237,6 @@ class Teller:
             for store_id, today in self._in(days).items()
             if today - back <= other.last and (store_id, today - back) not in self.left_out
         ]
-
-    def _later(self, days: Days, other: Days) -> set[StoreDay]:
-        """What lies behind the day that each store's today is compared with."""
-        back = timedelta(days=other.shift)
-        return {
-            (store_id, today - back + timedelta(days=i))
-            for store_id, today in self._in(days).items()
-            for i in range(1, (other.last - today + back).days + 1)
-        }
-
-    def _all_on_the_spot(self, days: Days, other: Days | None) -> list[_Span]:
-        number = len(self.stores) * days.count
-        if number > MOST_BY_QUARTER:
-            raise InvalidInput(
-                f"{number} days of stores are too many by quarter hour",
-                field="group_by",
-                remedy=f"ask for fewer days or stores, {MOST_BY_QUARTER} store-days at most, or group by hour",
-            )
-        computed = self._compute(self._until_today(days))
-        spans = [_Span(days, computed, frozenset())]
-        if other is not None:
-            cut = self._same_time(days, other) if other.shift > 0 else []
-            later = self._later(days, other) if other.shift > 0 else set()
-            apart = {(want.store_id, want.day) for want in cut} | later
-            whole = [pair for pair in self._until_today(other) if pair not in apart]
-            spans.append(_Span(other, {**self._compute(whole), **compute(self.conn, self.scope, cut)}, frozenset()))
-        return spans
 
     def _until_today(self, days: Days) -> list[StoreDay]:
         return [
@@ -234,29 +262,43 @@ class Teller:
             currency=next(iter(currencies)) if len(currencies) == 1 else None,
             at=self.at,
         )
-        stretches = [Stretch(span.days.first, span.days.last, span.days.shift, sorted(span.without)) for span in spans]
+        stretches = [stretch for span in spans for stretch in _stretches(span)]
         if grouping.is_by_quarter(self.by):
-            kept: list[list[Group]] = [[] for _ in spans]
+            kept: list[list[Group]] = [[] for _ in stretches]
         else:
             kept = report_repository.groups(self.conn, self.scope, asked, stretches)
-        profiles: list[Profiles | None] = [None] * len(spans)
+        slots: list[list[SlotRow]] = [[] for _ in stretches]
         if self._wants_profile:
             slots = report_repository.week_profile(self.conn, self.scope, asked, stretches)
-            profiles = [self._profiles(found, span) for found, span in zip(slots, spans, strict=True)]
-        return [
-            Told(
-                grouping.merged(
-                    [*found, *(group for day in span.computed.values() for group in self._of_day(day, span.days.shift))]
-                ),
-                profile,
-            )
-            for found, span, profile in zip(kept, spans, profiles, strict=True)
-        ]
+        told = []
+        for span in spans:
+            own = slice(0, len(_stretches(span)))
+            found = [group for groups in kept[own] for group in groups]
+            rows = [row for some in slots[own] for row in some]
+            del kept[own], slots[own]
+            on_the_spot = (group for day in span.computed.values() for group in self._of_day(day, span.days.shift))
+            profiles = self._profiles(rows, span) if self._wants_profile else None
+            told.append(Told(grouping.merged([*found, *on_the_spot]), profiles, self._ages(span)))
+        return told
+
+    def _ages(self, span: _Span) -> dict[tuple[str, ...], datetime]:
+        """Up to when groups are told that are not told up to now."""
+        ages: dict[tuple[str, ...], datetime] = {}
+        for (store_id, day), at in span.as_of.items():
+            if not span.days.first <= day <= span.days.last or (store_id, day) in self.left_out:
+                continue
+            labels: tuple[str, ...] = ()
+            if not grouping.is_hourly(self.by):
+                labels = grouping.labels(
+                    self.by, Labelled(store_id, self.stores[store_id].region, day), span.days.shift
+                )
+            ages[labels] = min(at, ages.get(labels, at))
+        return ages
 
     @property
     def _wants_profile(self) -> bool:
         """Hours of the week mean nothing within a day or an hour."""
-        return self.wish.profile and set(self.by) <= {"store", "region"}
+        return wants_profile(self.by, self.wish)
 
     def _profiles(self, rows: Sequence[SlotRow], span: _Span) -> Profiles:
         visitors: dict[tuple[str, ...], dict[tuple[int, int], int]] = defaultdict(lambda: defaultdict(int))
@@ -296,10 +338,32 @@ class Teller:
             yield group(self._labelled(day), day.facts, day.occupancy)
 
 
-def _latest(late: set[StoreDay]) -> tuple[set[StoreDay], int]:
-    """Those that are computed on the spot, and how many are left as they were."""
-    chosen = sorted(late, key=lambda pair: (pair[1], pair[0]), reverse=True)[:MOST_PENDING]
-    return set(chosen), len(late) - len(chosen)
+def wants_profile(by: Sequence[Dimension], wish: Wish) -> bool:
+    """Whether hours of the week are read: they mean nothing within a day or an hour."""
+    return wish.profile and set(by) <= {"store", "region"}
+
+
+def is_kept_beside(other: Days, by: Sequence[Dimension], wish: Wish) -> bool:
+    """Whether what is kept beside running days is what they are to be compared with: of a day, as a whole."""
+    return other.shift == KEPT_BESIDE and not grouping.is_hourly(by) and not wants_profile(by, wish)
+
+
+def _stretches(span: _Span) -> list[Stretch]:
+    """What is read of a period; the rows as they stand first."""
+    found = [Stretch(span.days.first, span.days.last, span.days.shift, sorted(span.without))]
+    days = (span.days.first, span.days.last, span.days.shift)
+    if span.beside:
+        found.append(Stretch(*days, source="beside", only=sorted(span.beside)))
+    if span.hours:
+        only = sorted(span.hours)
+        found.append(Stretch(*days, source="hours", only=only, until=[span.hours[pair] for pair in only]))
+    return found
+
+
+def _whole_hour(calendar: StoreCalendar, at: datetime) -> datetime:
+    """The beginning (UTC) of the hour of the store's clock that an instant lies in."""
+    local = at.astimezone(calendar.zone_on(calendar.day_of(at)))
+    return at - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
 
 
 def slots_of(sums: Mapping[tuple[int, int], int]) -> tuple[HourSlot, ...]:

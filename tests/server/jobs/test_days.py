@@ -1,15 +1,17 @@
 """Days computed anew: those marked, those running, those over; and marks that end only with what they ask for."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from threading import Event
 
 import pytest
 
 from server.jobs.days import Days, DaysFailed
+from server.kpi.days.compute import StoreDay
+from server.kpi.days.recomputing import ToCompute
 from server.kpi.service import KpiService
 from server.storage import dirty
 from server.storage.pool import Connection
-from server.stores.calendar import StoreCalendar
 from tests.server.kpi.chain import Chain
 
 MONDAY = date(2026, 11, 16)
@@ -58,8 +60,8 @@ class Interrupting(KpiService):
         self._shops = shops
         self.times = 0
 
-    def recompute_in(self, conn: Connection, store_id: str, day: date, calendar: StoreCalendar) -> bool:
-        changed = super().recompute_in(conn, store_id, day, calendar)
+    def recompute_in(self, conn: Connection, wanted: Sequence[ToCompute]) -> Mapping[StoreDay, bool]:
+        changed = super().recompute_in(conn, wanted)
         self.times += 1
         if self.times == 1:
             self._shops.cross("S01", "2026-11-16 10:00", 3)
@@ -128,9 +130,9 @@ def test_told_to_stop_it_leaves_the_rest_marked(shops: Chain) -> None:
     stop = Event()
 
     class StopsAfterOne(KpiService):
-        def recompute_in(self, conn: Connection, store_id: str, day: date, calendar: StoreCalendar) -> bool:
+        def recompute_in(self, conn: Connection, wanted: Sequence[ToCompute]) -> Mapping[StoreDay, bool]:
             stop.set()
-            return super().recompute_in(conn, store_id, day, calendar)
+            return super().recompute_in(conn, wanted)
 
     kpi = StopsAfterOne(shops.db, shops.stores, shops.clock)
     assert Days(shops.db, shops.stores, kpi, shops.clock).dirty(stop) == "1 store-days computed"
@@ -139,18 +141,41 @@ def test_told_to_stop_it_leaves_the_rest_marked(shops: Chain) -> None:
     assert shops.marks() == 4
 
 
-def test_today_is_computed_without_marks_while_a_store_is_open(shops: Chain, days: Days) -> None:
+def test_today_is_computed_without_marks_and_less_often_while_a_store_is_closed(shops: Chain, days: Days) -> None:
+    """At 10:30 in Shanghai it is night in Berlin; the row of a day that runs there is there all the same."""
     shops.store("S01")
     shops.store("B01", timezone="Europe/Berlin")
     shops.now = shops.at("S01", "2026-11-16 10:30")
-    assert days.today(GO_ON) == "1 store-days computed"
-    assert entries(shops) == {("S01", MONDAY): 0}
+    assert days.today(GO_ON) == "2 store-days computed"
+    assert entries(shops) == {("B01", date(2026, 11, 15)): 0, ("S01", MONDAY): 0}
     shops.now += timedelta(seconds=30)
     assert days.today(GO_ON) is None
     shops.now += timedelta(seconds=30)
     assert days.today(GO_ON) == "1 store-days computed"
-    shops.now = shops.at("S01", "2026-11-16 12:06")
+    shops.now = shops.at("S01", "2026-11-16 12:04")
+    assert days.today(GO_ON) == "2 store-days computed"
+    shops.now += timedelta(minutes=2)
     assert days.today(GO_ON) is None
+    shops.now += timedelta(minutes=9)
+    assert days.today(GO_ON) == "2 store-days computed"
+
+
+def test_in_a_large_chain_a_running_day_computed_a_moment_ago_waits(shops: Chain) -> None:
+    """Of two running days, where one is many: what comes within 25 seconds waits, what comes for the past does not."""
+    days = Days(shops.db, shops.stores, shops.kpi, shops.clock, many=1)
+    for store in ("S01", "S02"):
+        shops.store(store)
+    shops.now = shops.at("S01", "2026-11-16 10:30")
+    days.today(GO_ON)
+    for store in ("S01", "S02"):
+        shops.cross(store, "2026-11-16 10:05", 2)
+    shops.cross("S01", "2026-11-15 10:05", 1)
+    shops.now += timedelta(seconds=10)
+    assert days.dirty(GO_ON) == "1 store-days computed"
+    assert shops.marks() == 2
+    shops.now += timedelta(seconds=20)
+    assert days.dirty(GO_ON) == "2 store-days computed"
+    assert shops.marks() == 0
 
 
 def test_a_day_is_settled_once_it_is_over(shops: Chain, days: Days) -> None:

@@ -9,6 +9,7 @@ from server.storage.pool import Database
 KEYS = {
     "store_day": {"store_id", "day", "version", "computed_at", "superseded_at", "provisional"},
     "store_hour": {"store_id", "hour", "day", "local_hour", "since_version"},
+    "store_day_beside": {"store_id", "day", "shift", "computed_at"},
     "store_hour_past": {"store_id", "hour", "day", "local_hour", "since_version", "until_version"},
 }
 NOT_ADDITIVE = {"occupancy", "occupancy_peak", "drift"}

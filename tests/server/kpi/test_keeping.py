@@ -19,14 +19,14 @@ MONDAY = date(2026, 11, 16)
 
 def kept(shops: Chain, store_id: str = "S01", day: date = MONDAY) -> StoredDay:
     with shops.db.read() as conn:
-        found = day_repository.current_day(conn, SYSTEM, store_id, day)
+        found = day_repository.current_days(conn, SYSTEM, [(store_id, day)]).get((store_id, day))
     assert found is not None
     return found
 
 
 def kept_hours(shops: Chain, store_id: str = "S01", day: date = MONDAY) -> list[StoredHour]:
     with shops.db.read() as conn:
-        return day_repository.current_hours(conn, SYSTEM, store_id, day)
+        return day_repository.current_hours(conn, SYSTEM, [(store_id, day)])[(store_id, day)]
 
 
 def versions(shops: Chain) -> list[tuple[int, bool, int]]:

@@ -137,12 +137,15 @@ def test_a_csv_is_data_and_nothing_else(shops: Chain, chain: Services, sign_in: 
         "conversion_low",
         "conversion_high",
         "coverage",
+        "as_of",
     ]
     regions = {row[0]: row[1:] for row in rows}
     assert list(regions) == ['\'=HYPERLINK("http://example.org")', "华东", "total"]
     assert regions["华东"][0] == "30.32"
     assert regions["华东"][4] == "0.375000"
-    assert regions["total"][-1] == "1.000000"
+    assert regions["total"][-2] == "1.000000"
+    # Told up to when it was asked for.
+    assert regions["total"][-1] == regions["华东"][-1] == f"{shops.now:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def test_definitions_can_be_read(sign_in: Callable[[str], TestClient]) -> None:
