@@ -4,6 +4,7 @@ It writes text only. The English catalogue repeats the message ids, so that an E
 template uses without touching the template.
 """
 
+from io import BytesIO
 from typing import Final
 
 import typer
@@ -45,8 +46,10 @@ def update(locale: str) -> int:
             text = message
         flags = {"python-format"} if "%(" in key else set()
         new.add(message, text, locations=[(file, 0)], flags=flags)
-    with path_of(locale).open("wb") as out:
-        write_po(out, new, width=110, omit_header=False, include_lineno=False, sort_output=True, ignore_obsolete=True)
+    # Written whole or not at all: a message that two pages use differently must not cost the others their translations.
+    made = BytesIO()
+    write_po(made, new, width=110, omit_header=False, include_lineno=False, sort_output=True, ignore_obsolete=True)
+    path_of(locale).write_bytes(made.getvalue())
     return sum(1 for entry in new if entry.id and not _is_whole(entry.string))
 
 
