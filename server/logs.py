@@ -2,6 +2,9 @@
 
 A traceback here never shows the values of variables. structlog's own console does, prettily, and a password or a phone
 number is a variable like any other.
+
+What libraries say through the standard library's logging comes out the same way, so that whoever reads the log by
+machine meets one form: the connection pool's word that the database is away is the first line of many an incident.
 """
 
 import logging
@@ -35,3 +38,19 @@ def configure(*, json: bool | None = None, level: int = logging.INFO) -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    # Whoever set logging up already, as a test's own catcher, keeps it.
+    if not logging.root.handlers:
+        logging.root.addHandler(_FromLibraries(logging.WARNING))
+
+
+class _FromLibraries(logging.Handler):
+    """Says what the standard library's logging was told as an event of our own."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        try:
+            structlog.get_logger().log(
+                record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None
+            )
+        except Exception:
+            self.handleError(record)
