@@ -52,5 +52,5 @@ class _FromLibraries(logging.Handler):
             structlog.get_logger().log(
                 record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None
             )
-        except Exception:
+        except Exception:  # noqa: BLE001 - a line that can't be said must not end whoever said it
             self.handleError(record)
