@@ -19,6 +19,7 @@ from dashboards import (
     styleguide,
     users_page,
 )
+from dashboards.admin import room as admin_room
 from dashboards.desk import caring, spending
 from dashboards.desk import offline as desk_offline
 from dashboards.desk import page as desk_page
@@ -66,7 +67,7 @@ def mount(app: FastAPI, services: Services) -> None:
         why_page,
     ):
         app.include_router(page.router)
-    for router in imports_room.ROUTERS:
+    for router in (*imports_room.ROUTERS, *admin_room.ROUTERS):
         app.include_router(router)
     pages.install_error_pages(app)
     app.add_middleware(SecurityHeaders, is_behind_tls=services.settings.cookie_secure)

@@ -21,6 +21,8 @@ from server.access.api import CSRF_FIELD
 from server.access.models import Locale
 from server.stores.models import Store
 
+#: Beginnings of the addresses on which a chain is set up and looked after; their tabs lead from one to the other.
+_SETTING_UP: Final = ("/admin", "/setup", "/jobs")
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
@@ -117,9 +119,7 @@ class Renderer:
         if viewer.scope.has_role(*CHAIN_READERS):
             links.append(Link("/silences", gettext("Silences"), path == "/silences"))
         if viewer.scope.has_role("admin", "hq"):
-            links.append(Link("/jobs", gettext("Jobs"), path == "/jobs"))
+            links.append(Link("/admin/stores", gettext("Setting up"), path.startswith(_SETTING_UP)))
         if viewer.scope.has_role(*MEMBER_READERS):
             links.append(Link("/desk", gettext("Members"), path.startswith("/desk")))
-        if viewer.scope.has_role("admin"):
-            links.append(Link("/admin/users", gettext("Users"), path.startswith("/admin/users")))
         return links

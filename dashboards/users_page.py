@@ -11,6 +11,7 @@ from fastapi import Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from dashboards.account_page import moments
+from dashboards.admin.frame import tabs
 from dashboards.i18n import N_
 from dashboards.pages import page_router, renderer_of
 from dashboards.viewer import Viewer, posting, viewer_with
@@ -239,4 +240,6 @@ def _form(
 def _render(
     request: Request, viewer: Viewer, template: str, *, status: int = 200, address: str = "/admin/users", **values: Any
 ) -> Response:
-    return renderer_of(request).page(request, template, viewer, status=status, address=address, **values)
+    return renderer_of(request).page(
+        request, template, viewer, status=status, address=address, tabs=tabs(viewer, "/admin/users"), **values
+    )

@@ -145,6 +145,7 @@ def _page(
         address="/admin/settings",
         stores=stores,
         note=note,
+        first_store=stores[0].store_id if stores else "",
         is_admin=viewer.scope.has_role("admin"),
         choices=[("", gettext(N_("The whole chain"))), *((store.store_id, store.name) for store in stores)],
         settings=[

@@ -44,7 +44,7 @@ _NOTES: Final = {
     "changed": N_("The change is in force."),
     "hours": N_("The hours are set. Numbers of the days concerned follow within a minute."),
     "calendar": N_("The clock is set. Numbers of the days concerned follow within a minute."),
-    "labels": N_("Format and tags are set from that day on."),
+    "labels": N_("Region, format and tags are set from that day on."),
 }
 _NO_HOURS: Final = N_("Give hours for at least one weekday.")
 _BOTH: Final = N_("Give both a beginning and an end, as times of day.")
@@ -71,14 +71,12 @@ def store_page(request: Request, store_id: str, viewer: Reader, note: str = "") 
 
 
 @router.post("/admin/stores/{store_id}/name")
-def rename(
-    request: Request, store_id: str, viewer: Poster, name: Text = "", region: Text = "", subdivision: Text = ""
-) -> Response:
-    """Give it another name, region or part of its country."""
-    form = Form({"name": name, "region": region, "subdivision": subdivision})
+def rename(request: Request, store_id: str, viewer: Poster, name: Text = "", subdivision: Text = "") -> Response:
+    """Give it another name or part of its country."""
+    form = Form({"name": name, "subdivision": subdivision})
     try:
         request.app.state.services.store_changes.change(
-            viewer.scope, store_id, form.text("name"), form.text("region"), form.text("subdivision").upper()
+            viewer.scope, store_id, form.text("name"), form.text("subdivision").upper()
         )
     except InvalidInput as error:
         refuse(form, error)
@@ -92,16 +90,22 @@ def relabel(
     store_id: str,
     viewer: Poster,
     valid_from: Text = "",
+    region: Text = "",
     format: Text = "",  # noqa: A002
     tags: Text = "",
 ) -> Response:
     """Sort it otherwise from a day on."""
-    form = Form({"valid_from": valid_from, "format": format, "tags": tags})
+    form = Form({"valid_from": valid_from, "region": region, "format": format, "tags": tags})
     day = form.day("valid_from")
     if day is not None:
         try:
             request.app.state.services.labels.set_labels(
-                viewer.scope, store_id, day, store_format=form.text("format"), tags=words(form.text("tags"))
+                viewer.scope,
+                store_id,
+                day,
+                store_format=form.text("format"),
+                tags=words(form.text("tags")),
+                region=form.text("region"),
             )
         except InvalidInput as error:
             refuse(form, error)
@@ -224,7 +228,14 @@ def _page(
         state=STATES[store_states(request, viewer).get(store_id, "none")],
         name_form=told.get("name") or _name_form(store),
         label_form=told.get("labels")
-        or Form({"valid_from": today.isoformat(), "format": store.format, "tags": ", ".join(store.tags)}),
+        or Form(
+            {
+                "valid_from": today.isoformat(),
+                "region": store.region,
+                "format": store.format,
+                "tags": ", ".join(store.tags),
+            }
+        ),
         calendar_form=told.get("calendar")
         or Form({"valid_from": today.isoformat(), "timezone": store.timezone, "day_starts": _plain(store.day_starts)}),
         hours_form=told.get("hours") or Form({"valid_from": today.isoformat()}),
@@ -237,7 +248,7 @@ def _page(
 
 
 def _name_form(store: Store) -> Form:
-    return Form({"name": store.name, "region": store.region, "subdivision": store.subdivision})
+    return Form({"name": store.name, "subdivision": store.subdivision})
 
 
 def _in_force(calendar: StoreCalendar, day: date) -> WeeklyHours | None:

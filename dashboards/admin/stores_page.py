@@ -29,7 +29,7 @@ router = page_router()
 
 #: How a store does: words, kind of badge.
 STATES: Final[dict[str, tuple[str, str]]] = {
-    "live": (N_("Live"), "good"),
+    "live": (N_("Connected"), "good"),
     "camera": (N_("A camera shows nothing"), "warn"),
     "silent": (N_("Silent"), "bad"),
     "none": (N_("No box yet"), ""),

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request, Response
 
+from dashboards.admin.frame import tabs
 from dashboards.formats import NOTHING, Formats
 from dashboards.i18n import N_, translations
 from dashboards.pages import page_router, renderer_of
@@ -48,6 +49,7 @@ def runs(request: Request, viewer: Reader) -> Response:
         request,
         "entry/runs.html",
         viewer,
+        tabs=tabs(viewer, "/jobs"),
         stores=services.stores.stores(viewer.scope),
         latest=[_line(run, viewer.locale) for _, run in sorted(latest.items())],
         runs=[_line(run, viewer.locale) for run in found],
