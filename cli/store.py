@@ -143,21 +143,22 @@ def label(
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="All tags it has from then on; may be repeated.")] = None,
     no_tags: Annotated[bool, typer.Option("--no-tags", help="It has none from then on.")] = False,
+    region: Annotated[str | None, typer.Option(help="For roll-ups; '' takes it away.")] = None,
 ) -> None:
-    """Change a store's format and tags from a business day on; what is not named stays as it was.
+    """Change a store's region, format and tags from a business day on; what is not named stays as it was.
 
-    Example: doorline store label S01 --from 2027-01-01 --format flagship --tag airport
+    Example: doorline store label S01 --from 2027-01-01 --region 华东 --format flagship --tag airport
     """
     from server.stores.labels import LabelsService
 
-    if store_format is None and not tag and not no_tags:
-        fail("nothing is to change; name --format, --tag or --no-tags")
+    if store_format is None and region is None and not tag and not no_tags:
+        fail("nothing is to change; name --region, --format, --tag or --no-tags")
     tags = [] if no_tags else tag
     with central.database() as db:
         new = LabelsService(db).set_labels(
-            central.operator(), store_id, valid_from.date(), store_format=store_format, tags=tags
+            central.operator(), store_id, valid_from.date(), store_format=store_format, tags=tags, region=region
         )
-    told = f"format {new.format or 'none'}, tags {', '.join(new.tags) or 'none'}"
+    told = f"region {new.region or 'none'}, format {new.format or 'none'}, tags {', '.join(new.tags) or 'none'}"
     typer.echo(f"{store_id} from {new.valid_from} on: {told}.")
 
 

@@ -150,9 +150,13 @@ class _Dropped:
 
 _REGISTER: Final[tuple[LiteralString, ...]] = (
     """
-    INSERT INTO store (store_id, name, region, currency, created_at)
-    SELECT id, 'Store ' || substr(id, 2), region, 'CNY', %(since)s
-    FROM unnest(%(ids)s::text[], %(regions)s::text[]) AS s (id, region)
+    INSERT INTO store (store_id, name, currency, created_at)
+    SELECT id, 'Store ' || substr(id, 2), 'CNY', %(since)s
+    FROM unnest(%(ids)s::text[]) AS s (id)
+    """,
+    """
+    INSERT INTO store_label (store_id, valid_from, region)
+    SELECT id, '2000-01-01', region FROM unnest(%(ids)s::text[], %(regions)s::text[]) AS s (id, region)
     """,
     """
     INSERT INTO store_calendar (store_id, valid_from, timezone)

@@ -36,6 +36,7 @@ def insert(conn: Connection, scope: Scope, new: NewStore, now: datetime) -> None
         raise Conflict(f"there is a store {new.store_id!r} already", field="store_id", remedy="choose another id")
     repository.put_rule(conn, new.store_id, rule)
     repository.replace_hours(conn, scope, new.store_id, EVER, new.hours)
-    if new.format or new.tags:
-        label_repository.put(conn, Label(new.store_id, EVER, new.format, new.tags), scope.actor, now)
+    if new.format or new.tags or new.region:
+        label = Label(new.store_id, EVER, new.format, new.tags, new.region)
+        label_repository.put(conn, label, scope.actor, now)
     audit.record(conn, now, scope.actor, "store.add", subject=new.store_id, store_id=new.store_id)

@@ -89,11 +89,12 @@ class HoursInput(Input):
 
 
 class LabelsInput(Input):
-    """Format, tags or both from a business day on; what is left out stays as it was."""
+    """Region, format or tags from a business day on; what is left out stays as it was."""
 
     valid_from: date = Field(description="First business day they hold on; reports over days before it do not move.")
     format: str | None = Field(None, max_length=32, description="How it is run, such as outlet; '' takes it away.")
     tags: list[str] | None = Field(None, max_length=20, description="All of them.")
+    region: str | None = Field(None, max_length=100, description="For roll-ups and facts; '' takes it away.")
 
 
 class CameraInput(Input):
@@ -187,7 +188,9 @@ def list_labels(store_id: str, request: Request, scope: Reader) -> list[Label]:
 @router.put("/stores/{store_id}/labels", summary="Change format and tags of a store")
 def set_labels(store_id: str, body: LabelsInput, request: Request, scope: Keeper) -> Label:
     """From a business day on: what reports choose stores by, day by day."""
-    return _labels(request).set_labels(scope, store_id, body.valid_from, store_format=body.format, tags=body.tags)
+    return _labels(request).set_labels(
+        scope, store_id, body.valid_from, store_format=body.format, tags=body.tags, region=body.region
+    )
 
 
 @router.get("/stores/{store_id}/camera-health", summary="How the cameras do")

@@ -1,7 +1,7 @@
-"""What of a store may be changed where it stands: what people call it, and the region it is run in.
+"""What of a store may be changed where it stands: what people call it, and the part of its country it lies in.
 
-Neither has a time of validity: a region is how reports are put together today, so a store that moves takes its past
-along. What bears on a number (timezone, hours, format, tags) is changed from a day on, elsewhere.
+Neither has a time of validity. What bears on a number (timezone, hours, region, format, tags) is changed from a day on,
+elsewhere.
 """
 
 from server.access import audit
@@ -15,14 +15,14 @@ from server.stores.service import no_store
 
 
 class StoreChanges:
-    """Changes names and regions of stores."""
+    """Changes names of stores."""
 
     def __init__(self, db: Database, clock: Clock = utc_now) -> None:
         self._db = db
         self._clock = clock
 
-    def change(self, scope: Scope, store_id: str, name: str, region: str, subdivision: str) -> Store:
-        """Give a store another name, region or part of its country (for holidays).
+    def change(self, scope: Scope, store_id: str, name: str, subdivision: str) -> Store:
+        """Give a store another name or part of its country (for holidays).
 
         Raises:
             Forbidden: unless admin or HQ asks.
@@ -38,8 +38,8 @@ class StoreChanges:
             if before is None:
                 raise no_store(store_id)
             checks.check_place(before.country, subdivision)
-            change_repository.change(conn, scope, store_id, name.strip(), region.strip(), subdivision)
-            detail: dict[str, object] = {"name": name.strip(), "region": region.strip(), "subdivision": subdivision}
+            change_repository.change(conn, scope, store_id, name.strip(), subdivision)
+            detail: dict[str, object] = {"name": name.strip(), "subdivision": subdivision}
             audit.record(
                 conn, self._clock(), scope.actor, "store.change", subject=store_id, store_id=store_id, detail=detail
             )

@@ -20,6 +20,7 @@ _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 _SUBDIVISION: Final = re.compile(r"[A-Z0-9]{1,3}")
 _WORD: Final = re.compile(r"[\w-][\w -]{0,31}")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
+_LONGEST_REGION: Final = 100
 #: Times and days lie in the years from 2000 up to this one, excluded.
 _LAST_YEAR: Final = 2100
 
@@ -29,13 +30,19 @@ def check_store(new: NewStore) -> None:
     _check_form(_STORE_ID, new.store_id, "store_id", "1-32 letters, digits, '_' or '-', such as S01")
     check_place(new.country, new.subdivision)
     _check_form(_CURRENCY, new.currency, "currency", "three capital letters, such as CNY")
-    check_labels(new.format, new.tags)
+    check_labels(new.format, new.tags, new.region)
     if not new.name.strip():
         raise InvalidInput("the store has no name", field="name", remedy="give the name people know it by")
 
 
-def check_labels(store_format: str, tags: Sequence[str]) -> None:
-    """A store's format, '' for none, and its tags."""
+def check_labels(store_format: str, tags: Sequence[str], region: str = "") -> None:
+    """A store's format and region, '' for none, and its tags."""
+    if "," in region or not region.isprintable() or len(region) > _LONGEST_REGION:
+        raise InvalidInput(
+            f"region {region!r} can't be asked for",
+            field="region",
+            remedy=f"at most {_LONGEST_REGION} characters without a comma; regions are asked for with commas between",
+        )
     for field, words in (("format", [store_format] if store_format else []), ("tags", tags)):
         for word in words:
             _check_form(_WORD, word, field, "1-32 letters, digits, spaces, '_' or '-'; they are asked for by commas")

@@ -13,6 +13,7 @@ from server.clock import Clock, utc_now
 from server.errors import NotFound
 from server.storage.pool import Database
 from server.stores import checks, repository
+from server.stores.labels import regions_of
 from server.stores.models import Fact, NewFact
 from server.stores.service import no_store
 
@@ -48,8 +49,8 @@ class FactsService:
                 scope.require_whole_chain()
         now = self._clock()
         with self._db.transaction() as conn:
-            stores = {store.store_id: store.region for store in repository.stores(conn, scope)}
-            regions = set(stores.values())
+            stores = {store.store_id for store in repository.stores(conn, scope)}
+            regions = {region for own in regions_of(conn, scope, None).values() for _, region in own}
             noted = []
             for fact in facts:
                 if fact.store_id is not None and fact.store_id not in stores:

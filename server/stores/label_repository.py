@@ -1,4 +1,4 @@
-"""SQL of how stores are sorted: format and tags, in force from a business day until the store's next row."""
+"""SQL of how stores are sorted: region, format and tags, in force from a business day until the store's next row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,25 +12,26 @@ from server.storage.pool import Connection
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Format and tags of a store from a business day on."""
+    """Region, format and tags of a store from a business day on."""
 
     store_id: str
     valid_from: date
     format: str
     tags: Sequence[str]
+    region: str = ""
 
 
 def put(conn: Connection, label: Label, actor: str, at: datetime) -> None:
-    """Set format and tags from a day on."""
+    """Set region, format and tags from a day on."""
     conn.execute(
         """
-        INSERT INTO store_label (store_id, valid_from, format, tags, changed_by, changed_at)
-        VALUES (%s, %s, %s, %s, %s, %s)
+        INSERT INTO store_label (store_id, valid_from, format, tags, region, changed_by, changed_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (store_id, valid_from)
-        DO UPDATE SET format = excluded.format, tags = excluded.tags, changed_by = excluded.changed_by,
-                      changed_at = excluded.changed_at
+        DO UPDATE SET format = excluded.format, tags = excluded.tags, region = excluded.region,
+                      changed_by = excluded.changed_by, changed_at = excluded.changed_at
         """,
-        (label.store_id, label.valid_from, label.format, list(label.tags), actor, at),
+        (label.store_id, label.valid_from, label.format, list(label.tags), label.region, actor, at),
     )
 
 
@@ -39,7 +40,7 @@ def labels(conn: Connection, scope: Scope, store_ids: Sequence[str] | None = Non
     with conn.cursor(row_factory=class_row(Label)) as cursor:
         return cursor.execute(
             """
-            SELECT store_id, valid_from, format, tags
+            SELECT store_id, valid_from, format, tags, region
             FROM store_label
             WHERE (%(wanted)s::text[] IS NULL OR store_id = ANY(%(wanted)s))
               AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))

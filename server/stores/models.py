@@ -54,7 +54,7 @@ class NewStore:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A store; `timezone`, `day_starts`, `format` and `tags` are those of their latest versions."""
+    """A store; `timezone`, `day_starts`, `region`, `format` and `tags` are those of their latest versions."""
 
     store_id: str
     name: str

@@ -12,8 +12,8 @@ from server.stores.calendar import DayRule, OpeningSpan
 from server.stores.models import Camera, Device, Fact, Line, LineKind, NewFact, NewStore, Store
 
 _STORE: LiteralString = """
-    SELECT s.store_id, s.name, s.region, s.country, s.currency, c.timezone, c.day_starts, s.created_at,
-           s.subdivision, coalesce(f.format, '') AS format, coalesce(f.tags, '{}') AS tags
+    SELECT s.store_id, s.name, coalesce(f.region, '') AS region, s.country, s.currency, c.timezone, c.day_starts,
+           s.created_at, s.subdivision, coalesce(f.format, '') AS format, coalesce(f.tags, '{}') AS tags
     FROM store s
     CROSS JOIN LATERAL (
         SELECT timezone, day_starts
@@ -23,7 +23,7 @@ _STORE: LiteralString = """
         LIMIT 1
     ) c
     LEFT JOIN LATERAL (
-        SELECT format, tags
+        SELECT region, format, tags
         FROM store_label f
         WHERE f.store_id = s.store_id
         ORDER BY valid_from DESC
@@ -38,11 +38,11 @@ def insert_store(conn: Connection, store: NewStore, at: datetime) -> bool:
     return (
         conn.execute(
             """
-            INSERT INTO store (store_id, name, region, country, currency, created_at, subdivision)
-            VALUES (%s, %s, %s, %s, %s, %s, %s)
+            INSERT INTO store (store_id, name, country, currency, created_at, subdivision)
+            VALUES (%s, %s, %s, %s, %s, %s)
             ON CONFLICT (store_id) DO NOTHING
             """,
-            (store.store_id, store.name, store.region, store.country, store.currency, at, store.subdivision),
+            (store.store_id, store.name, store.country, store.currency, at, store.subdivision),
         ).rowcount
         == 1
     )
@@ -341,23 +341,30 @@ def delete_fact(conn: Connection, scope: Scope, fact_id: int) -> None:
 def facts(conn: Connection, scope: Scope, store_ids: Sequence[str] | None, day_from: date, day_to: date) -> list[Fact]:
     """What holds on any of the days for any of some stores of the scope, or for all of it: each once, by day.
 
-    Their regions' and the chain's own are among them.
+    Those of regions that one of them was in while they held, and the chain's own, are among them.
     """
     with conn.cursor(row_factory=class_row(Fact)) as cursor:
         return cursor.execute(
             """
             WITH mine AS (
-                SELECT s.store_id, s.region
+                SELECT s.store_id
                 FROM store s
                 WHERE (%(scope)s::text[] IS NULL OR s.store_id = ANY(%(scope)s))
                   AND (%(wanted)s::text[] IS NULL OR s.store_id = ANY(%(wanted)s))
+            ), within AS (
+                SELECT l.region, l.valid_from,
+                       lead(l.valid_from) OVER (PARTITION BY l.store_id ORDER BY l.valid_from) AS until
+                FROM store_label l
+                JOIN mine USING (store_id)
             )
             SELECT fact_id, store_id, kind, day_from, day_to, title, detail, region, temperature_c, rain_mm
             FROM fact
             WHERE day_from <= %(day_to)s AND day_to >= %(day_from)s
               AND ((store_id IS NULL AND region IS NULL)
                    OR store_id IN (SELECT mine.store_id FROM mine)
-                   OR region IN (SELECT mine.region FROM mine))
+                   OR EXISTS (SELECT FROM within w
+                              WHERE w.region = fact.region AND w.valid_from <= least(fact.day_to, %(day_to)s)
+                                AND (w.until IS NULL OR w.until > greatest(fact.day_from, %(day_from)s))))
             ORDER BY day_from, fact_id
             """,
             {

@@ -13,9 +13,9 @@ __all__ = ["environment"]
 def test_format_and_tags_from_a_day_on(environment: dict[str, str], tmp_path: Path) -> None:
     assert run(environment, "store", "add", "S01", "--name", "a", "--format", "outlet", "--tag", "mall").exit_code == 0
     named = run(environment, "store", "label", "S01", "--from", "2027-01-01", "--format", "flagship")
-    assert named.stdout == "S01 from 2027-01-01 on: format flagship, tags mall.\n", named.output
-    bare = run(environment, "store", "label", "S01", "--from", "2027-02-01", "--no-tags")
-    assert bare.stdout == "S01 from 2027-02-01 on: format flagship, tags none.\n", bare.output
+    assert named.stdout == "S01 from 2027-01-01 on: region none, format flagship, tags mall.\n", named.output
+    bare = run(environment, "store", "label", "S01", "--from", "2027-02-01", "--no-tags", "--region", "华东")
+    assert bare.stdout == "S01 from 2027-02-01 on: region 华东, format flagship, tags none.\n", bare.output
     nothing = run(environment, "store", "label", "S01", "--from", "2027-02-01")
     assert nothing.exit_code != 0
-    assert "name --format, --tag or --no-tags" in nothing.output
+    assert "name --region, --format, --tag or --no-tags" in nothing.output

@@ -28,6 +28,7 @@ from server.kpi.figures.values import values_of
 from server.kpi.models import DayFacts, Facts, HourSlot, KpiValue, Occupancy, Period
 from server.storage import retention
 from server.storage.pool import Connection, Readable
+from server.stores import label_repository, labels
 from server.stores.calendar import QUARTER, StoreCalendar
 from server.stores.models import Store
 from server.stores.service import StoresService
@@ -96,6 +97,7 @@ class Explanation:
         value: computed now.
         facts: what the KPI reads.
         answers: of the whole day, the latest first; empty for hours and quarter hours.
+        region: of the store on the day, as `format` and `tags`.
         settings: in force on the day; what is not there has its default, and `threshold` is what was used.
         weights: of door cameras in the coverage, 100 on average; a camera that is not there weighs 100.
         corrections: in force on the day.
@@ -125,6 +127,9 @@ class Explanation:
     crossings: tuple[CountedCrossing, ...]
     receipt_count: int
     receipts: tuple[CountedReceipt, ...]
+    region: str
+    format: str
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +198,7 @@ class Explainer:
         floor = retention.raw_floor(conn)
         standing = correction_repository.standing(conn, scope, [store.store_id])
         versions = explain_repository.versions(conn, scope, store.store_id, day) if whole_day else []
+        sorted_as = labels.in_force(label_repository.labels(conn, scope, [store.store_id]), day)
         currencies = frozenset({store.currency})
         profile = tuple(HourSlot(day.weekday(), hour.local.hour, hour.facts.visitors) for hour in made.hours)
         period = Period(cell.facts, cell.occupancy, profile if whole_day else None)
@@ -220,6 +226,9 @@ class Explainer:
             crossings=tuple(CountedCrossing(row, _counted_as(row, opened, inputs.corrections)) for row in crossings),
             receipt_count=receipt_count,
             receipts=tuple(CountedReceipt(row, _sold_as(row)) for row in receipts),
+            region=sorted_as.region if sorted_as else "",
+            format=sorted_as.format if sorted_as else "",
+            tags=tuple(sorted_as.tags) if sorted_as else (),
         )
 
 

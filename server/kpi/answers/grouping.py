@@ -17,10 +17,11 @@ Dimension = Literal["store", "region", "day", "week", "month", "weekday", "hour"
 DIMENSIONS: Final[tuple[Dimension, ...]] = get_args(Dimension)
 _HOURLY: Final = frozenset({"hour", "hour_of_day"})
 
-#: `d` is a row of store_day or store_hour, `s` its store; `p.shift` is in days. No rows are kept by quarter hour.
+#: `d` is a row of store_day or store_hour, `r` its store's region that day; `p.shift` is in days. No rows are kept by
+#: quarter hour.
 EXPRESSIONS: Final[dict[Dimension, LiteralString]] = {
     "store": "d.store_id",
-    "region": "s.region",
+    "region": "coalesce(r.region, '')",
     "day": "(d.day + p.shift)::text",
     "week": "to_char(d.day + p.shift, 'IYYY-\"W\"IW')",
     "month": "to_char(d.day + p.shift, 'YYYY-MM')",

@@ -225,6 +225,16 @@ _DAYS: Final = sql.SQL("count(DISTINCT (d.store_id, d.day))")
 _OCCUPANCY: Final[tuple[LiteralString, ...]] = ("max(d.occupancy)", "max(d.occupancy_peak)", "max(d.drift)")
 
 
+#: Each store's region on each day, joined by hash: a chain has few stores that ever moved.
+_REGIONS: Final = sql.SQL("""
+    LEFT JOIN (
+        SELECT store_id, region, valid_from,
+               lead(valid_from, 1, 'infinity') OVER (PARTITION BY store_id ORDER BY valid_from) AS until
+        FROM store_label
+    ) r ON r.store_id = d.store_id AND d.day >= r.valid_from AND d.day < r.until
+""")
+
+
 def _over(
     scope: Scope,
     asked: Asked,
@@ -251,7 +261,11 @@ def _over(
         where.append(sql.SQL("d.store_id = ANY(%(scope)s)"))
     if asked.store_ids is not None:
         where.append(sql.SQL("d.store_id = ANY(%(wanted)s)"))
-    joined = "region" in asked.by or asked.currency is None
+    joined = []
+    if asked.currency is None:
+        joined.append(sql.SQL("JOIN store s ON s.store_id = d.store_id"))
+    if "region" in asked.by:
+        joined.append(_REGIONS)
     number = len(asked.by) if grouped is None else grouped
     parts = []
     for place, stretch in enumerate(stretches):
@@ -299,7 +313,7 @@ def _over(
                 source=_source(scope, asked, stretch, hourly=hourly),
                 only=only,
                 shift=sql.Placeholder(names["shift"]),
-                store=sql.SQL("JOIN store s ON s.store_id = d.store_id" if joined else ""),
+                store=sql.SQL(" ").join(joined),
                 audits=sql.SQL("CROSS JOIN LATERAL jsonb_each_text(d.audit_errors) e" if audited else ""),
                 where=sql.SQL(" AND ").join(own),
                 grouped=sql.SQL("GROUP BY {}").format(_numbers(number)) if number else sql.SQL(""),

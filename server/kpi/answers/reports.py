@@ -115,10 +115,16 @@ class ReportMaker:
         with self._db.read() as conn:
             stores = {row.store_id: row for row in state_repository.store_rows(conn, scope, where)}
             left_out: frozenset[StoreDay] = frozenset()
-            if where.formats is not None or where.tags:
+            if where.regions is not None or where.formats is not None or where.tags:
                 shown = [(days.first, days.last) for days in (Days(day_from, day_to), other) if days is not None]
                 kept, without = labels.chosen_days(
-                    conn, scope, list(stores), shown, formats=where.formats, tags=where.tags
+                    conn,
+                    scope,
+                    list(stores),
+                    shown,
+                    regions=where.regions,
+                    formats=where.formats,
+                    tags=where.tags,
                 )
                 stores = {store_id: row for store_id, row in stores.items() if store_id in kept}
                 left_out = frozenset(without)
@@ -300,6 +306,7 @@ def _of(stores: Mapping[str, StoreRow], todays: Mapping[str, date]) -> dict[str,
 def _tell(
     conn: Connection, asking: Asking, part: Part, chosen: Chosen, calendars: Mapping[str, StoreCalendar]
 ) -> Periods:
+    regions = labels.regions_of(conn, asking.scope, part.wanted) if "region" in asking.by else {}
     teller = Teller(
         conn,
         asking.scope,
@@ -312,6 +319,7 @@ def _tell(
         asking.wish,
         asking.at,
         part.left_out,
+        regions,
     )
     told, other = teller.tell(part.days, part.other, chosen)
     return Periods(part, told, other, chosen.pending, _missing(conn, asking, part))

@@ -22,7 +22,6 @@ class StoreRow:
     """What a report needs to know of a store."""
 
     store_id: str
-    region: str
     currency: str
 
 
@@ -36,22 +35,17 @@ class Mark:
 
 
 def store_rows(conn: Connection, scope: Scope, wanted: StoreFilter) -> list[StoreRow]:
-    """Stores of the scope and of the regions meant, by id; formats and tags are a matter of days (`stores.labels`)."""
+    """Stores of the scope that are meant, by id; regions, formats and tags are a matter of days (`stores.labels`)."""
     with conn.cursor(row_factory=class_row(StoreRow)) as cursor:
         return cursor.execute(
             """
-            SELECT store_id, region, currency
+            SELECT store_id, currency
             FROM store
             WHERE (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
               AND (%(wanted)s::text[] IS NULL OR store_id = ANY(%(wanted)s))
-              AND (%(regions)s::text[] IS NULL OR region = ANY(%(regions)s))
             ORDER BY store_id
             """,
-            {
-                "scope": scope.store_ids,
-                "wanted": _listed(wanted.store_ids),
-                "regions": _listed(wanted.regions),
-            },
+            {"scope": scope.store_ids, "wanted": _listed(wanted.store_ids)},
         ).fetchall()
 
 

@@ -10,7 +10,7 @@ are thousands of rows, and most reports need none of them.
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -27,6 +27,7 @@ from server.kpi.figures.definition import Kpi
 from server.kpi.models import DayFacts, Facts, HourSlot, Occupancy
 from server.storage.pool import Connection
 from server.stores.calendar import StoreCalendar
+from server.stores.labels import region_on
 
 #: At most so many store-days by quarter hour; they are all computed on the spot.
 MOST_BY_QUARTER: Final = 100
@@ -120,6 +121,7 @@ class Teller:
         calendars: of every store that has a day to be computed or to be told by its hours.
         at: as it was answered then (UTC); then there are no marks and no todays.
         left_out: store-days that a filter leaves out.
+        regions: of stores, in order of the day from which each holds; empty where nothing is grouped by them.
     """
 
     conn: Connection
@@ -133,6 +135,7 @@ class Teller:
     wish: Wish
     at: datetime | None = None
     left_out: frozenset[StoreDay] = frozenset()
+    regions: Mapping[str, Sequence[tuple[date, str]]] = field(default_factory=dict)
 
     def tell(self, days: Days, other: Days | None, chosen: Chosen) -> tuple[Told, Told | None]:
         """A period and the one it is compared with.
@@ -289,9 +292,7 @@ class Teller:
                 continue
             labels: tuple[str, ...] = ()
             if not grouping.is_hourly(self.by):
-                labels = grouping.labels(
-                    self.by, Labelled(store_id, self.stores[store_id].region, day), span.days.shift
-                )
+                labels = grouping.labels(self.by, self._labelled(store_id, day), span.days.shift)
             ages[labels] = min(at, ages.get(labels, at))
         return ages
 
@@ -305,17 +306,17 @@ class Teller:
         for row in rows:
             visitors[row.labels][(row.weekday, row.hour)] += row.visitors
         for day in span.computed.values():
-            labels = grouping.labels(self.by, self._labelled(day), span.days.shift)
+            labels = grouping.labels(self.by, self._labelled(day.store_id, day.day), span.days.shift)
             for hour in day.hours:
                 visitors[labels][(day.day.weekday(), hour.local.hour)] += hour.facts.visitors
         return {labels: slots_of(slots) for labels, slots in visitors.items()}
 
-    def _labelled(self, day: DayFacts) -> Labelled:
-        return Labelled(day.store_id, self.stores[day.store_id].region, day.day)
+    def _labelled(self, store_id: str, day: date) -> Labelled:
+        return Labelled(store_id, region_on(self.regions.get(store_id, ()), day), day)
 
     def _of_day(self, day: DayFacts, shift: int) -> Iterable[Group]:
-        store = self.stores[day.store_id]
-        currencies = frozenset({store.currency})
+        whole = self._labelled(day.store_id, day.day)
+        currencies = frozenset({self.stores[day.store_id].currency})
 
         def group(what: Labelled, facts: Facts, occupancy: Occupancy) -> Group:
             return Group(grouping.labels(self.by, what, shift), facts, occupancy, 1, currencies)
@@ -325,17 +326,15 @@ class Teller:
             for quarter in day.quarters:
                 if quarter.is_open or not quarter.facts.is_empty:
                     hour = day.hours[bisect_right(starts, quarter.start) - 1]
-                    own = Labelled(
-                        day.store_id, store.region, day.day, hour.start, hour.local.hour, quarter=quarter.start
-                    )
+                    own = replace(whole, hour=hour.start, local_hour=hour.local.hour, quarter=quarter.start)
                     yield group(own, quarter.facts, quarter.occupancy)
         elif grouping.is_hourly(self.by):
             for hour in day.hours:
                 if hour.start < day.as_of and (hour.is_open or not hour.facts.is_empty):
-                    own = Labelled(day.store_id, store.region, day.day, hour.start, hour.local.hour)
+                    own = replace(whole, hour=hour.start, local_hour=hour.local.hour)
                     yield group(own, hour.facts, hour.occupancy)
         else:
-            yield group(self._labelled(day), day.facts, day.occupancy)
+            yield group(whole, day.facts, day.occupancy)
 
 
 def wants_profile(by: Sequence[Dimension], wish: Wish) -> bool:

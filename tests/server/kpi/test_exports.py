@@ -75,7 +75,7 @@ def test_json_is_the_report(shops: Chain, monkeypatch: pytest.MonkeyPatch) -> No
 def test_csv_and_xlsx_have_the_same_cells(shops: Chain) -> None:
     two_stores(shops)
     with shops.db.transaction() as conn:
-        conn.execute("UPDATE store SET region = '=1+1' WHERE store_id = 'S02'")
+        conn.execute("UPDATE store_label SET region = '=1+1' WHERE store_id = 'S02'")
     table = read_csv(slices(shops, "region"))
     with exports.as_xlsx(slices(shops, "region")) as file:
         sheet = read_xlsx(file.read())

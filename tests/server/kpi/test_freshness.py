@@ -183,6 +183,7 @@ def test_whoever_corrects_sees_it_though_the_chain_is_large(chain: Chain) -> Non
 def test_no_question_computes_more_than_it_may(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is kept of today and all of the week before is marked: what is not in the answer is counted."""
     computed: list[int] = []
+
     def counting(conn: object, scope: object, wants: Sequence[Want]) -> object:
         computed.append(len(wants))
         return compute(conn, scope, wants)  # type: ignore[arg-type]  # as they come

@@ -118,7 +118,7 @@ def test_live_over_http(
 
 def test_a_csv_is_data_and_nothing_else(shops: Chain, chain: Services, sign_in: Callable[[str], TestClient]) -> None:
     with chain.db.transaction() as conn:
-        conn.execute("UPDATE store SET region = '=HYPERLINK(\"http://example.org\")' WHERE store_id = 'S02'")
+        conn.execute("UPDATE store_label SET region = '=HYPERLINK(\"http://example.org\")' WHERE store_id = 'S02'")
     answer = sign_in("hq").get(
         "/api/v1/kpi", params={**DAY, "kpi": "net_sales,conversion", "group_by": "region", "format": "csv"}
     )

@@ -388,8 +388,8 @@ def test_any_days_can_be_compared_with(shops: Chain) -> None:
 def test_stores_are_chosen_by_region_format_and_tags(shops: Chain) -> None:
     two_stores(shops)
     with shops.db.transaction() as conn:
-        conn.execute("INSERT INTO store_label VALUES ('S01', '2000-01-01', 'outlet', '{mall, metro}')")
-        conn.execute("INSERT INTO store_label VALUES ('S02', '2000-01-01', '', '{metro}')")
+        conn.execute("UPDATE store_label SET format = 'outlet', tags = '{mall, metro}' WHERE store_id = 'S01'")
+        conn.execute("UPDATE store_label SET tags = '{metro}' WHERE store_id = 'S02'")
 
     def chosen(**where: Any) -> list[str]:
         where |= {"day_from": MONDAY, "day_to": TUESDAY}

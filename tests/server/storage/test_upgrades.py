@@ -24,7 +24,7 @@ SYSTEM = Scope.system("tests")
 Rows = dict[str, list[dict[str, Any]]]
 #: Columns that a later version keeps with a time of validity, in rows of a table of their own; where there was nothing
 #: in them there is no row.
-MOVED = {"store": ("store_label", "store_id", ("format", "tags"))}
+MOVED = {"store": ("store_label", "store_id", ("format", "tags", "region"))}
 
 
 @pytest.fixture(scope="module")
