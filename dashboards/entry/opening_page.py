@@ -145,7 +145,7 @@ def _page(
     today: date = services.kpi.today(scope, store_id)
     days = (today - _BACK, today + _AHEAD)
     exceptions = services.opening.exceptions(scope, store_id, *days)
-    holidays = services.opening.holidays(scope, store.country, store.subdivision, *days)
+    holidays = services.opening.holidays(scope, store.country, store.subdivision, *days, language=viewer.locale)
     kinds = [(kind, gettext(words)) for kind, words in KINDS]
     return renderer_of(request).page(
         request,

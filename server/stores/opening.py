@@ -18,7 +18,7 @@ from server.stores import checks, opening_repository, repository
 from server.stores.calendar import ONE_DAY, OpeningSpan, StoreCalendar
 from server.stores.models import OpeningException
 from server.stores.opening_repository import ExceptionRow, HolidayRow, own_words
-from server.stores.public_holidays import DayKind, Holiday, known
+from server.stores.public_holidays import DayKind, Holiday, Language, known
 from server.stores.service import StoresService
 
 #: Holidays of more days than this are not listed at once.
@@ -110,8 +110,19 @@ class OpeningService:
 
     # -- holidays
 
-    def holidays(self, scope: Scope, country: str, subdivision: str, day_from: date, day_to: date) -> list[Holiday]:
+    def holidays(
+        self,
+        scope: Scope,
+        country: str,
+        subdivision: str,
+        day_from: date,
+        day_to: date,
+        language: Language = "en",
+    ) -> list[Holiday]:
         """The days of a country, or of a part of it, that are not as their weekday says; in order.
+
+        Args:
+            language: of the names the libraries give; the chain's own stand as they were written.
 
         Raises:
             InvalidInput: a country of the wrong form, days the wrong way round or too many.
@@ -126,7 +137,7 @@ class OpeningService:
             )
         found: dict[date, Holiday] = {}
         for year in range(day_from.year, day_to.year + 1):
-            found |= known(country, subdivision, year)
+            found |= known(country, subdivision, year, language)
         with self._db.read() as conn:
             found |= own_words(opening_repository.holidays(conn, [country]), country, subdivision)
         return [found[day] for day in sorted(found) if day_from <= day <= day_to]

@@ -13,6 +13,10 @@ from typing import Any, Final, Literal
 
 DayKind = Literal["holiday", "workday", "ordinary"]
 Source = Literal["library", "own"]
+Language = Literal["zh", "en"]
+
+#: As `holidays` writes them.
+_SPELLED: Final[Mapping[Language, str]] = {"zh": "zh_CN", "en": "en_US"}
 
 #: In a set of opening hours, the weekday that stands for a public holiday.
 HOLIDAY: Final = 7
@@ -34,38 +38,42 @@ class Holiday:
 
 
 @lru_cache(maxsize=512)
-def known(country: str, subdivision: str, year: int) -> Mapping[date, Holiday]:
+def known(country: str, subdivision: str, year: int, language: Language = "en") -> Mapping[date, Holiday]:
     """What the libraries know of a year, by day; nothing of a country they don't know.
 
     Args:
         country: ISO 3166, two letters.
         subdivision: the part of it, such as BY; one they don't know is taken for the whole country.
+        language: of the names, where a library has them in it; otherwise they are in English where it has that.
     """
     if country == "CN":
-        announced = _announced_in_china(year)
+        announced = _announced_in_china(year, language)
         if announced:
             return announced
     import holidays
 
     found: Any
     try:
-        found = holidays.country_holidays(country, subdiv=subdivision or None, years=year)
+        found = holidays.country_holidays(country, subdiv=subdivision or None, years=year, language=_SPELLED[language])
     except NotImplementedError:
         if not subdivision:
             return {}
-        return known(country, "", year)
+        return known(country, "", year, language)
     return {day: Holiday(day, "holiday", str(name)) for day, name in sorted(found.items()) if day.year == year}
 
 
-def _announced_in_china(year: int) -> dict[date, Holiday]:
+def _announced_in_china(year: int, language: Language) -> dict[date, Holiday]:
     import chinese_calendar
 
+    chinese = {each.value: each.chinese for each in chinese_calendar.Holiday} if language == "zh" else {}
     days = {
-        day: Holiday(day, "holiday", str(name)) for day, name in chinese_calendar.holidays.items() if day.year == year
+        day: Holiday(day, "holiday", str(chinese.get(name, name)))
+        for day, name in chinese_calendar.holidays.items()
+        if day.year == year
     }
     for day, name in chinese_calendar.workdays.items():
         if day.year == year:
-            days[day] = Holiday(day, "workday", str(name))
+            days[day] = Holiday(day, "workday", str(chinese.get(name, name)))
     return dict(sorted(days.items()))
 
 

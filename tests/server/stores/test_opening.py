@@ -236,3 +236,20 @@ def test_from_the_command_line(db_dsn: str) -> None:
         assert done.output == f"S01 on 2026-12-24: {hours}.\n"
     refused = run.invoke(app, ["store", "exception", "S01", "2026-12-24", "noon"])
     assert refused.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("country", "day", "zh", "en"),
+    [
+        ("CN", date(2026, 10, 1), "国庆节", "National Day"),
+        # Not announced when the library was made: the feasts themselves.
+        ("CN", date(2035, 1, 1), "元旦", "New Year's Day"),
+        # No Chinese there: in English.
+        ("DE", date(2026, 10, 3), "German Unity Day", "German Unity Day"),
+    ],
+)
+def test_a_holiday_is_named_in_the_readers_language_where_the_library_can(
+    country: str, day: date, zh: str, en: str
+) -> None:
+    assert known(country, "", day.year, "zh")[day].name == zh
+    assert known(country, "", day.year, "en")[day].name == en
