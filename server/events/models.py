@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-#: What a body may hold; a float is left out on purpose.
-JSON: TypeAlias = "bool | int | str | Sequence[JSON] | Mapping[str, JSON] | None"
+import msgspec
+
+#: What a body may hold; a float is left out on purpose. Raw is JSON already.
+JSON: TypeAlias = "bool | int | str | Sequence[JSON] | Mapping[str, JSON] | msgspec.Raw | None"
 
 
 @dataclass(frozen=True, slots=True)

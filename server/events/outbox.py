@@ -7,6 +7,8 @@ events back for as long as it runs, also those of other databases of the same se
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
+from itertools import chain, islice
 from typing import Final, LiteralString
 
 from server.events import repository
@@ -28,13 +30,17 @@ def record(conn: Connection, event: NewEvent) -> None:
 
 def record_all(conn: Connection, events: Iterable[NewEvent]) -> None:
     """Say that several things happen, in this order; as `record`, by one write."""
-    told = list(events)
-    if not told:
+    left = iter(events)
+    some = list(islice(left, _MANY))
+    if not some:
         return
-    write = repository.insert if len(told) < _MANY else repository.copy
-    if not write(conn, told):
+    # Many are written as they are put together: a batch of bodies is never held.
+    write = partial(repository.insert, conn, some)
+    if len(some) == _MANY:
+        write = partial(repository.copy, conn, chain(some, left))
+    if not write():
         repository.begin_life(conn)
-        write(conn, told)
+        write()
 
 
 def record_selected(conn: Connection, query: LiteralString, params: Mapping[str, object]) -> int:

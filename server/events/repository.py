@@ -3,7 +3,7 @@
 Numbers of transactions (`xid8`) pass through Python as text; they are compared in the database alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
@@ -50,8 +50,9 @@ def insert(conn: Connection, events: Sequence[NewEvent]) -> bool:
     return inserted.rowcount > 0
 
 
-def copy(conn: Connection, events: Sequence[NewEvent]) -> bool:
-    """As `insert`, for many: no list of arrays to be put together and taken apart again."""
+def copy(conn: Connection, events: Iterable[NewEvent]) -> bool:
+    """As `insert`, for many: no list of arrays to be put together and taken apart again. None is asked for before it is
+    known that they can be recorded."""
     home = conn.execute(
         """
         SELECT home.life

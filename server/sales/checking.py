@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from server.sales.lines import line_row, plain
+from server.sales.lines import instant, line_row, plain
 from server.sales.models import Channel, Kind, LineRow, MemberOf, NewLine, NewReceipt, ReceiptRow
 
 _CENT: Final = Decimal("0.01")
@@ -50,19 +50,28 @@ class LineMemo:
 
     def __init__(self, most: int = 20_000) -> None:
         self._most = most
-        # The line itself is held with what became of it: an id is one only for as long as its object lives.
-        self._known: dict[int, tuple[NewLine, LineRow]] = {}
+        self._known: dict[int, LineRow] = {}
+        # An id is one only for as long as its object lives.
+        self._held: list[NewLine] = []
 
-    def get(self, line: NewLine) -> LineRow | None:
-        """What became of a line, if it is known."""
-        found = self._known.get(id(line))
-        return None if found is None else found[1]
+    def rows(self, lines: Sequence[NewLine]) -> tuple[LineRow, ...]:
+        """What becomes of lines.
 
-    def put(self, line: NewLine, row: LineRow) -> None:
-        """Remember what became of a line."""
+        Raises:
+            Refused: naming the field.
+        """
+        known = self._known
+        found = [known.get(id(line)) for line in lines]
+        return tuple([row or self._checked(place, lines[place]) for place, row in enumerate(found)])
+
+    def _checked(self, place: int, line: NewLine) -> LineRow:
+        row = _line(place, line)
         if len(self._known) >= self._most:
             self._known.clear()
-        self._known[id(line)] = (line, row)
+            self._held.clear()
+        self._known[id(line)] = row
+        self._held.append(line)
+        return row
 
 
 def checked(
@@ -153,24 +162,14 @@ def _hash(
     tax_included: bool | None,
 ) -> bytes:
     kind, channel, at, currency, gross, units, cashier, tender, refers_to = of
-    parts: list[object] = [
-        kind,
-        channel,
-        at.isoformat(),
-        currency,
-        plain(gross),
-        plain(units),
-        cashier,
-        tender,
-        refers_to,
-        *[line.said for line in lines],
-    ]
+    head = (kind, channel, instant(at), currency, plain(gross), plain(units), cashier, tender, refers_to)
+    parts = [msgspec.json.encode(head)[1:-1], *[line.said for line in lines]]
     # Only where they are said: receipts known from before they could be must not become conflicts.
     if tax is not None or tax_included is not None:
-        parts.append([None if tax is None else plain(tax), tax_included])
-    if any(line.group or line.tax is not None for line in lines):
-        parts.append([line.said_besides for line in lines])
-    return sha256(msgspec.json.encode(parts)).digest()
+        parts.append(msgspec.json.encode((None if tax is None else plain(tax), tax_included)))
+    if True in [line.has_besides for line in lines]:
+        parts.append(b"[%b]" % b",".join([line.said_besides for line in lines]))
+    return sha256(b"[%b]" % b",".join(parts)).digest()
 
 
 def _void(new: NewReceipt, number: str, refers_to: str | None, at: datetime, currency: str) -> ReceiptRow:
@@ -203,27 +202,24 @@ def _void(new: NewReceipt, number: str, refers_to: str | None, at: datetime, cur
 def _time(at: datetime, now: datetime) -> datetime:
     if at.tzinfo is None:
         raise Refused("at", "the time has no offset", "send it as 2026-11-21T18:30:00+08:00")
-    # Compared before it is converted: the first and last hours of the calendar have no UTC to be converted to.
-    if at > now + _AHEAD:
+    try:
+        utc = at.astimezone(UTC)
+    except OverflowError:
+        # The first and last hours of the calendar have no UTC to be converted to, and are refused as they are.
+        utc = at
+    if utc > now + _AHEAD:
         raise Refused("at", f"{at.isoformat()} lies in the future", "check the till's clock and its offset from UTC")
-    if at < _OLDEST:
+    if utc < _OLDEST:
         raise Refused("at", f"{at.isoformat()} lies before the year 2000", "check the till's clock")
-    return at.astimezone(UTC)
+    return utc
 
 
 def _lines(lines: Sequence[NewLine], memo: LineMemo | None) -> tuple[LineRow, ...]:
     if len(lines) > _MOST_LINES:
         raise Refused("lines", f"{len(lines)} lines; at most {_MOST_LINES} are taken", "split the receipt")
     if memo is None:
-        return tuple(_line(number, line) for number, line in enumerate(lines))
-    rows: list[LineRow] = []
-    for number, line in enumerate(lines):
-        row = memo.get(line)
-        if row is None:
-            row = _line(number, line)
-            memo.put(line, row)
-        rows.append(row)
-    return tuple(rows)
+        return tuple([_line(number, line) for number, line in enumerate(lines)])
+    return memo.rows(lines)
 
 
 def _line(index: int, line: NewLine) -> LineRow:
@@ -306,6 +302,8 @@ def _net(gross: Decimal, tax: Decimal | None, *, included: bool | None) -> Decim
 
 
 def _units(given: Decimal | None, lines: Sequence[LineRow]) -> Decimal:
+    if given is None and len(lines) == 1:
+        return lines[0].quantity
     units = sum([line.quantity for line in lines], _NOUGHT) if given is None else given
     return _amount(units, "units", 3, _MOST_UNITS)
 

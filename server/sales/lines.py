@@ -1,9 +1,10 @@
-"""A line of a receipt as it is kept, hashed and told. Pure.
+"""A line of a receipt, its amounts and its moment as they are kept, hashed and told. Pure.
 
 The same article at the same price is sold again and again, and a line is written three times: into its receipt's hash,
 into the books and into the event. Each of these texts is made once for a line, not once for each receipt that has it.
 """
 
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -29,6 +30,13 @@ def line_row(
         quantity: with three decimals; money with two.
     """
     said = (sku, description, plain(quantity), plain(unit_price), plain(discount), _plain_or_none(cost))
+    told = {
+        "sku": sku,
+        "group": group,
+        "quantity": str(quantity),
+        "amount": str(amount),
+        "cost": None if cost is None else str(cost),
+    }
     return LineRow(
         sku=sku,
         description=description,
@@ -39,20 +47,21 @@ def line_row(
         cost=cost,
         group=group,
         tax=tax,
-        said=msgspec.Raw(msgspec.json.encode(said)),
-        said_besides=msgspec.Raw(msgspec.json.encode((group, _plain_or_none(tax)))),
+        said=msgspec.json.encode(said),
+        said_besides=msgspec.json.encode((group, _plain_or_none(tax))),
+        has_besides=bool(group) or tax is not None,
         kept=(
             f"{printed(sku)}\t{printed(description)}\t{quantity}\t{unit_price}\t{discount}\t{amount}\t"
             f"{NULL if cost is None else cost}\t{printed(group)}\t{NULL if tax is None else tax}\n"
         ),
-        told={
-            "sku": sku,
-            "group": group,
-            "quantity": str(quantity),
-            "amount": str(amount),
-            "cost": None if cost is None else str(cost),
-        },
+        told=msgspec.json.encode(told).decode()[1:-1],
     )
+
+
+def instant(at: datetime) -> str:
+    """A moment as `isoformat` writes it, in a twentieth of its time: it is written three times for each receipt."""
+    text = msgspec.json.encode(at)[1:-1].decode()
+    return f"{text[:-1]}+00:00" if text.endswith("Z") else text
 
 
 def plain(value: Decimal) -> str:

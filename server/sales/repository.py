@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from server.access.models import Scope
+from server.sales.lines import instant
 from server.sales.models import OpenConflict, Receipt, ReceiptRow
 from server.storage.arrays import array
 from server.storage.copying import NULL, copy_rows, printed
@@ -85,6 +86,7 @@ def copy_receipts(conn: Connection, rows: Iterable[ReceiptRow], received_at: dat
         conn: a transaction in which nobody else can add receipts of these stores (`lock_stores`), and `known` knows
             none of these.
     """
+    received = instant(received_at)
     copy_rows(
         conn,
         """
@@ -92,7 +94,7 @@ def copy_receipts(conn: Connection, rows: Iterable[ReceiptRow], received_at: dat
                       refers_to, content_hash, tax, tax_included, net, received_at)
         FROM STDIN
         """,
-        (_receipt(row, received_at.isoformat()) for row in rows),
+        (_receipt(row, received) for row in rows),
     )
 
 
@@ -112,7 +114,7 @@ def copy_lines(conn: Connection, rows: Iterable[ReceiptRow]) -> None:
 def _receipt(row: ReceiptRow, received_at: str) -> str:
     """A receipt's cells; control characters were refused."""
     return (
-        f"{printed(row.store_id)}\t{printed(row.receipt_no)}\t{row.kind}\t{row.channel}\t{row.at.isoformat()}\t"
+        f"{printed(row.store_id)}\t{printed(row.receipt_no)}\t{row.kind}\t{row.channel}\t{instant(row.at)}\t"
         f"{row.currency}\t{row.gross}\t{row.units}\t{_null(row.member_id)}\t{printed(row.cashier)}\t"
         f"{printed(row.tender)}\t{NULL if row.refers_to is None else printed(row.refers_to)}\t"
         f"\\\\x{row.content_hash.hex()}\t{_null(row.tax)}\t{_null(row.tax_included)}\t{_null(row.net)}\t{received_at}\n"

@@ -5,6 +5,8 @@ file would look like a conflict with itself, so it is refused with the advice to
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import date, datetime, time, tzinfo
 from decimal import Decimal
 from operator import itemgetter
 from typing import Final, cast
@@ -26,11 +28,14 @@ _MOST_NUMBERS: Final = 4_000
 _MOST_LINES: Final = 20_000
 #: Manners that are remembered.
 _MOST_MANNERS: Final = 4_000
+#: Days that are remembered, and how long a usual time is.
+_MOST_DAYS: Final = 4_000
+_USUAL: Final = len("2026-11-21 18:30:00")
 #: Rows one receipt is read to at most; the check of a receipt's lines says what is wrong with it.
 _MOST_ROWS: Final = 5_000
 
 
-class Read(msgspec.Struct, frozen=True):
+class Read(msgspec.Struct, frozen=True, gc=False):
     """The rows of one receipt, and the receipt they make; or what is wrong with them.
 
     Attributes:
@@ -85,9 +90,12 @@ class RowReader:
         self._lines: dict[tuple[str, ...], NewLine] = {}
         # And most receipts are sales at the same tills, paid in one of five ways.
         self._manners: dict[tuple[str, ...], _Manner] = {}
+        # And a till writes some hundred receipts a day.
+        self._days: dict[str, tuple[date, tzinfo | None]] = {}
         self._kinds = KINDS | {word.casefold(): kind for word, kind in form.kinds.items()}
         self._channels = CHANNELS | {word.casefold(): channel for word, channel in form.channels.items()}
         self._place = {name: self.columns.get(name, self._width) for name in _USED}
+        self._has_totals = not self.columns.keys().isdisjoint(("gross", "units", "tax"))
         self._of_line = self._cells_of(_OF_LINES)
         self._of_manner = self._cells_of(_OF_MANNERS)
         self._of_member = self._cells_of(_OF_MEMBERS)
@@ -98,12 +106,15 @@ class RowReader:
         place = self._place["receipt_no"]
         for row in self._sheet.rows():
             self.rows += 1
-            own = row.cells[place].strip() if place < len(row.cells) else ""
-            if group and (own != number or len(group) >= _MOST_ROWS):
+            cells = row.cells
+            own = cells[place].strip() if place < len(cells) else ""
+            if own == number and group and len(group) < _MOST_ROWS:
+                group.append(row)
+                continue
+            if group:
                 yield self._read(number, group)
-                group = []
             number = own
-            group.append(row)
+            group = [row]
         if group:
             yield self._read(number, group)
 
@@ -115,12 +126,12 @@ class RowReader:
         lines: list[NewLine] = []
         line_rows: list[int] = []
         head: list[str] | None = None
+        known, of_line, width = self._lines, self._of_line, self._width
         for row in group:
-            cells = row.cells
-            cells = [*cells, ""] if len(cells) == self._width else self._fitted(cells)
+            cells = [*row.cells, ""] if len(row.cells) == width else self._fitted(row.cells)
             head = head or cells
-            line = self._lines.get(self._of_line(cells))
-            if line is None or len(row.cells) > self._width:
+            line = known.get(of_line(cells))
+            if line is None or len(row.cells) > width:
                 try:
                     self._check_width(row)
                     line = self._line(cells)
@@ -140,12 +151,11 @@ class RowReader:
     def _head(self, number: str, row: list[str], lines: list[NewLine]) -> NewReceipt:
         """The receipt; what is said of it as a whole is taken from its first row."""
         written = self._cell(row, "at") or f"{self._cell(row, 'date')} {self._cell(row, 'time')}"
-        try:
-            at = time_of(written, self._calendar, self._form.date_order)
-        except ValueError as error:
-            raise _BadCell("at", str(error), "write it as 2026-11-21 18:30:00") from error
+        at = self._time(written)
         manner = self._manner(row)
-        gross, units, tax = (self._number(row, name) for name in ("gross", "units", "tax"))
+        gross = units = tax = None
+        if self._has_totals:
+            gross, units, tax = self._number(row, "gross"), self._number(row, "units"), self._number(row, "tax")
         included = self._cell(row, "tax_included")
         return NewReceipt(
             store_id=self._store_id,
@@ -164,6 +174,21 @@ class RowReader:
             tax=tax,
             tax_included=self._truth(included) if included else self._form.tax_included,
         )
+
+    def _time(self, text: str) -> datetime:
+        # As most tills write it; a time with an offset is longer, and its day is not the store's.
+        is_usual = len(text) == _USUAL and text[10] in " T" and text[13] == ":" == text[16]
+        known = self._days.get(text[:10]) if is_usual else None
+        if known is not None:
+            with suppress(ValueError):
+                return datetime.combine(known[0], time.fromisoformat(text[11:]), known[1])
+        try:
+            at = time_of(text, self._calendar, self._form.date_order)
+        except ValueError as error:
+            raise _BadCell("at", str(error), "write it as 2026-11-21 18:30:00") from error
+        if is_usual and len(self._days) < _MOST_DAYS:
+            self._days[text[:10]] = at.date(), at.tzinfo
+        return at
 
     def _manner(self, row: list[str]) -> "_Manner":
         key = self._of_manner(row)
@@ -251,7 +276,7 @@ class RowReader:
         return chosen
 
 
-class _Manner(msgspec.Struct, frozen=True):
+class _Manner(msgspec.Struct, frozen=True, gc=False):
     """What many receipts have in common."""
 
     kind: Kind

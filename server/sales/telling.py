@@ -6,7 +6,10 @@ strings of the digits the till sent, and nothing that names a person but the cas
 
 from uuid import UUID
 
+import msgspec
+
 from server.events import JSON, NewEvent
+from server.sales.lines import instant
 from server.sales.models import ReceiptRow
 
 RECORDED = "receipt.recorded"
@@ -33,7 +36,7 @@ def head(row: ReceiptRow, member_id: UUID | None) -> dict[str, JSON]:
         "receipt_no": row.receipt_no,
         "kind": row.kind,
         "channel": row.channel,
-        "at": row.at.isoformat(),
+        "at": instant(row.at),
         "currency": row.currency,
         "gross": str(row.gross),
         "units": str(row.units),
@@ -51,5 +54,6 @@ def _body(row: ReceiptRow, member_id: UUID | None, is_voided: bool) -> dict[str,
     body["net"] = None if row.net is None else str(row.net)
     body["voids"] = row.refers_to if row.kind == "void" else None
     body["voided"] = is_voided
-    body["lines"] = [{"line_no": number, **line.told} for number, line in enumerate(row.lines, start=1)]
+    lines = [f'{{"line_no":{number},{line.told}}}' for number, line in enumerate(row.lines, start=1)]
+    body["lines"] = msgspec.Raw(f"[{','.join(lines)}]".encode())
     return body

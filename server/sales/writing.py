@@ -5,8 +5,8 @@ written by sets: a statement takes all receipts, all lines and all events of a b
 """
 
 from collections import defaultdict
-from collections.abc import Sequence, Set
-from datetime import datetime
+from collections.abc import Iterator, Sequence, Set
+from datetime import date, datetime
 
 import msgspec
 
@@ -20,7 +20,7 @@ from server.storage import dirty
 from server.storage.pool import Connection
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A checked receipt with its place in the batch."""
 
     index: int
@@ -57,7 +57,7 @@ class _Batch:
         self._arrivals = arrivals
         self._now = now
         self._result = result
-        self._hours: dict[str, set[datetime]] = defaultdict(set)
+        self._hours: dict[str, dict[tuple[date, int], datetime]] = defaultdict(dict)
         self._attached: dict[Key, ReceiptRow] = {}
         # Within a batch the first of a number is the one that is kept; the rest are compared with it.
         self._firsts: dict[Key, Arrival] = {}
@@ -74,7 +74,7 @@ class _Batch:
         repository.copy_receipts(self._conn, new, self._now)
         repository.copy_lines(self._conn, new)
         for row in new:
-            self._hours[row.store_id].add(row.at)
+            self._mark(row.store_id, row.at)
         repeated = 0
         for each in self._arrivals:
             key = key_of(each.row)
@@ -88,8 +88,12 @@ class _Batch:
         voided = self._apply_voids(inserted)
         self._tell(inserted, known, voided)
         for store_id in sorted(self._hours):
-            dirty.mark(self._conn, store_id, self._hours[store_id], "receipt")
+            dirty.mark(self._conn, store_id, self._hours[store_id].values(), "receipt")
         return PostResult(len(inserted), repeated, self._result.conflicts, self._result.rejected, self._result.notes)
+
+    def _mark(self, store_id: str, at: datetime) -> None:
+        """Note that an hour has changed, by any moment in it: there are few hours and many receipts."""
+        self._hours[store_id].setdefault((at.date(), at.hour), at)
 
     def _agrees(self, arrival: Arrival, before: repository.KnownReceipt) -> bool:
         """Whether a receipt says what the one known by its number says; a member it adds is taken over."""
@@ -102,7 +106,7 @@ class _Batch:
             return False
         if not repository.attach_member(self._conn, self._scope, key_of(row), row.member_id):
             return False
-        self._hours[row.store_id].add(row.at)
+        self._mark(row.store_id, row.at)
         self._attached[key_of(row)] = row
         return True
 
@@ -117,20 +121,22 @@ class _Batch:
                 touched.add((key[0], row.refers_to))
         voided = repository.apply_voids(self._conn, self._scope, sorted(touched))
         for each in voided:
-            self._hours[each.store_id].add(each.at)
+            self._mark(each.store_id, each.at)
         return {(each.store_id, each.receipt_no) for each in voided}
 
     def _tell(self, inserted: Set[Key], known: dict[Key, repository.KnownReceipt], voided: set[Key]) -> None:
-        told: list[NewEvent] = [
-            telling.recorded(first.row, is_voided=key in voided)
-            for key, first in self._firsts.items()
-            if key in inserted
-        ]
+        events.record_all(self._conn, self._told(inserted, known, voided))
+
+    def _told(
+        self, inserted: Set[Key], known: dict[Key, repository.KnownReceipt], voided: set[Key]
+    ) -> Iterator[NewEvent]:
+        for key, first in self._firsts.items():
+            if key in inserted:
+                yield telling.recorded(first.row, is_voided=key in voided)
         for key, row in self._attached.items():
             was_voided = key in known and known[key].is_voided
             if row.member_id is not None:
-                told.append(telling.attached(row, row.member_id, is_voided=was_voided or key in voided))
-        events.record_all(self._conn, told)
+                yield telling.attached(row, row.member_id, is_voided=was_voided or key in voided)
 
 
 def payload_of(row: ReceiptRow) -> dict[str, object]:
