@@ -62,6 +62,8 @@ PRODUCTS, _SHARES = _products(
 _LINE_COUNT: Final = np.cumsum((0.43, 0.36, 0.15, 0.045, 0.015))
 _TENDER_SHARES: Final = np.cumsum((0.48, 0.33, 0.13, 0.06))
 _TENDERS: Final = ("wechat", "alipay", "card", "cash")
+#: What goods cost the chain, of their full price.
+_COST: Final = Decimal("0.46")
 _ZERO: Final = Decimal("0.00")
 _CENT: Final = Decimal("0.01")
 _QUANTITIES: Final = (Decimal("1.000"), Decimal("2.000"))
@@ -100,6 +102,7 @@ def sale(
                 unit_price=product.price,
                 discount=discount,
                 amount=full - discount,
+                cost=(full * _COST).quantize(_CENT),
             )
         )
     return _hashed(

@@ -21,14 +21,14 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli.demo import repository
+from cli.demo import people, repository
 from cli.demo.boxes import Video, write_box
 from cli.demo.chain import MANAGER_STORE, STORES, TIMEZONE
 from cli.demo.home import WEB_HOST, DemoError, Home, Kept, usable_port, write_secret
 from cli.demo.processes import Processes
+from cli.demo.promised import SCOPE
 from cli.demo.seeding import Seeding
 from cli.demo.simulated import Plan
-from cli.demo.sold import SCOPE
 from server.access.models import UserRole
 from server.access.service import AccessService
 from server.ingest.broker import SERVER_USER, EmbeddedBroker
@@ -261,6 +261,7 @@ class Demo:
         for each in SIGN_INS:
             say(f"  {each.username:<8} [bold]{kept.password(each.username)}[/]   {each.purpose}")
         say("")
+        say(f"  At the desk, try the number [bold]{people.phone(1)}[/]: a member with points, coupons and a card.")
         counting = "your film, again and again" if self._options.video else "a rendered scene from above"
         say(f"  S01 is really counted, from {counting}; S02 from a rendered scene, obliquely.")
         say(
@@ -314,7 +315,11 @@ class Demo:
 class _Bars:
     """Progress of the past, one bar for each part."""
 
-    _NAMES: Final = {"history": "Writing history (store-days)", "facts": "Computing KPIs (store-days)"}
+    _NAMES: Final = {
+        "history": "Writing history (store-days)",
+        "members": "Points, tiers and coupons of members",
+        "facts": "Computing KPIs (store-days)",
+    }
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -16,6 +16,14 @@ _GIVEN: Final = (
     "安宁晨曦思远子涵雨桐一诺欣怡梓轩嘉禾文博若溪明哲佳慧书瑶俊杰雅静浩然晓彤志强丽华秀英建国海燕春梅永康静怡天佑"
 )
 _SATELLITE: Final = "1740"
+#: Who works in each store, in the order of the stores.
+STAFF: Final = (
+    ("李晓燕", "周倩", "陈志远", "吴婷"),
+    ("张丽", "马文博", "何静"),
+    ("林嘉欣", "黄俊杰"),
+    ("罗晨", "邓雨桐"),
+    ("沈书瑶", "叶子涵"),
+)
 
 
 def name(rng: np.random.Generator) -> str:

@@ -17,12 +17,15 @@ from cli.demo import repository
 from cli.demo.chain import STORES, TIMEZONE, DemoStore
 from cli.demo.counted import Epoch, settle, write_coverage, write_crossings
 from cli.demo.day import store_day
-from cli.demo.sold import SCOPE, Desk, Members, founding_members, receipts_of_day
+from cli.demo.promised import SCOPE, Promises, write_rosters
+from cli.demo.sold import Desk, Members, founding_members, receipts_of_day
 from cli.demo.story import Story
+from server.events import outbox
 from server.kpi.service import KpiService
 from server.membership.crypto import MemberKeys
 from server.membership.service import MembershipService
 from server.sales import repository as sales
+from server.sales import telling
 from server.sales.models import ReceiptRow
 from server.storage import dirty
 from server.storage.pool import Database
@@ -36,6 +39,8 @@ _FOUNDERS: Final = 0.3
 _DAYS_AT_ONCE: Final = 6
 #: Joined facts of so many days are computed before anything is shown.
 _AT_ONCE: Final = 30
+#: When the chain promised its members what it still keeps: before the first of them was enrolled.
+_LONG_AGO: Final = timedelta(days=1300)
 #: Numbers of made-up phones are dealt to the stores in blocks, so that two can enrol at once.
 _BLOCK: Final = 400_000
 
@@ -77,6 +82,7 @@ class Seeding:
         self._db = db
         self._keys = keys
         self._story = Story(today)
+        self._promises = Promises(db, keys, self._story, datetime.now(UTC) - _LONG_AGO)
         self._progress = progress
         self._stores = StoresService(db)
         self._facts = FactsService(db)
@@ -105,6 +111,7 @@ class Seeding:
             self._stores.add_line(SCOPE, store.camera, store.line, "大门 Main door")
             secrets[store.device] = self._stores.add_device(SCOPE, store.store_id, store.device).password
         self._add_facts()
+        self._promises.make()
         return secrets
 
     def _add_facts(self) -> None:
@@ -139,12 +146,19 @@ class Seeding:
                 stretches.append((_Stretch(store, calendar, start, end), stand[store.store_id].members))
         if not stretches:
             return timedelta(0)
+        write_rosters(
+            self._db, stretches[0][0].calendar.day_of(min(each.start for each, _ in stretches)), self._story.today
+        )
+        known = self._known_members(stretches)
         recent = stretches[0][0].calendar.day_of(end) - timedelta(days=_AT_ONCE)
         self._done, total = 0, sum(len(list(stretch.days())) for stretch, _ in stretches)
-        self._run([partial(self._fill_store, each, members, total) for each, members in stretches])
+        self._run(
+            [partial(self._fill_store, each, members, known[each.store.store_id], total) for each, members in stretches]
+        )
         first = [(stretch, [day for day in stretch.days() if day >= recent]) for stretch, _ in stretches]
         self._done, total = 0, sum(len(days) for _, days in first)
-        self._run([partial(self._compute, stretch, days, total) for stretch, days in first])
+        # Members' points beside the stores' numbers: the one asks nothing of the other.
+        self._run([self._follow, *(partial(self._compute, stretch, days, total) for stretch, days in first)])
         with self._db.transaction() as conn:
             repository.forget_marks(conn)
             for stretch, _ in stretches:
@@ -153,10 +167,9 @@ class Seeding:
             repository.analyse(conn)
         return max(stretch.end - stretch.start for stretch, _ in stretches)
 
-    def _fill_store(self, stretch: _Stretch, members: int, total: int) -> None:
+    def _fill_store(self, stretch: _Stretch, members: int, known: Members, total: int) -> None:
         store = stretch.store
-        desk = Desk(self._membership_at, STORES.index(store) * _BLOCK + members)
-        known = self._known_members(stretch, desk, members)
+        desk = Desk(self._membership_at, STORES.index(store) * _BLOCK + max(members, len(known.ids)))
         days = list(stretch.days())
         for place in range(0, len(days), _DAYS_AT_ONCE):
             chunk = days[place : place + _DAYS_AT_ONCE]
@@ -165,14 +178,28 @@ class Seeding:
             self._fill_days(stretch, chunk, start, end, desk, known)
             self._advance("history", len(chunk), total)
 
-    def _known_members(self, stretch: _Stretch, desk: Desk, members: int) -> Members:
-        if not members:
-            how_many = round(_FOUNDERS * stretch.store.visitors)
-            return founding_members(desk, stretch.store, stretch.start, how_many)
-        known = Members()
+    def _known_members(self, stretches: Sequence[tuple[_Stretch, int]]) -> dict[str, Members]:
+        """Members of the stores: those there are, or the first ones, enrolled now."""
+        known = {stretch.store.store_id: Members() for stretch, _ in stretches}
+        new = [stretch for stretch, members in stretches if not members]
+
+        def found(stretch: _Stretch) -> None:
+            store = stretch.store
+            desk = Desk(self._membership_at, STORES.index(store) * _BLOCK)
+            how_many = round(_FOUNDERS * store.visitors)
+            known[store.store_id] = founding_members(desk, store, stretch.start, how_many)
+
+        self._run([partial(found, stretch) for stretch in new])
+        if new:
+            coupons = self._promises.promise_coupons()
+            for stretch in new:
+                first = known[stretch.store.store_id].ids
+                self._promises.use(stretch.store, first, stretch.calendar.day_of(stretch.end), coupons)
         with self._db.read() as conn:
-            for row in repository.members_of(conn, stretch.store.store_id):
-                known.add(row.enrolled_at, row.member_id)
+            for stretch, members in stretches:
+                if members:
+                    for row in repository.members_of(conn, stretch.store.store_id):
+                        known[stretch.store.store_id].add(row.enrolled_at, row.member_id)
         return known
 
     def _fill_days(
@@ -206,6 +233,18 @@ class Seeding:
             sales.copy_lines(conn, new)
             voided = [(row.store_id, row.refers_to) for row in receipts if row.kind == "void" and row.refers_to]
             sales.apply_voids(conn, SCOPE, voided)
+            # Nobody's sales are nobody's points: telling of them would only keep the consumers busy.
+            told = [row for row in new if row.member_id is not None or row.refers_to is not None]
+            taken_back = {(row.store_id, row.refers_to) for row in new if row.kind == "void"}
+            outbox.record_all(
+                conn,
+                [telling.recorded(row, is_voided=(row.store_id, row.receipt_no) in taken_back) for row in told],
+            )
+
+    def _follow(self) -> None:
+        self._progress("members", 0, 1)
+        self._promises.follow(self._given_up)
+        self._progress("members", 1, 1)
 
     def _compute(self, stretch: _Stretch, days: list[date], total: int) -> None:
         for day in days:

@@ -237,6 +237,7 @@ def as_till(row: ReceiptRow, member: object | None) -> dict[str, object]:
                 "quantity": line.quantity,
                 "unit_price": line.unit_price,
                 "discount": line.discount,
+                "cost": line.cost,
             }
             for line in row.lines
         ],

@@ -15,8 +15,8 @@ import numpy as np
 from cli.demo import baskets, people
 from cli.demo.chain import DemoStore
 from cli.demo.day import Purchase
+from cli.demo.promised import SCOPE, advisor_of
 from cli.demo.story import Story, dice
-from server.access.models import Scope
 from server.membership.models import NewMember
 from server.membership.service import MembershipService
 from server.membership.wording import standard_consents
@@ -24,7 +24,6 @@ from server.sales.models import ReceiptRow
 
 #: Makes the membership service whose clock stands at a moment.
 MembershipAt = Callable[[datetime], MembershipService]
-SCOPE: Final = Scope.system("demo")
 _PROMOTION_PERCENT: Final = 15
 #: Share of buyers, members aside, who enrol at the till.
 _ENROLS: Final = 0.013
@@ -63,6 +62,7 @@ class Desk:
     def enrol(self, rng: np.random.Generator, store: DemoStore, at: datetime, *, source: str = "desk") -> UUID:
         """One more member of the store."""
         self._enrolled += 1
+        advisor = advisor_of(store, rng)
         new = NewMember(
             name=people.name(rng),
             phone=people.phone(self._enrolled),
@@ -70,6 +70,8 @@ class Desk:
             consents=standard_consents("zh", marketing=bool(rng.random() < 0.63)),
             birthday=people.birthday(rng, at.date()),
             source=source,
+            staff=advisor,
+            advisor=advisor,
         )
         return self._membership(at).enrol(SCOPE, new).member_id
 

@@ -80,6 +80,7 @@ def test_receipts_made_here_are_what_the_tills_checks_would_have_made() -> None:
                 quantity=line.quantity,
                 unit_price=line.unit_price,
                 discount=line.discount,
+                cost=line.cost,
             )
             for line in made.lines
         ]

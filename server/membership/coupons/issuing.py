@@ -84,7 +84,7 @@ def _told(conn: Connection, coupon: Coupon, definition: Definition) -> NewEvent:
     """
     may: list[str] = []
     if coupon.member_id is not None:
-        may = [reach for reach in WAYS if consent_repository.allowed(conn, _HQ, [coupon.member_id], "marketing", reach)]
+        may = [reach for _, reach in consent_repository.reachable(conn, _HQ, [coupon.member_id], "marketing", WAYS)]
     return NewEvent(
         "coupon.issued",
         None,

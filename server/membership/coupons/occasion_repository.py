@@ -3,7 +3,7 @@
 Chain-wide, by a job and on nobody's asking: whoever calls has the system's scope.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -107,3 +107,21 @@ def roots(conn: Connection, scope: Scope, members: Sequence[UUID]) -> dict[UUID,
         (list(members),),
     ).fetchall()
     return {row[0]: row[1] for row in rows}
+
+
+def with_coupons(conn: Connection, scope: Scope, sales: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of the sales (store and number) on which a coupon was redeemed and stands."""
+    rows = conn.execute(
+        """
+        SELECT DISTINCT r.store_id, r.receipt_no
+        FROM unnest(%(stores)s::text[], %(numbers)s::text[]) AS s (store_id, receipt_no)
+        JOIN coupon_redemption r USING (store_id, receipt_no)
+        WHERE r.undone_at IS NULL AND (%(scope)s::text[] IS NULL OR r.store_id = ANY(%(scope)s))
+        """,
+        {
+            "stores": [store_id for store_id, _ in sales],
+            "numbers": [number for _, number in sales],
+            "scope": scope.store_ids,
+        },
+    ).fetchall()
+    return {(store_id, number) for store_id, number in rows}

@@ -30,7 +30,8 @@ _log = structlog.get_logger(__name__)
 #: When a night's coupons are issued (UTC): before the day begins in most of the chain's stores.
 NIGHTLY_AT: Final = time(18, 15)
 CONSUMER: Final = "coupons"
-KINDS: Final = ("receipt.recorded", "member.enrolled", "tier.changed")
+_RECEIPT: Final = "receipt.recorded"
+KINDS: Final = (_RECEIPT, "member.enrolled", "tier.changed")
 _BATCH: Final = 200
 _NIGHTLY: Final = 2_000
 #: A birthday that a night was missed for is made up for so many days later.
@@ -44,20 +45,26 @@ def post(db: Database, clock: Clock = utc_now) -> int:
     while True:
         with db.transaction() as conn:
             found = events.take(conn, CONSUMER, KINDS, _BATCH)
+            # Of a thousand receipts a few had a coupon; the others need no look each.
+            sales = {_sale(event) for event in found if event.kind == _RECEIPT}
+            with_coupons = occasion_repository.with_coupons(conn, _SCOPE, sales) if sales else set()
             for event in found:
-                _act(conn, event, clock())
+                if event.kind != _RECEIPT:
+                    _act(conn, event, clock())
+                elif _sale(event) in with_coupons:
+                    refunds.settle(conn, *_sale(event), clock())
         taken += len(found)
         if len(found) < _BATCH:
             return taken
 
 
+def _sale(event: Event) -> tuple[str, str]:
+    """The sale that a receipt is, or is about: its store and number."""
+    body = event.body
+    return event.store_id or "", str(body.get("refers_to") or body.get("voids") or body["receipt_no"])
+
+
 def _act(conn: Connection, event: Event, now: datetime) -> None:
-    if event.kind == "receipt.recorded":
-        body = event.body
-        sale = body.get("refers_to") or body.get("voids") or body["receipt_no"]
-        if event.store_id is not None:
-            refunds.settle(conn, event.store_id, str(sale), now)
-        return
     member = UUID(event.subject)
     if event.kind == "member.enrolled":
         for definition in repository.issued_on(conn, "welcome"):
@@ -180,7 +187,7 @@ def _issue(conn: Connection, definition: Definition, due: Sequence[tuple[UUID, s
     allowed = set(people.values())
     if definition.asks_consent and allowed:
         asked = sorted(allowed)
-        allowed = {who for way in WAYS for who in consent_repository.allowed(conn, _SCOPE, asked, "marketing", way)}
+        allowed = {who for who, _ in consent_repository.reachable(conn, _SCOPE, asked, "marketing", WAYS)}
     issued = 0
     for member, key in due:
         person = people.get(member)
