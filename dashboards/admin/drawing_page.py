@@ -200,6 +200,8 @@ def _page(
         camera=camera,
         device=device,
         health=health,
+        # A box watches no camera on which nothing is drawn; that is no fault of the camera's.
+        is_idle=config is None and not lines,
         note=_NOTES.get(note, ""),
         problem=PROBLEMS.get(problem, ""),
         told="" if told is None else told.message,

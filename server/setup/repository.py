@@ -18,7 +18,8 @@ class Progress:
         has_box: a live box was added.
         box_heard: one of them said something.
         has_camera: one in service was registered.
-        camera_watched: a box says that it sees a picture of one.
+        camera_watched: a box says that it sees a picture of one; of one on which nothing is drawn yet, which no box
+            watches, that it knows of it.
         has_line: a line was registered on one.
         line_set: a box counts by lines that were set from here, or counted something by its own.
         has_receipt: a till's receipt came.
@@ -68,7 +69,9 @@ def progress(conn: Connection, scope: Scope) -> Progress | None:
                            EXISTS (SELECT FROM device d
                                    WHERE d.store_id = s.store_id AND d.revoked_at IS NULL
                                      AND d.status @> jsonb_build_object('cameras', jsonb_build_array(
-                                             jsonb_build_object('camera', c.camera_id, 'state', 'ok')))) AS watched
+                                         CASE WHEN EXISTS (SELECT FROM line l WHERE l.camera_id = c.camera_id)
+                                         THEN jsonb_build_object('camera', c.camera_id, 'state', 'ok')
+                                         ELSE jsonb_build_object('camera', c.camera_id) END))) AS watched
                     FROM camera c
                     WHERE c.store_id = s.store_id AND c.removed_at IS NULL
                     ORDER BY watched DESC, c.installed_at
