@@ -34,6 +34,7 @@ from dashboards.entry import (
     why_page,
 )
 from dashboards.imports import room as imports_room
+from dashboards.members import room as members_room
 from dashboards.render import Renderer
 from dashboards.security import SecurityHeaders
 from server.access.models import Scope
@@ -67,7 +68,7 @@ def mount(app: FastAPI, services: Services) -> None:
         why_page,
     ):
         app.include_router(page.router)
-    for router in (*imports_room.ROUTERS, *admin_room.ROUTERS):
+    for router in (*imports_room.ROUTERS, *members_room.ROUTERS, *admin_room.ROUTERS):
         app.include_router(router)
     pages.install_error_pages(app)
     app.add_middleware(SecurityHeaders, is_behind_tls=services.settings.cookie_secure)

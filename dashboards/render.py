@@ -116,6 +116,7 @@ class Renderer:
         if viewer.scope.has_role(*STORE_READERS):
             where = "/imports/conflicts" if viewer.scope.role == "region" else "/imports"
             links.append(Link(where, gettext("Imports"), path.startswith("/imports")))
+            links.append(Link("/members/value", gettext("Loyalty"), path.startswith("/members")))
         if viewer.scope.has_role(*CHAIN_READERS):
             links.append(Link("/silences", gettext("Silences"), path == "/silences"))
         if viewer.scope.has_role("admin", "hq"):

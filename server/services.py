@@ -19,6 +19,7 @@ from server.kpi.service import KpiService
 from server.kpi.setting_list import SettingList
 from server.kpi.tables import TableImport
 from server.membership.coupons.definitions import CouponDefinitions
+from server.membership.coupons.groups import CouponGroups
 from server.membership.coupons.service import CouponsService
 from server.membership.crypto import MemberKeys, derived_keys
 from server.membership.desk import MemberDesk, member_desk
@@ -102,6 +103,7 @@ class Services:
     settlement: Settlement
     coupons: CouponsService
     coupon_definitions: CouponDefinitions
+    coupon_groups: CouponGroups
     members: MemberDesk
     visits: VisitsService
     points: PointsService
@@ -190,6 +192,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         settlement=Settlement(db, clock),
         coupons=CouponsService(db, clock),
         coupon_definitions=CouponDefinitions(db, clock),
+        coupon_groups=CouponGroups(db, clock),
         members=members,
         visits=visits,
         points=PointsService(db, membership, clock),

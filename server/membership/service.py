@@ -167,6 +167,13 @@ class MembershipService:
         with self._db.read() as conn:
             return [self._reader.summary(row) for row in repository.recent(conn, scope, store_id, limit)]
 
+    def summaries(self, scope: Scope, member_ids: Sequence[UUID]) -> dict[UUID, MemberSummary]:
+        """Members of the caller's stores as a list shows them, by id; whoever is none of theirs is left out."""
+        scope.require_role(*READERS)
+        with self._db.read() as conn:
+            rows = (repository.member(conn, scope, member_id, whole_chain=False) for member_id in member_ids)
+            return {row.member_id: self._reader.summary(row) for row in rows if row is not None}
+
     def count(self, scope: Scope) -> int:
         """How many members the caller's stores have."""
         return sum(self.enrolled_by_store(scope).values())

@@ -88,7 +88,7 @@ def test_a_wrong_column_is_put_right_and_refused_rows_come_back_corrected(
     expect(page.get_by_role("heading", name="完成")).to_be_visible()
     expect(page.locator("#job")).to_contain_text("昨天中午")
     fits(page)
-    assert (gross_of(shop, "IMP-1"), gross_of(shop, "IMP-2"), gross_of(shop, "IMP-3")) == (88, Decimal("45.50"), None)
+    assert [gross_of(shop, f"IMP-{number}") for number in (1, 2, 3)] == [Decimal(88), Decimal("45.50"), None]
 
     with page.expect_download() as waiting:
         page.get_by_role("link", name="下载这些行").click()

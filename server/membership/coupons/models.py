@@ -186,6 +186,50 @@ class Redemption:
     undone_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of the coupons of a definition; they add up to `issued`."""
+
+    definition_id: int
+    issued: int
+    open: int
+    redeemed: int
+    expired: int
+    voided: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Members who are alike; what is left out is any.
+
+    Attributes:
+        stage: of life, as of last night.
+        high: of high value only.
+    """
+
+    tier: str | None = None
+    stage: str | None = None
+    store_id: str | None = None
+    high: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupIssued:
+    """What became of a part of a group.
+
+    Attributes:
+        issued: new coupons.
+        not_asked: members who have not agreed to hear of offers, where the definition asks for that.
+        used_up: members who have had all they may have.
+        after: to go on from; None: everybody was looked at.
+    """
+
+    issued: int
+    not_asked: int
+    used_up: int
+    after: UUID | None
+
+
 class CouponRefused(Conflict):
     """The coupon gives nothing here; `detail` has the reason's code, and what more would have to be spent."""
 

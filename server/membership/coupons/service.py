@@ -49,7 +49,7 @@ class CouponsService:
         scope.require_role(*_DESKS)
         if member_id is None:
             scope.require_role("admin", "hq")
-        checked, now = _key(key), self._clock()
+        checked, now = checked_key(key), self._clock()
         with self._db.transaction() as conn:
             if member_id is not None and not repository.is_member(conn, scope, member_id):
                 raise NotFound(f"there is no member {member_id}", field="member_id", remedy="find the member first")
@@ -117,7 +117,7 @@ class CouponsService:
         scope.require_role(*SERVERS)
         scope.require(basket.store_id)
         _check_basket(basket)
-        plain, checked, now = _code(code), _key(key), self._clock()
+        plain, checked, now = _code(code), checked_key(key), self._clock()
         receipt = receipt_no.strip()
         if not receipt or len(receipt) > 64 or not receipt.isprintable():
             raise InvalidInput("on which receipt?", field="receipt_no", remedy="send the till's number of the sale")
@@ -237,7 +237,12 @@ def _known(coupon: Coupon | None) -> Coupon:
     return coupon
 
 
-def _key(key: str) -> str:
+def checked_key(key: str) -> str:
+    """An idempotency key as it is kept.
+
+    Raises:
+        InvalidInput: it is empty, too long or unprintable.
+    """
     stripped = key.strip()
     if not stripped or len(stripped) > _LONGEST_KEY or not stripped.isprintable():
         raise InvalidInput(

@@ -177,3 +177,42 @@ class Standing:
     def high_share(self) -> float | None:
         """Members of high value among those who bought."""
         return self.high / self.buyers if self.buyers else None
+
+
+@dataclass(frozen=True, slots=True)
+class GradeShift:
+    """How many buyers have a grade now, and would have.
+
+    Attributes:
+        of: what is graded: recency, frequency or money.
+    """
+
+    of: Literal["r", "f", "m"]
+    grade: int
+    now: int
+    then: int
+
+
+@dataclass(frozen=True, slots=True)
+class GradingTrial:
+    """What other cuts would do to those who bought, by last night's figures.
+
+    Attributes:
+        moved: buyers with another grade in anything.
+        high_now, high_then: of high value.
+    """
+
+    buyers: int
+    moved: int
+    high_now: int
+    high_then: int
+    grades: list[GradeShift]
+
+
+@dataclass(frozen=True, slots=True)
+class StageCount:
+    """Members in a stage of life, and what they are worth together."""
+
+    stage: Stage
+    members: int
+    value: Decimal

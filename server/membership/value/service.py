@@ -19,15 +19,17 @@ from server.access import audit
 from server.access.models import Role, Scope
 from server.clock import Clock, utc_now
 from server.errors import InvalidInput, NotFound
-from server.membership.value import night_repository, repository
+from server.membership.value import night_repository, repository, trial_repository
 from server.membership.value.models import (
     Grading,
+    GradingTrial,
     MemberCost,
     MemberValue,
     Occasion,
     SavedGrading,
     ServingCost,
     Stage,
+    StageCount,
     Standing,
 )
 from server.storage.pool import Database, connect
@@ -213,6 +215,26 @@ class ValueService:
             scope.require(store_id)
         with self._db.read() as conn:
             return repository.grid(conn, scope, store_id)
+
+    def stages(self, scope: Scope, store_id: str | None = None) -> list[StageCount]:
+        """How many members of the caller's stores, or of one of them, are in which stage of life."""
+        scope.require_role(*_HEADQUARTERS, "region", "manager")
+        if store_id is not None:
+            scope.require(store_id)
+        with self._db.read() as conn:
+            return trial_repository.stages(conn, scope, store_id)
+
+    def try_grading(self, scope: Scope, rules: Grading) -> GradingTrial:
+        """What other cuts would do to those who bought, by last night's figures; nothing is saved.
+
+        Raises:
+            Forbidden: unless HQ asks.
+            InvalidInput: cuts out of order.
+        """
+        scope.require_role(*_HEADQUARTERS)
+        rules.check()
+        with self._db.read() as conn:
+            return trial_repository.trial(conn, scope, rules)
 
     def make(self, scope: Scope, day: date | None = None) -> Standing:
         """Make everybody's value anew, with receipts up to a day: yesterday when left out.
