@@ -36,6 +36,8 @@ _WORDS: Final = {
     "tags": N_("Use words of up to 32 letters each, with commas between them."),
     "day_starts": N_("Use a time on the quarter hour, such as 04:00."),
     "hours": N_("Use times on the quarter hour, such as 10:00-22:00, that don't overlap."),
+    "opens": N_("Use times on the quarter hour, such as 10:00-22:00, that don't overlap."),
+    "closes": N_("Use times on the quarter hour, such as 10:00-22:00, that don't overlap."),
     "valid_from": N_("Enter a date, such as 2026-11-16."),
     "value": N_("Enter a number within the bounds beside it."),
     "conflict camera_id": N_("There is a camera of this name already."),

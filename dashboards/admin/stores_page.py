@@ -172,7 +172,7 @@ def add(
                 ),
             )
         except (InvalidInput, Conflict) as error:
-            refuse(form, error)
+            refuse(form, error, opens="hours", closes="hours")
             return _form(request, viewer, form, status=error.status)
         return RedirectResponse(f"{store_href(added.store_id)}?note=added", status_code=303)
     return _form(request, viewer, form, status=422)
