@@ -16,6 +16,7 @@ from dashboards import (
     pages,
     sign_in,
     store_page,
+    store_quarters,
     styleguide,
     users_page,
 )
@@ -55,7 +56,7 @@ def mount(app: FastAPI, services: Services) -> None:
     app.include_router(assets.router(files))
     for part in (sign_in, account_page, users_page, store_page, hq_page, desk_offline, desk_page, styleguide, live):
         app.include_router(part.router)
-    for part in (caring, spending, card_page):
+    for part in (caring, spending, card_page, store_quarters):
         app.include_router(part.router)
     for page in (
         facts_page,

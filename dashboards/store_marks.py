@@ -1,7 +1,7 @@
 """What else stands on a store's page of the day: what people said of it, hours left out of it, and power hours."""
 
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 from babel.dates import get_day_names
 from fastapi import Request
@@ -65,8 +65,12 @@ def left_out_hours(request: Request, viewer: Viewer, live: LiveView) -> dict[str
     return found
 
 
-def power_hours(request: Request, viewer: Viewer, store_id: str, today: date) -> dict[str, str]:
-    """The store's power hours of the last weeks: how many, the busiest of them, or why they are not known."""
+def power_hours(request: Request, viewer: Viewer, store_id: str, today: date) -> dict[str, Any]:
+    """The store's power hours of the last weeks: how many, which, the busiest of them, or why they are not known.
+
+    Returns:
+        ``hours``: weekday (0 is Monday) and hour of each; the rest is text.
+    """
     gettext, fmt = translations(viewer.locale).gettext, Formats(viewer.locale)
     report = request.app.state.services.kpi.report(
         viewer.scope,
@@ -78,7 +82,8 @@ def power_hours(request: Request, viewer: Viewer, store_id: str, today: date) ->
     )
     value = report.rows[0].values["power_hours"] if report.rows else None
     if value is None or value.value is None:
-        return {"text": NOTHING, "note": gettext(reason(value.withheld if value else "no_data").long), "busiest": ""}
+        why = gettext(reason(value.withheld if value else "no_data").long)
+        return {"text": NOTHING, "note": why, "busiest": "", "hours": frozenset()}
     names = get_day_names("abbreviated", locale=fmt.babel)
     busiest = [
         f"{names[int(weekday)]} {hour}:00" for weekday, hour in (key.split() for key in list(value.detail)[:_SHOWN])
@@ -90,4 +95,5 @@ def power_hours(request: Request, viewer: Viewer, store_id: str, today: date) ->
         "text": fmt.number(value.value),
         "busiest": gettext(N_("first of all %(hours)s")) % {"hours": ", ".join(busiest)},
         "note": coverage,
+        "hours": frozenset((int(weekday), int(hour)) for weekday, hour in (key.split() for key in value.detail)),
     }

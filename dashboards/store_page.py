@@ -13,7 +13,9 @@ from dashboards.i18n import N_, translations
 from dashboards.pages import page_router, renderer_of
 from dashboards.reasons import reason
 from dashboards.store_marks import left_out_hours, power_hours, said_of_day
-from dashboards.store_view import FIGURES, store_view, written
+from dashboards.store_members import members_of_store
+from dashboards.store_view import FIGURES, MORE_FIGURES, store_view, written
+from dashboards.store_week import week_heat
 from dashboards.viewer import STORE_READERS, Viewer, viewer_with
 from server.access.models import Locale
 from server.kpi.models import COVERAGE_BELOW_THRESHOLD, ReportRow
@@ -74,6 +76,7 @@ def store_page(
     fmt = Formats(viewer.locale)
     calendar = services.stores.calendar(scope, store_id)
     view = store_view(live, viewer.locale)
+    power = power_hours(request, viewer, store_id, live.day)
     return renderer_of(request).page(
         request,
         "store.html",
@@ -85,7 +88,10 @@ def store_page(
         cameras=camera_panel(services.stores.camera_health(scope, store_id), viewer.locale),
         tabs=store_tabs(store_id, "", viewer.locale),
         lead=len(FIGURES),
-        power=power_hours(request, viewer, store_id, live.day),
+        more=len(FIGURES) + len(MORE_FIGURES),
+        power=power,
+        members=members_of_store(request, viewer, store, live.day),
+        week=week_heat(request, viewer, store_id, live.day, live.as_of, power["hours"]),
         silences=open_silences(request, viewer, store_id, stores),
         facts=[
             *(_mark(fact, fmt) for fact in facts if fact.day_from <= live.day <= fact.day_to),

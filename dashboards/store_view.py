@@ -32,11 +32,19 @@ MORE_FIGURES: Final = (
     ("dwell", N_("Length of stay, minutes")),
     ("star", N_("Visitors per staff hour")),
     ("upt", N_("Units per sale")),
-    ("member_sales_share", N_("Member sales share")),
-    ("member_conversion", N_("Member conversion")),
+    ("refunds", N_("Refunds")),
+    ("entries", N_("Entries at the doors")),
 )
+#: Members of the day, beside everybody else.
+MEMBER_FIGURES: Final = (
+    ("member_visits", N_("Member visits")),
+    ("member_conversion", N_("Member conversion")),
+    ("other_conversion", N_("Conversion of all others")),
+    ("member_sales_share", N_("Member sales share")),
+)
+ALL_FIGURES: Final = (*FIGURES, *MORE_FIGURES, *MEMBER_FIGURES)
 _NO_VALUE: Final = KpiValue(None, "count", "no_data")
-_MORE: Final = frozenset(slug for slug, _ in MORE_FIGURES)
+_MORE: Final = frozenset(slug for slug, _ in (*MORE_FIGURES, *MEMBER_FIGURES))
 #: An hour with fewer visitors has a rate that says nothing; the table shows it, the line leaves it out.
 _FEWEST_DRAWN: Final = 10
 
@@ -104,7 +112,7 @@ def store_view(live: LiveView, locale: Locale) -> StoreView:
         as_of=fmt.clock(live.as_of, live.timezone, seconds=True),
         day_label=fmt.long_day(live.day),
         versus=gettext("Compared with the same weekday last week, up to the same minute"),
-        figures=tuple(_figure(slug, label, live, fmt, locale) for slug, label in (*FIGURES, *MORE_FIGURES)),
+        figures=tuple(_figure(slug, label, live, fmt, locale) for slug, label in ALL_FIGURES),
         coverage={
             "text": written(coverage, fmt, live.currency),
             "width": None if share is None else float(min(share, Decimal(1)) * 100),

@@ -36,6 +36,7 @@ from server.membership.stored_value import rules_api as value_rules_api
 from server.membership.tiers import api as tiers_api
 from server.membership.value import api as value_api
 from server.membership.visits import api as visits_api
+from server.membership.visits import share_api
 from server.middleware import ApiHeaders, BodyLimit, RateLimit, RequestLog
 from server.requests import api as requests_api
 from server.sales import api as sales_api
@@ -132,6 +133,7 @@ def create_app(services: Services) -> FastAPI:
         member_desk_api,
         member_rights_api,
         visits_api,
+        share_api,
         offline_api,
         points_api,
         tiers_api,

@@ -40,6 +40,7 @@ from server.membership.tiers.service import TiersService
 from server.membership.tiers.simulation import TierSimulations
 from server.membership.value.service import ValueService
 from server.membership.visits.service import VisitsService
+from server.membership.visits.shares import MemberShares
 from server.mqtt import BrokerAddress
 from server.provisioning.issuing import Issuing
 from server.provisioning.service import ProvisioningService
@@ -106,6 +107,7 @@ class Services:
     coupon_groups: CouponGroups
     members: MemberDesk
     visits: VisitsService
+    member_shares: MemberShares
     points: PointsService
     adjustments: Adjustments
     points_reports: PointsReports
@@ -161,6 +163,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
     facts = FactsService(db, clock)
     corrections = CorrectionsService(db, stores, clock)
     sales = SalesService(db, membership, clock)
+    kpi = KpiService(db, stores, clock, reading=reading)
     return Services(
         settings=settings,
         clock=clock,
@@ -195,6 +198,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         coupon_groups=CouponGroups(db, clock),
         members=members,
         visits=visits,
+        member_shares=MemberShares(reading, stores, kpi),
         points=PointsService(db, membership, clock),
         adjustments=Adjustments(db, clock),
         points_reports=PointsReports(reading, clock),
@@ -202,7 +206,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         tier_simulations=TierSimulations(reading, clock),
         value=ValueService(db, settings.reporting_currency, clock),
         offline_desk=OfflineDesk(db, envelopes, membership, visits, clock),
-        kpi=KpiService(db, stores, clock, reading=reading),
+        kpi=kpi,
         setting_list=SettingList(db),
         corrections=corrections,
         tables=TableImport(stores, facts, corrections),

@@ -236,7 +236,7 @@ def _answer(asked: CustomField, answer: Answer, fmt: Formats, locale: Locale) ->
         return gettext(N_("Yes")) if answer else gettext(N_("No"))
     labels = {option.value: option.labels[locale] for option in asked.rules.options}
     if isinstance(answer, list):
-        return gettext(N_(", ")).join(labels.get(each, each) for each in answer)
+        return ("、" if locale == "zh" else ", ").join(labels.get(each, each) for each in answer)
     if asked.kind == "date":
         return fmt.plain_day(date.fromisoformat(answer))
     return labels.get(answer, answer)

@@ -41,6 +41,11 @@ KPI_WORDS: Final = {
     "member_sales_share": KpiWords(N_("Members' share of sales"), N_("Sales to members divided by all sales.")),
     "member_visits": KpiWords(N_("Member visits"), N_("Members seen that day, each once.")),
     "member_conversion": KpiWords(N_("Member conversion"), N_("Members who bought divided by members who came.")),
+    "other_conversion": KpiWords(
+        N_("Conversion of all others"),
+        N_("Transactions without a member divided by the visitors who did not make themselves known as members."),
+    ),
+    "refunds": KpiWords(N_("Refunds"), N_("What was paid back, on the day on which it was.")),
     "star": KpiWords(N_("Visitors per staff hour"), N_("Visitors divided by the staff hours on the floor.")),
     "coverage": KpiWords(N_("Coverage"), N_("The share of opening time the doors were really watched.")),
     "power_hours": KpiWords(

@@ -20,6 +20,7 @@ from server.events.models import JSON
 from server.membership import field_repository
 from server.membership import rights_repository as repository
 from server.membership.crypto import Field, MemberKeys
+from server.membership.fields import CustomField
 from server.membership.reading import MemberReader, no_member
 from server.membership.rights import RightsPart, Section, Words
 from server.membership.rights_repository import Person
@@ -66,6 +67,7 @@ _WORDS: Final[Mapping[str, Words]] = {
     "until": {"zh": "截至", "en": "until"},
     "why": {"zh": "原因", "en": "why"},
     "text": {"zh": "内容", "en": "text"},
+    "file": {"zh": "文件名", "en": "file"},
     "size": {"zh": "字节", "en": "bytes"},
     "type": {"zh": "类型", "en": "type"},
     "store": {"zh": "门店", "en": "store"},
@@ -202,6 +204,7 @@ class Exports:
                     )
                     for each in files
                 ),
+                name="file",
             ),
             _table(
                 "receipts",
@@ -219,7 +222,7 @@ class Exports:
 
     def _profile(self, conn: Connection, scope: Scope, people: list[Person], ids: list[UUID]) -> Section:
         """What names the person, a row a fact; of whoever was merged, what differs."""
-        labels = {each.field: each.labels for each in field_repository.fields(conn)}
+        fields = {each.field: each for each in field_repository.fields(conn)}
         facts: list[tuple[str, JSON]] = []
         for person in people:
             for what, value in self._facts(person):
@@ -228,7 +231,7 @@ class Exports:
         facts.append(("tags", ", ".join(repository.tags(conn, scope, ids))))
         facts.append(("merged", ", ".join(str(each.member_id) for each in people if each.merged_into is not None)))
         rows: list[dict[str, JSON]] = [
-            {"what": what, "value": value, **_named(labels.get(what.removeprefix("custom.")), what)}
+            {"what": what, "value": value, **_named(fields.get(what.removeprefix("custom.")), what, value)}
             for what, value in facts
             if value not in {None, ""}
         ]
@@ -266,16 +269,24 @@ def words_of(what: str, locale: Locale) -> str:
     return what if found is None else found[locale]
 
 
-def _named(labels: Words | None, what: str) -> dict[str, JSON]:
-    """The chain's own label of a custom field, which no catalogue has."""
-    if labels is None or not what.startswith("custom."):
+def _named(field: CustomField | None, what: str, value: JSON) -> dict[str, JSON]:
+    """The chain's own label of a custom field, and of what was chosen, which no catalogue has."""
+    if field is None or not what.startswith("custom."):
         return {}
-    return {"label": {str(locale): text for locale, text in labels.items()}}
+    named: dict[str, JSON] = {"label": {str(locale): text for locale, text in field.labels.items()}}
+    labels = {option.value: option.labels for option in field.rules.options}
+    if labels and isinstance(value, str):
+        chosen = [labels[each] for each in value.split(", ") if each in labels]
+        named["shown"] = {
+            str(locale): ", ".join(each[locale] for each in chosen) if chosen else value for locale in field.labels
+        }
+    return named
 
 
-def _table(key: str, columns: tuple[str, ...], rows: Iterable[tuple[JSON, ...]]) -> Section:
+def _table(key: str, columns: tuple[str, ...], rows: Iterable[tuple[JSON, ...]], **heads: str) -> Section:
+    """A table; `heads` are words for columns whose own would mislead."""
     made = [dict(zip(columns, row, strict=True)) for row in rows]
-    return Section(key, _WORDS[key], {column: _WORDS[column] for column in columns}, made)
+    return Section(key, _WORDS[key], {column: _WORDS[heads.get(column, column)] for column in columns}, made)
 
 
 def _told(answer: JSON) -> JSON:

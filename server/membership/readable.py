@@ -1,19 +1,19 @@
-"""An export as a PDF that a person can read, in Chinese and English, without a font file.
+"""An export as a PDF that a person can read, in Chinese and English, without a font file (`files.lettering`).
 
-Every PDF reader has Chinese glyphs of its own for the CID fonts that the format names, so none is shipped or embedded
-and the file stays small; what lies outside that font's characters (ß, Cyrillic) is set in Helvetica where it can be,
-and by its code point otherwise, because a box that may be any letter is worse than U+2F9F4. The drawback is known: how
-the text looks is the reader's choice, and a reader without CJK glyphs shows boxes; the JSON has it all.
+How the text looks is the reader's choice, and a reader without CJK glyphs shows boxes; the JSON has it all. The trap is
+the table: reportlab gives every column the same width, and a column of notes as wide as one of yes and no runs over
+pages. So columns are as wide as what stands in them, and a text longer than a page goes on in further rows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from io import BytesIO
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
-from xml.sax.saxutils import escape
+from unicodedata import east_asian_width
 
 from server.access.models import Locale
+from server.files.lettering import LATIN, marked, register
+from server.membership.code_words import CODES
 from server.membership.exporting import Export, words_of
 from server.membership.rights import Section
 
@@ -24,10 +24,19 @@ _TITLE: Final[dict[Locale, str]] = {"zh": "您的个人信息", "en": "Your pers
 _MADE: Final[dict[Locale, str]] = {"zh": "会员 {id}，导出于 {at}（UTC）", "en": "Member {id}, made {at} (UTC)"}
 _NONE: Final[dict[Locale, str]] = {"zh": "无", "en": "none"}
 _TRUTH: Final[dict[Locale, tuple[str, str]]] = {"zh": ("否", "是"), "en": ("no", "yes")}
-_CHINESE: Final = "STSong-Light"
-_LATIN: Final = "Helvetica"
 _GREY: Final = "#666666"
 _LINE: Final = "#cccccc"
+#: Between the margins, in millimetres, and the padding that a page's frame has by itself, in points.
+_WIDTH: Final = 174
+_FRAME: Final = 6
+#: Room asked for under a heading, in millimetres.
+_WITH_HEADING: Final = 32
+#: Letters on a line; columns of up to so many are not broken; what a longer one has at the least.
+_LINE_LETTERS: Final = 110
+_SHORT: Final = 22
+_LONG: Final = 24
+#: Signs of a text that stand in one row; four times as many fit on a page even where the column is narrow.
+_PIECE: Final = 500
 
 
 def pdf_of(export: Export, locale: Locale) -> bytes:
@@ -36,32 +45,32 @@ def pdf_of(export: Export, locale: Locale) -> bytes:
     from reportlab.lib.pagesizes import A4
     from reportlab.lib.styles import ParagraphStyle
     from reportlab.lib.units import mm
-    from reportlab.pdfbase import pdfmetrics
-    from reportlab.pdfbase.cidfonts import UnicodeCIDFont
-    from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer
+    from reportlab.platypus import CondPageBreak, Paragraph, SimpleDocTemplate, Spacer
 
-    pdfmetrics.registerFont(UnicodeCIDFont(_CHINESE))
+    register()
     style = {
-        "title": ParagraphStyle("title", fontName=_LATIN, fontSize=18, leading=24),
-        "head": ParagraphStyle("head", fontName=_LATIN, fontSize=12, leading=16, spaceBefore=10, spaceAfter=4),
-        "cell": ParagraphStyle("cell", fontName=_LATIN, fontSize=8, leading=10.5, wordWrap="CJK"),
-        "label": ParagraphStyle("label", fontName=_LATIN, fontSize=8, leading=10.5, textColor=_GREY, wordWrap="CJK"),
+        "title": ParagraphStyle("title", fontName=LATIN, fontSize=18, leading=24),
+        "head": ParagraphStyle("head", fontName=LATIN, fontSize=12, leading=16, spaceBefore=10, spaceAfter=4),
+        "cell": ParagraphStyle("cell", fontName=LATIN, fontSize=8, leading=10.5, wordWrap="CJK"),
+        "label": ParagraphStyle("label", fontName=LATIN, fontSize=8, leading=10.5, textColor=_GREY, wordWrap="CJK"),
     }
     made_at = export.made_at.astimezone(UTC)
     story: list[Flowable] = [
-        Paragraph(_marked(_TITLE[locale]), style["title"]),
-        Paragraph(_marked(_MADE[locale].format(id=export.member_id, at=f"{made_at:%Y-%m-%d %H:%M}")), style["label"]),
+        Paragraph(marked(_TITLE[locale]), style["title"]),
+        Paragraph(marked(_MADE[locale].format(id=export.member_id, at=f"{made_at:%Y-%m-%d %H:%M}")), style["label"]),
         Spacer(1, 4 * mm),
     ]
     for section in export.sections:
-        story.append(Paragraph(_marked(section.title[locale]), style["head"]))
+        # A heading stands with the first rows of its table; the whole table need not fit.
+        story.append(CondPageBreak(_WITH_HEADING * mm))
+        story.append(Paragraph(marked(section.title[locale]), style["head"]))
         story.append(_body(section, locale, style))
     out = BytesIO()
     document = SimpleDocTemplate(
         out,
         pagesize=A4,
-        leftMargin=18 * mm,
-        rightMargin=18 * mm,
+        leftMargin=18 * mm - _FRAME,
+        rightMargin=18 * mm - _FRAME,
         topMargin=16 * mm,
         bottomMargin=16 * mm,
         title=_TITLE[locale],
@@ -78,14 +87,18 @@ def _body(section: Section, locale: Locale, style: Mapping[str, Any]) -> "Flowab
     from reportlab.platypus import LongTable, Paragraph
 
     if not section.rows:
-        return Paragraph(_marked(_NONE[locale]), style["label"])
-    heads = [Paragraph(_marked(words[locale]), style["label"]) for words in section.columns.values()]
-    rows = [
-        [Paragraph(_marked(_shown(row, column, locale)), style["cell"]) for column in section.columns]
-        for row in section.rows
-    ]
-    width = 174 * mm / len(heads)
-    table = LongTable([heads, *rows], colWidths=[width] * len(heads), repeatRows=1, splitInRow=1)
+        return Paragraph(marked(_NONE[locale]), style["label"])
+    texts = [[_shown(row, column, locale) for column in section.columns] for row in section.rows]
+    heads = [words[locale] for words in section.columns.values()]
+    shares = _shares([heads, *texts])
+    cells = [[Paragraph(marked(text), style["cell"]) for text in row] for each in texts for row in _pieces(each)]
+    table = LongTable(
+        [[Paragraph(marked(head), style["label"]) for head in heads], *cells],
+        colWidths=[_WIDTH * mm * share for share in shares],
+        repeatRows=1,
+        splitInRow=0,
+        hAlign="LEFT",
+    )
     table.setStyle(
         [
             ("VALIGN", (0, 0), (-1, -1), "TOP"),
@@ -97,6 +110,30 @@ def _body(section: Section, locale: Locale, style: Mapping[str, Any]) -> "Flowab
     return table
 
 
+def _shares(rows: Sequence[Sequence[str]]) -> list[float]:
+    """How wide each column is, of the whole: dates and codes as they need, longer texts share what is left."""
+    longest = [max(_length(row[place]) for row in rows) + 2 for place in range(len(rows[0]))]
+    short = sum(each for each in longest if each <= _SHORT)
+    left = _LINE_LETTERS - short
+    total = sum(each for each in longest if each > _SHORT)
+    if not total or left < _LONG:
+        wanted = [float(min(each, _SHORT + _LONG)) for each in longest]
+    else:
+        wanted = [float(each) if each <= _SHORT else max(_LONG, left * each / total) for each in longest]
+    return [each / sum(wanted) for each in wanted]
+
+
+def _length(text: str) -> int:
+    """How wide a text is, in letters: a Chinese character is as wide as two."""
+    return sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+def _pieces(row: Sequence[str]) -> list[list[str]]:
+    """A row whose texts are too long for it, as several: only what goes on stands in the later ones."""
+    count = max(1, *(-(-len(text) // _PIECE) for text in row))
+    return [[text[_PIECE * number : _PIECE * (number + 1)] for text in row] for number in range(count)]
+
+
 def _shown(row: Mapping[str, Any], column: str, locale: Locale) -> str:
     value = row.get(column)
     if column == "what":
@@ -104,6 +141,12 @@ def _shown(row: Mapping[str, Any], column: str, locale: Locale) -> str:
         return str(label[locale]) if isinstance(label, Mapping) else words_of(str(value), locale)
     if value is None:
         return ""
+    shown = row.get("shown")
+    if column == "value" and isinstance(shown, Mapping):
+        return str(shown[locale])
+    code = CODES.get(str(row.get("what")) if column == "value" else column, {}).get(str(value))
+    if code is not None:
+        return code[locale]
     if isinstance(value, bool):
         return _TRUTH[locale][value]
     if isinstance(value, str):
@@ -122,44 +165,11 @@ def _time(text: str) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" if at.tzinfo else text
 
 
-def _marked(text: str) -> str:
-    """The text in runs of one font each, in reportlab's markup."""
-    pieces = []
-    for font, run in groupby(_fonts(text), key=lambda pair: pair[0]):
-        plain = escape("".join(sign for _, sign in run)).replace("\n", "<br/>")
-        pieces.append(plain if font == _LATIN else f'<font name="{font}">{plain}</font>')
-    return "".join(pieces)
-
-
-def _fonts(text: str) -> Iterable[tuple[str, str]]:
-    for sign in text:
-        if sign == "\n" or _is_in(sign, "cp1252"):
-            yield _LATIN, sign
-        elif _is_in(sign, "gb18030") and ord(sign) <= 0xFFFF and _is_east_asian(sign):
-            yield _CHINESE, sign
-        else:
-            for each in f"U+{ord(sign):04X}":
-                yield _LATIN, each
-
-
-def _is_east_asian(sign: str) -> bool:
-    code = ord(sign)
-    return 0x2010 <= code <= 0x30FF or 0x3100 <= code <= 0x312F or 0x3200 <= code <= 0x9FFF or 0xFE30 <= code <= 0xFFEF
-
-
-def _is_in(sign: str, encoding: str) -> bool:
-    try:
-        sign.encode(encoding)
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _numbered(canvas: Any, _document: Any) -> None:
     from reportlab.lib.pagesizes import A4
 
     canvas.saveState()
-    canvas.setFont(_LATIN, 8)
+    canvas.setFont(LATIN, 8)
     canvas.setFillColor(_GREY)
     canvas.drawRightString(A4[0] - 51, 28, str(canvas.getPageNumber()))
     canvas.restoreState()

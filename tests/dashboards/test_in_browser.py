@@ -58,12 +58,21 @@ def test_a_manager_sees_the_count_rise(page: Page, shop: Shop) -> None:
     walk_in(shop, 3)
     expect(entered).to_have_text(f"{before + 3:,}")
     # The table beside the chart follows too.
-    page.locator("details summary").click()
+    page.locator("details summary").first.click()
     hour = page.locator('[data-hour="20261121T0700Z"] [data-cell="visitors"]')
     was = int(hour.inner_text())
     walk_in(shop, 2)
     expect(entered).to_have_text(f"{before + 5:,}")
     expect(hour).to_have_text(str(was + 2))
+    # The quarter hours are drawn and stand in their table: ten hours open so far, and those to come.
+    expect(page.locator("#quarters-chart")).to_have_attribute("data-drawn", re.compile("wide"))
+    assert page.locator("[data-quarters] tr").count() == 48
+    # And the reason is one click away: what was counted, and how well it was watched.
+    page.locator("dt a.why-link").nth(1).click()
+    expect(page).to_have_url(re.compile(r"/stores/S01/why/visitors\?day=2026-11-21$"))
+    expect(
+        page.locator("h1, h2").filter(has_text=f"{before + 5:,}").or_(page.get_by_text(f"{before + 5:,}")).first
+    ).to_be_visible()
 
 
 def test_a_page_says_when_it_is_no_longer_fresh(page: Page, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import { drawHours } from "./hours.js";
 import { follow } from "./live.js";
+import { quartersOf } from "./quarters.js";
 
 const host = document.getElementById("hours-chart");
 const leftOut = JSON.parse(document.getElementById("left-out").textContent);
@@ -22,11 +23,14 @@ const table = (rows) => {
 // On a narrow screen the strip of days begins at its newest.
 for (const strip of document.querySelectorAll("[data-from-end]")) strip.scrollLeft = strip.scrollWidth;
 
+const quarters = quartersOf(document.getElementById("quarters-chart"));
 show(JSON.parse(shown));
+quarters();
 follow(document.getElementById("live"), (view) => {
   const fresh = JSON.stringify(view.day);
   if (fresh === shown) return;
   shown = fresh;
   table(view.day.hours);
+  quarters();
   if (host.dataset.drawn) show(view.day);
 });

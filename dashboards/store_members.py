@@ -1,0 +1,86 @@
+"""Members on a store's page: who enrolled today, and four weeks of members beside everybody else, by tier."""
+
+from datetime import date, timedelta
+from typing import Any, Final
+
+from fastapi import Request
+
+from dashboards.desk.showing import Places
+from dashboards.formats import NOTHING, Formats
+from dashboards.i18n import N_, translations
+from dashboards.reasons import reason
+from dashboards.store_view import written
+from dashboards.viewer import Viewer
+from server.kpi.models import KpiValue
+from server.membership.visits.shares import Part, weeks_before
+from server.stores.models import Store
+
+_WEEKS: Final = 4
+_CONVERSIONS: Final = (
+    ("member_conversion", N_("Member conversion")),
+    ("other_conversion", N_("Conversion of all others")),
+    ("member_share", N_("Member share")),
+)
+
+
+def members_of_store(request: Request, viewer: Viewer, store: Store, today: date) -> dict[str, Any]:
+    """What the members' part of the page shows.
+
+    The weeks end with yesterday and are whole, so that no weekday counts more than the others.
+    """
+    services, scope, fmt = request.app.state.services, viewer.scope, Formats(viewer.locale)
+    gettext = translations(viewer.locale).gettext
+    begins = services.stores.calendar(scope, store.store_id).bounds(today)[0]
+    first, last = weeks_before(today, _WEEKS)
+    (shares,) = services.member_shares.shares(scope, first, last, [store.store_id])
+    report = services.kpi.report(
+        scope,
+        kpis=[slug for slug, _ in _CONVERSIONS],
+        day_from=first,
+        day_to=last,
+        store_ids=[store.store_id],
+        group_by="store",
+    )
+    values = report.rows[0].values if report.rows else {}
+    places = Places.of(services, scope, [store], viewer.locale)
+
+    def line(part: Part, label: str) -> dict[str, str]:
+        return {
+            "label": label,
+            "members": fmt.number(part.members),
+            "visits": fmt.number(part.visits),
+            "traffic": fmt.percent(part.traffic_share),
+            "transactions": fmt.percent(part.transaction_share),
+            "sales": fmt.percent(part.sales_share),
+            "amount": fmt.money(part.sales, shares.currency),
+        }
+
+    enrolled = services.membership.enrolled_by_store(scope, begins, begins + timedelta(days=1))
+    return {
+        "enrolled": fmt.number(enrolled.get(store.store_id, 0)),
+        "days": fmt.days(first, last),
+        "lines": [
+            *(line(each, places.tier(each.tier, viewer.locale)) for each in shares.tiers),
+            line(shares.members, gettext(N_("All members"))),
+        ]
+        if shares.tiers
+        else [],
+        "withheld": gettext(reason(shares.withheld).long) if shares.withheld else "",
+        "coverage": fmt.percent(shares.coverage) if shares.coverage is not None else NOTHING,
+        "conversions": [_told(values.get(slug), gettext(label), fmt) for slug, label in _CONVERSIONS],
+    }
+
+
+def _told(value: KpiValue | None, label: str, fmt: Formats) -> dict[str, str]:
+    """A figure of the weeks: with its interval and coverage, or why there is none."""
+    gettext = translations(fmt.locale).gettext
+    if value is None or value.value is None:
+        why = reason(value.withheld if value else "no_data").long
+        return {"label": label, "text": NOTHING, "note": gettext(why)}
+    parts = []
+    if value.low is not None and value.high is not None:
+        between = {"low": fmt.percent(value.low), "high": fmt.percent(value.high)}
+        parts.append(gettext("95%% sure: %(low)s–%(high)s") % between)
+    if value.coverage is not None:
+        parts.append(gettext("Coverage %(share)s") % {"share": fmt.percent(value.coverage)})
+    return {"label": label, "text": written(value, fmt, ""), "note": " · ".join(parts)}
