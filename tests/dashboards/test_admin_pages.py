@@ -304,7 +304,7 @@ def test_settings_hold_from_a_day_on_and_the_trail_tells_and_proves_it(admin: Vi
     assert "store.add" not in mine
     assert "coverage_threshold" in admin.get("/admin/audit?subject=coverage_threshold")
     assert "No line fits" in admin.get("/admin/audit?last=2020-01-01")
-    head = re.search(r'id="head-now">([^<]+)<', mine)
+    head = re.search(r'id="head-now"[^>]*>([^<]+)<', mine)
     assert head is not None
     assert "Nothing was done to it" in admin.send("/admin/audit/verdict", 200, head=head[1])
     assert "This is no head" in admin.send("/admin/audit/verdict", 422, head="7")
