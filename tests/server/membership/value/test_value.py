@@ -358,3 +358,38 @@ def test_over_the_api(
     assert browser.get(f"/api/v1/value/members/{member}").json()["m"] == 3
     assert browser.get("/api/v1/value/grid").json() == [{"r": 1, "f": 1, "members": 1, "value": "6.00"}]
     assert [each["buyers"] for each in browser.get("/api/v1/value/standings").json()] == [1]
+
+
+def test_a_trial_of_cuts_tells_what_the_night_then_does(
+    chain: Services, scope_of: Callable[[str], Scope], enrol: Callable[..., UUID], buy: Callable[..., None]
+) -> None:
+    for number, days in enumerate((1, 2, 4, 8, 16), start=1):
+        member = enrol(f"会员{number}")
+        for each in range(days):
+            buy(member, each * 3 + number, str(10 * number))
+    hq = scope_of("hq")
+    before = chain.value.make(hq, DAY)
+    cuts = Grading(
+        recency_cuts=(40, 20, 10, 3),
+        frequency_cuts=(2, 4, 8, 16),
+        monetary_cuts=(Decimal(15), Decimal(50), Decimal(200), Decimal(500)),
+        high_from=Decimal(100),
+    )
+    trial = chain.value.try_grading(hq, cuts)
+    assert (trial.buyers, trial.high_now) == (before.buyers, before.high)
+    assert [each.then for each in trial.grades if each.of == "f"] == [1, 1, 1, 1, 1]
+    told = {(each.of, each.grade): each.then for each in trial.grades}
+    chain.value.save_grading(hq, cuts, "rounder cuts")
+    after = chain.value.make(hq, DAY)
+    assert after.high == trial.high_then
+    values = chain.value.values(hq)
+    for of in ("r", "f", "m"):
+        for grade in range(1, 6):
+            assert sum(getattr(each, of) == grade for each in values) == told[of, grade], (of, grade)
+    assert chain.value.try_grading(hq, cuts).moved == 0
+    stages = {each.stage: each.members for each in chain.value.stages(hq)}
+    assert stages == {stage: count for stage, count in after.stages.items() if count}
+    with pytest.raises(Forbidden):
+        chain.value.try_grading(scope_of("manager"), cuts)
+    with pytest.raises(InvalidInput):
+        chain.value.try_grading(hq, Grading(frequency_cuts=(9, 4, 2, 1)))
