@@ -41,9 +41,9 @@ _EXTERNAL_PROBLEMS: Final = {
 
 
 @router.get("/")
-def home(viewer: Annotated[Viewer, Depends(current_viewer)]) -> Response:
+def home(request: Request, viewer: Annotated[Viewer, Depends(current_viewer)]) -> Response:
     """To the page the viewer's day begins on."""
-    return RedirectResponse(viewer.home, status_code=303)
+    return RedirectResponse(_start(request, viewer.session), status_code=303)
 
 
 @router.get("/sign-in")
@@ -263,10 +263,17 @@ def _to_step(session: SignedIn | None, way: str) -> Response:
     return RedirectResponse(f"{place}?next={quote(path, safe='/')}" if path else place, status_code=303)
 
 
+def _start(request: Request, session: SignedIn) -> str:
+    """Where a day begins: for an administrator with the first hour, until it is done or put away."""
+    if session.user.role == "admin" and request.app.state.services.setup.first_hour(session.scope).is_shown:
+        return "/setup"
+    return home_of(session)
+
+
 def _gone_on(request: Request, session: SignedIn, way: str) -> Response:
     settings = request.app.state.services.settings
     if session.stage == "open":
-        answer: Response = RedirectResponse(local_path(way) or home_of(session), status_code=303)
+        answer: Response = RedirectResponse(local_path(way) or _start(request, session), status_code=303)
     else:
         answer = _to_step(session, way)
         remember(answer, session.user.locale, settings)

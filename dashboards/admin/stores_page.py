@@ -124,6 +124,7 @@ def stores(
         formats=sorted({store.format for store in every if store.format}),
         tags=sorted({tag for store in every for tag in store.tags}),
         states=STATES,
+        has_guide=scope.has_role("admin") and services.setup.first_hour(scope).is_shown,
     )
 
 

@@ -41,6 +41,11 @@ class FirstHour:
         return len(self.done) == len(STEPS)
 
     @property
+    def is_shown(self) -> bool:
+        """Whether an administrator's day begins with it."""
+        return not self.is_over and not self.is_closed
+
+    @property
     def next(self) -> Step | None:
         """The first step that is not done."""
         return next((step for step in STEPS if step not in self.done), None)

@@ -73,6 +73,9 @@ class Visitor:
         assert answer.status_code == status, (path, answer.status_code, answer.text[:2000])
         return answer.text
 
+    def leads(self, path: str) -> str:
+        return str(self._client.get(path).headers["location"])
+
     def raw(self, path: str) -> bytes:
         return self._client.get(path).content
 
@@ -115,6 +118,7 @@ def test_from_an_empty_database_to_a_live_count(admin: Visitor, services: Servic
         return told["done"], told["begun"]
 
     assert state() == ([], [])
+    assert admin.leads("/") == "/setup"  # an administrator's day begins with it
     first = admin.get("/setup")
     assert "0 of 6 done" in first
     assert 'href="/admin/stores/new"' in first
@@ -168,6 +172,7 @@ def test_from_an_empty_database_to_a_live_count(admin: Visitor, services: Servic
     services.ingest.take([Incoming("door-1", encode(batch), datetime.now(UTC))])
     assert state() == (["box", "camera", "count", "line", "receipts", "store"], [])
     assert "The chain counts" in admin.get("/setup")
+    assert admin.leads("/") == "/hq"
 
 
 def test_a_spreadsheet_of_stores_is_looked_at_and_taken_whole_or_by_choice(admin: Visitor, services: Services) -> None:
