@@ -35,6 +35,7 @@ SERVER_ORDER = (
     "requests",
     "kpi",
     "jobs",
+    "setup",
 )
 #: The rooms of the KPIs likewise: what people say of a day, the day made of it, the figures over days, the answers.
 KPI_ORDER = ("corrections", "days", "figures", "answers")
