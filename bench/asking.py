@@ -20,7 +20,7 @@ import psycopg
 
 from bench.central import Meter
 from bench.kept import Chain
-from dashboards.hq_page import COLUMNS
+from dashboards.hq.state import COLUMNS
 from server.access.models import Scope
 from server.kpi.models import Report
 from server.kpi.service import KpiService

@@ -11,7 +11,6 @@ from dashboards import (
     account_page,
     assets,
     card_page,
-    hq_page,
     live,
     pages,
     sign_in,
@@ -34,6 +33,7 @@ from dashboards.entry import (
     silences_page,
     why_page,
 )
+from dashboards.hq import room as hq_room
 from dashboards.imports import room as imports_room
 from dashboards.members import room as members_room
 from dashboards.render import Renderer
@@ -54,7 +54,7 @@ def mount(app: FastAPI, services: Services) -> None:
     app.state.renderer = Renderer(files)
     app.state.live = live.LiveHub(lambda store_id: _look(services, store_id))
     app.include_router(assets.router(files))
-    for part in (sign_in, account_page, users_page, store_page, hq_page, desk_offline, desk_page, styleguide, live):
+    for part in (sign_in, account_page, users_page, store_page, desk_offline, desk_page, styleguide, live):
         app.include_router(part.router)
     for part in (caring, spending, card_page, store_quarters):
         app.include_router(part.router)
@@ -69,7 +69,7 @@ def mount(app: FastAPI, services: Services) -> None:
         why_page,
     ):
         app.include_router(page.router)
-    for router in (*imports_room.ROUTERS, *members_room.ROUTERS, *admin_room.ROUTERS):
+    for router in (*hq_room.ROUTERS, *imports_room.ROUTERS, *members_room.ROUTERS, *admin_room.ROUTERS):
         app.include_router(router)
     pages.install_error_pages(app)
     app.add_middleware(SecurityHeaders, is_behind_tls=services.settings.cookie_secure)

@@ -105,7 +105,7 @@ class Renderer:
         path = request.url.path
         links: list[Link] = []
         if viewer.scope.has_role(*CHAIN_READERS):
-            links.append(Link("/hq", gettext("Chain"), path == "/hq"))
+            links.append(Link("/hq", gettext("Chain"), path == "/hq" or path.startswith("/hq/")))
         if viewer.scope.role == "manager":
             names = {store.store_id: store.name for store in stores}
             for store_id in sorted(viewer.session.user.stores)[:4]:

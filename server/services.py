@@ -18,6 +18,7 @@ from server.kpi.correction_service import CorrectionsService
 from server.kpi.service import KpiService
 from server.kpi.setting_list import SettingList
 from server.kpi.tables import TableImport
+from server.kpi.views import SavedViews
 from server.membership.coupons.definitions import CouponDefinitions
 from server.membership.coupons.groups import CouponGroups
 from server.membership.coupons.service import CouponsService
@@ -85,6 +86,7 @@ class Services:
     provisioning: ProvisioningService
     issuing: Issuing
     facts: FactsService
+    views: SavedViews
     labels: LabelsService
     opening: OpeningService
     configs: ConfigService
@@ -176,6 +178,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         provisioning=provisioning,
         issuing=Issuing(provisioning, settings),
         facts=facts,
+        views=SavedViews(db, clock),
         labels=LabelsService(db, clock),
         opening=OpeningService(db, stores, clock),
         configs=ConfigService(db, clock),

@@ -186,6 +186,7 @@ class KpiService:
         group_by: Literal["store", "region", "chain"] = "store",
         compare: Compare | None = None,
         compared: Sequence[str] | None = None,
+        where: StoreFilter = ALL_STORES,
     ) -> Report:
         """KPIs of all stores of the scope over their own last business days, whatever the date is where each stands.
 
@@ -199,12 +200,13 @@ class KpiService:
             group_by: no grouping by days, in which a day would be a part of the chain's.
             compare: as in `report`, counted from each store's own days.
             compared: slugs of the KPIs to compare in the rows; all of them, when left out, as in the total.
+            where: which stores of the scope.
 
         Raises:
             InvalidInput: as `report`.
         """
         return self._reports.make_recent(
-            scope, kpis=kpis, days=days, back=back, group_by=group_by, compare=compare, compared=compared
+            scope, kpis=kpis, days=days, back=back, group_by=group_by, compare=compare, compared=compared, where=where
         )
 
     def daily(self, scope: Scope, day_from: date, day_to: date) -> dict[str, list[DayLine]]:

@@ -1,5 +1,8 @@
 """The chain page: the report's own figures, in the order asked for, and honest about what was not watched."""
 
+import csv
+import html
+import io
 import json
 import re
 from collections.abc import Callable
@@ -7,6 +10,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from openpyxl import load_workbook
 
 from dashboards.formats import Formats
 from dashboards.periods import CHOICES
@@ -23,7 +27,7 @@ def table(page: str) -> list[tuple[str, list[str]]]:
     body = body[body.index("<tbody>") : body.index("</tfoot>")]
     rows = []
     for row in body.split("<tr>")[1:]:
-        head = re.search(r'<th scope="row">(?:<a[^>]*>)?([^<]+)', row)
+        head = re.search(r'<th scope="row">(?:<a[^>]*>)?(?:<span class="place">\d+</span>)?(?:<span>)?([^<]+)', row)
         assert head is not None
         cells = [re.sub(r"<[^>]+>", " ", cell).strip() for cell in re.findall(r"<td>(.*?)</td>", row, re.DOTALL)]
         rows.append((head.group(1).strip(), cells))
@@ -100,3 +104,135 @@ def test_what_needs_a_look_is_named(as_user: Callable[[str], httpx.Client]) -> N
     assert "2 stores need a look" in trust
     assert NAMES["S02"] in trust
     assert NAMES["S03"] in trust
+
+
+def test_a_ranking_by_any_kpi_has_places_and_its_own_column(as_user: Callable[[str], httpx.Client]) -> None:
+    page = as_user("hq").get("/hq?rank=upt").text
+    body = page[page.index('class="table stores"') :]
+    assert re.findall(r'class="place">(\d+)<', body) == ["1", "2", "3"]
+    rows = table(page)[:-1]
+    figures = [float(cells[0].split()[0]) for _, cells in rows]
+    assert figures == sorted(figures, reverse=True)
+    assert "Units per sale" in body[: body.index("</thead>")]
+    # Withheld, it has no place and stands last.
+    ranked = as_user("hq").get("/hq?rank=conversion").text
+    assert re.findall(r'class="place">(\d+)<', ranked) == ["1", "2"]
+    assert table(ranked)[:-1][-1][0] == NAMES["S02"]
+
+
+def test_regions_are_sums_over_sums_and_lead_to_their_stores(
+    as_user: Callable[[str], httpx.Client], shop: Shop
+) -> None:
+    first, last = TODAY - timedelta(days=7), TODAY - timedelta(days=1)
+    report = shop.services.kpi.report(
+        ADMIN, kpis=["visitors", "net_sales"], day_from=first, day_to=last, group_by="region"
+    )
+    client = as_user("hq")
+    page = client.get("/hq?by=region").text
+    rows = dict(table(page))
+    for row in report.rows:
+        assert rows[row.labels["region"]][0].split()[0] == FMT.number(row.values["visitors"].value)
+        assert rows[row.labels["region"]][5].split()[0] == FMT.money(row.values["net_sales"].value, "CNY")
+    link = re.search(r'href="(/hq\?region=[^"]+)"', page)
+    assert link is not None
+    inside = dict(table(client.get(html.unescape(link[1])).text))
+    assert set(inside) < {*NAMES.values(), "Whole chain"}
+
+
+def test_like_for_like_leaves_out_who_was_not_watched_and_says_why(as_user: Callable[[str], httpx.Client]) -> None:
+    page = as_user("hq").get("/hq?alike=1").text
+    assert [name for name, _ in table(page)[:-1]] == [NAMES["S01"], NAMES["S03"]]
+    left_out = page[page.index("Like for like: 1 store left out") :]
+    assert NAMES["S02"] in left_out[: left_out.index("</details>")]
+
+
+def test_a_bridge_adds_up_for_the_chain_and_a_store(as_user: Callable[[str], httpx.Client], shop: Shop) -> None:
+    client = as_user("hq")
+    for store in ("", "S01"):
+        page = client.get("/hq/change", params={"store": store} if store else {}).text
+        found = re.search(r'id="waterfall-data">(.*?)</script>', page, re.DOTALL)
+        assert found is not None
+        steps = json.loads(found.group(1))["steps"]
+        assert [step["measure"] for step in steps] == ["absolute", *["relative"] * 4, "total"]
+        cents = [round(100 * step["amount"]) for step in steps]
+        assert sum(cents[:-1]) == cents[-1]
+        assert cents[0] != cents[-1]
+    asked = shop.services.kpi.decomposition(
+        ADMIN, day_from=TODAY - timedelta(days=7), day_to=TODAY - timedelta(days=1), compare="previous_period"
+    )
+    own = next(each for each in asked.stores if each.store_id == "S01")
+    assert cents[-1] == 100 * own.now.net_sales
+
+
+def test_days_that_are_none_are_said_to_be(as_user: Callable[[str], httpx.Client]) -> None:
+    client = as_user("hq")
+    for asked in (
+        {"range": "chosen"},
+        {"range": "chosen", "first": "2026-11-20", "last": "2026-11-01"},
+        {"compare": "chosen"},
+    ):
+        answer = client.get("/hq/change", params=asked)
+        assert answer.status_code == 422
+        assert "These days can" in answer.text
+        assert client.get("/hq/change.csv", params=asked).status_code == 404
+    assert client.get("/hq/change?store=S99&range=today&first=x").status_code == 200
+
+
+def test_files_hold_what_is_seen_in_its_order(as_user: Callable[[str], httpx.Client], shop: Shop) -> None:
+    client, asked = as_user("hq"), "?alike=1&rank=net_sales"
+    with shop.services.db.transaction() as conn:
+        conn.execute("UPDATE store SET name = '=1+1' WHERE store_id = 'S03'")
+    try:
+        seen = [row[0] for row in table(client.get("/hq" + asked).text)]
+        told = client.get("/hq/stores.csv" + asked)
+        sheet = client.get("/hq/stores.xlsx" + asked)
+        printed = client.get("/hq/stores.pdf" + asked)
+    finally:
+        with shop.services.db.transaction() as conn:
+            conn.execute("UPDATE store SET name = %s WHERE store_id = 'S03'", (NAMES["S03"],))
+    lines = list(csv.reader(io.StringIO(told.content.decode("utf-8-sig"))))
+    assert [line[0] for line in lines[1:]] == [name.replace("=", "'=") for name in seen]
+    cells = [list(row) for row in load_workbook(io.BytesIO(sheet.content)).active.iter_rows(values_only=True)]  # type: ignore[union-attr]
+    heads = next(place for place, row in enumerate(cells) if row[0] == "Store")
+    assert [row[0] for row in cells[heads + 1 :]] == seen
+    place = cells[heads].index("Net sales")
+    assert [float(line[place]) for line in lines[1:]] == [row[place] for row in cells[heads + 1 :]]
+    assert any("Like for like" in str(row[0]) for row in cells[:heads])
+    assert printed.content.startswith(b"%PDF-")
+    assert b"%%EOF" in printed.content[-32:]
+    assert b"/STSong-Light" in printed.content, "names in Chinese are lettered"
+    box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", printed.content)
+    assert box is not None
+    assert float(box[1]) > float(box[2]), "pages lie across"
+    changes = client.get("/hq/change.csv").content.decode("utf-8-sig").splitlines()
+    assert changes[0].startswith("Store,Net sales before")
+    assert changes[-1].startswith("Sum of these,")
+    for path in ("/hq/change.pdf", "/hq/change.xlsx"):
+        assert client.get(path).status_code == 200
+    assert client.get("/hq/stores.docx").status_code in (404, 422)
+
+
+def test_a_view_is_its_owners_and_leads_nowhere_else(as_user: Callable[[str], httpx.Client], shop: Shop) -> None:
+    hq, admin = as_user("hq"), as_user("admin")
+    token = re.search(r'name="csrf_token" value="([^"]+)"', hq.get("/hq").text)
+    assert token is not None
+    sent = {"csrf_token": token[1], "name": "East, ranked", "address": "/hq?range=30d&rank=atv"}
+    saved = hq.post("/hq/views", data=sent)
+    assert (saved.status_code, saved.headers["location"]) == (303, sent["address"])
+    assert "East, ranked" in hq.get("/hq/change").text
+    assert "East, ranked" not in admin.get("/hq").text
+    for address in ("https://elsewhere.example/hq", "//elsewhere.example/hq", "/hqx", "/stores/S01", "javascript:1"):
+        assert hq.post("/hq/views", data={**sent, "address": address}).status_code == 422
+    assert hq.post("/hq/views", data={**sent, "name": " "}).status_code == 422
+    number = re.search(r"/hq/views/(\d+)/removal", hq.get("/hq").text)
+    assert number is not None
+    gone = f"/hq/views/{number[1]}/removal"
+    other = re.search(r'name="csrf_token" value="([^"]+)"', admin.get("/hq").text)
+    assert other is not None
+    assert admin.post(gone, data={"csrf_token": other[1]}).status_code == 404
+    back = hq.post(gone, data={"csrf_token": token[1], "back": "//elsewhere.example"})
+    assert (back.status_code, back.headers["location"]) == (303, "/hq")
+    assert "East, ranked" not in hq.get("/hq").text
+    with shop.services.db.read() as conn:
+        done = conn.execute("SELECT action FROM audit WHERE action LIKE 'view.%' ORDER BY audit_id").fetchall()
+    assert done == [("view.save",), ("view.remove",)]

@@ -114,20 +114,7 @@ class ReportMaker:
         wanted = None
         with self._db.read() as conn:
             stores = {row.store_id: row for row in state_repository.store_rows(conn, scope, where)}
-            left_out: frozenset[StoreDay] = frozenset()
-            if where.regions is not None or where.formats is not None or where.tags:
-                shown = [(days.first, days.last) for days in (Days(day_from, day_to), other) if days is not None]
-                kept, without = labels.chosen_days(
-                    conn,
-                    scope,
-                    list(stores),
-                    shown,
-                    regions=where.regions,
-                    formats=where.formats,
-                    tags=where.tags,
-                )
-                stores = {store_id: row for store_id, row in stores.items() if store_id in kept}
-                left_out = frozenset(without)
+            stores, left_out = _chosen_stores(conn, scope, stores, where, Days(day_from, day_to), other)
             if not where.is_all:
                 wanted = list(stores)
             # Quarter hours are all computed on the spot, whatever is marked.
@@ -153,6 +140,7 @@ class ReportMaker:
         group_by: str,
         compare: Compare | None,
         compared: Sequence[str] | None = None,
+        where: StoreFilter = ALL_STORES,
     ) -> Report:
         """See `KpiService.recent`."""
         found = chosen(kpis)
@@ -161,8 +149,9 @@ class ReportMaker:
         asking = Asking(scope, Wish.of(found), grouping.dimensions(group_by), self._clock(), allowance=allowance)
         todays = self._stores.todays(scope, asking.now)
         parts = []
+        shown: dict[str, StoreRow] = {}
         with self._db.read() as conn:
-            stores = {row.store_id: row for row in state_repository.store_rows(conn, scope, ALL_STORES)}
+            stores = {row.store_id: row for row in state_repository.store_rows(conn, scope, where)}
             # Stores whose today is the same date have the same days; there are never more than three such dates.
             alike: dict[date, dict[str, StoreRow]] = defaultdict(dict)
             for store_id, row in stores.items():
@@ -173,11 +162,14 @@ class ReportMaker:
                 first = last - timedelta(days=days - 1)
                 check_days(first, last)
                 other = None if compare is None else days_beside(compare, first, last)
-                wanted = None if len(some) == len(stores) else list(some)
+                own, left_out = _chosen_stores(conn, scope, some, where, Days(first, last), other)
+                shown |= own
+                wanted = None if where.is_all and len(own) == len(stores) else list(own)
                 marks = _marks(conn, scope, wanted, Days(first, last), other)
                 running = _running(conn, scope, wanted, Days(first, last), other)
-                parts.append(Part(some, wanted, Days(first, last), other, _of(some, todays), marks, running=running))
-        return report_of(found, asking, stores, self._tell(asking, parts), beside)
+                parts.append(Part(own, wanted, Days(first, last), other, _of(own, todays), marks, left_out, running))
+        chosen_stores = {store_id: shown[store_id] for store_id in stores if store_id in shown}
+        return report_of(found, asking, chosen_stores, self._tell(asking, parts), beside)
 
     def _tell(self, asking: Asking, parts: Sequence[Part]) -> list[Periods]:
         clocks: Mapping[str, StoreCalendar] = {}
@@ -286,6 +278,19 @@ def _marks(conn: Connection, scope: Scope, wanted: Sequence[str] | None, days: D
     """Of both periods; one that lies in both is there twice and does no harm."""
     shown = [days] if other is None else [days, other]
     return [mark for each in shown for mark in state_repository.marks(conn, scope, wanted, each.first, each.last)]
+
+
+def _chosen_stores(
+    conn: Connection, scope: Scope, stores: Mapping[str, StoreRow], where: StoreFilter, days: Days, other: Days | None
+) -> tuple[dict[str, StoreRow], frozenset[StoreDay]]:
+    """Those that a filter by region, format or tags chooses on some day, and their days on which it doesn't."""
+    if where.regions is None and where.formats is None and not where.tags:
+        return dict(stores), frozenset()
+    shown = [(each.first, each.last) for each in (days, other) if each is not None]
+    kept, without = labels.chosen_days(
+        conn, scope, list(stores), shown, regions=where.regions, formats=where.formats, tags=where.tags
+    )
+    return {store_id: row for store_id, row in stores.items() if store_id in kept}, frozenset(without)
 
 
 def _running(

@@ -156,3 +156,13 @@ LEFT JOIN LATERAL (
 ) r ON true;
 
 ALTER TABLE store DROP COLUMN region;
+
+-- Pages of headquarters as somebody set them out, to come back to: an address of ours and the name they gave it.
+CREATE TABLE saved_view (
+    view_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    user_id    uuid NOT NULL REFERENCES app_user ON DELETE CASCADE,
+    name       text NOT NULL CHECK (name <> ''),
+    address    text NOT NULL CHECK (address LIKE '/hq%'),
+    created_at timestamptz NOT NULL,
+    UNIQUE (user_id, name)
+);

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.hq_page import COLUMNS
+from dashboards.hq.state import COLUMNS
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
 from server.kpi.answers.decomposition import NEEDS

@@ -1,0 +1,174 @@
+"""HQ's page: the chain's branches side by side for a chosen range, against the period before.
+
+A range is counted back from each store's own today, so that "yesterday" is over wherever the store stands; a chain that
+spans timezones has two dates in it then, and the page says so. The chart goes by dates and ends with the last one that
+is over at every store.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, Request, Response
+
+from dashboards.entry.silences_page import open_silences
+from dashboards.formats import NOTHING, Formats
+from dashboards.health import chain_health
+from dashboards.hq import alike, drawings
+from dashboards.hq.chart import chart_of, day_table, facts_of
+from dashboards.hq.state import RANKED, Stores
+from dashboards.hq.table import Line, cells, headers, headlines, lines
+from dashboards.hq.tabs import tabs
+from dashboards.i18n import translations
+from dashboards.pages import page_router, renderer_of
+from dashboards.periods import CHOICES
+from dashboards.viewer import CHAIN_READERS, Viewer, viewer_with
+from server.access.models import Locale
+from server.kpi.answers.question import StoreFilter
+from server.kpi.models import Report
+from server.stores.models import Store
+
+router = page_router()
+
+Reader = Annotated[Viewer, Depends(viewer_with(*CHAIN_READERS))]
+#: A figure of so long ago is as good as one of now; of longer ago than `_STALE` nobody is making new ones.
+_FRESH: Final = timedelta(seconds=10)
+_STALE: Final = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the table shows, for the page and for files alike.
+
+    Attributes:
+        report: by store or region.
+        lines: in order; `days` first and last of their trends.
+        unlike: stores left out because they can't be compared, with the reason; empty where that wasn't asked for.
+    """
+
+    state: Stores
+    stores: tuple[Store, ...]
+    report: Report
+    lines: list[Line]
+    days: tuple[date, date]
+    unlike: tuple[alike.Unlike, ...]
+    currency: str
+
+
+@router.get("/hq")
+def hq_page(request: Request, viewer: Reader) -> Response:
+    """The chain over a range of days; what it shows stands in the address (`state.Stores`)."""
+    services = request.app.state.services
+    state = Stores.of(request.query_params)
+    every: list[Store] = services.stores.stores(viewer.scope)
+    if not every:
+        return renderer_of(request).page(request, "hq/empty.html", viewer, stores=every)
+    shown = shown_of(services, viewer, state, every)
+    by_store, (chart_from, chart_to) = shown.report, shown.days
+    choice, fmt = CHOICES[state.range], Formats(viewer.locale)
+    gettext = translations(viewer.locale).gettext
+    ids = [store.store_id for store in shown.stores] if len(shown.stores) < len(every) else None
+    by_day: Report = services.kpi.report(
+        viewer.scope,
+        kpis=["visitors", "conversion"],
+        day_from=chart_from,
+        day_to=chart_to,
+        group_by="day",
+        store_ids=ids,
+    )
+    each = services.kpi.daily(viewer.scope, chart_from, chart_to)
+    facts = facts_of(services, viewer, shown.stores, each, chart_from, chart_to)
+    regions = sorted({store.region for store in every if store.region})
+    return renderer_of(request).page(
+        request,
+        "hq/stores.html",
+        viewer,
+        stores=every,
+        tabs=tabs("/hq", viewer.locale),
+        state=state,
+        regions=regions,
+        ranked=[(slug, gettext(label)) for slug, label in RANKED.items()],
+        choices=[(key, choice.label, state.query(range=key)) for key, choice in CHOICES.items()],
+        days=fmt.days(by_store.day_from, by_store.day_to),
+        own_days=by_store.day_to > by_store.day_from + timedelta(days=choice.days - 1),
+        versus=gettext(choice.versus),
+        before=_compared(by_store, fmt),
+        columns=headers(state),
+        rows=shown.lines,
+        unlike=shown.unlike,
+        headlines=headlines(by_store.total, fmt, shown.currency),
+        total=cells(by_store.total, state, fmt, shown.currency),
+        chart=chart_of(by_day, chart_from, chart_to, facts, viewer.locale),
+        chart_days=fmt.days(chart_from, chart_to),
+        facts=facts,
+        day_table=day_table(by_day, fmt, shown.currency),
+        quadrant=drawings.quadrant(by_store, shown.lines, state, viewer.locale),
+        multiples=drawings.multiples(shown.lines, fmt),
+        health=chain_health(services, viewer.scope, every, by_store, viewer.locale) if state.by == "store" else None,
+        pending=by_store.pending,
+        age=_age(by_store, every, viewer.locale),
+        silences=open_silences(request, viewer, None, every),
+        views=services.views.views(viewer.scope),
+        here="/hq" + state.query(),
+        query=state.query(),
+    )
+
+
+def shown_of(services: Any, viewer: Viewer, state: Stores, every: Sequence[Store]) -> Shown:
+    """What the table shows as it is set out."""
+    choice, scope = CHOICES[state.range], viewer.scope
+    where = StoreFilter(regions=[state.region]) if state.region else StoreFilter()
+    unlike: tuple[alike.Unlike, ...] = ()
+    if state.alike:
+        fit, unlike = alike.sorted_out(services, viewer, choice, where, every)
+        where = StoreFilter(store_ids=fit, regions=where.regions)
+    report: Report = services.kpi.recent(
+        scope,
+        kpis=[slug for slug, _, _ in state.columns],
+        days=choice.days,
+        back=choice.back,
+        group_by=state.by,
+        compare=choice.compare,
+        compared=[slug for slug, _, changes in state.columns if changes],
+        where=where,
+    )
+    first = report.day_from
+    earliest = first + timedelta(days=choice.days - 1)
+    # A day that is still running, or has begun at some stores only, would end every line with a fall.
+    last = earliest if choice.back else earliest - timedelta(days=1)
+    first = min(first, last - timedelta(days=13))
+    own = set(report.store_ids)
+    stores = tuple(store for store in every if store.store_id in own)
+    each = services.kpi.daily(scope, first, last)
+    return Shown(
+        state=state,
+        stores=stores,
+        report=report,
+        lines=lines(report, state, stores, each, (first, last), Formats(viewer.locale)),
+        days=(first, last),
+        unlike=unlike,
+        currency=every[0].currency,
+    )
+
+
+def _age(report: Report, stores: Sequence[Store], locale: Locale) -> dict[str, Any] | None:
+    """How old the oldest of the figures is; None when all of them are of now."""
+    behind = report.answered_at - report.as_of
+    if behind < _FRESH:
+        return None
+    fmt, gettext = Formats(locale), translations(locale).gettext
+    zones = {store.timezone for store in stores}
+    zone = stores[0].timezone
+    at = fmt.clock(report.as_of, zone) + (f" ({zone})" if len(zones) > 1 else "")
+    if behind >= timedelta(days=1):
+        at = f"{fmt.day(report.as_of.astimezone(ZoneInfo(zone)).date())} {at}"
+    words = gettext("As of %(time)s, %(ago)s: the oldest of these figures.") % {"time": at, "ago": fmt.ago(behind)}
+    return {"text": words, "stale": behind > _STALE}
+
+
+def _compared(report: Report, fmt: Formats) -> str:
+    if report.compared_from is None or report.compared_to is None:
+        return NOTHING
+    return fmt.days(report.compared_from, report.compared_to)
