@@ -42,6 +42,10 @@ _BESIDE: Final = 3  # pixels: how near to what differs clearly it is enough to d
 _LEAST_EXPOSURE: Final = 0.4
 _GRID: Final = 8  # every so many pixels are enough for a median of the whole picture
 _LEAST_GAIN: Final = 0.01  # by which the light must change to be followed
+#: For each value, the least that is brighter by as much, and the greatest that is darker.
+_VALUES: Final = np.arange(256, dtype=np.float32)
+_BRIGHTER: Final = np.ceil(_VALUES * (1 + _LEAST_GAIN)).clip(0, 255).astype(np.uint8)
+_DARKER: Final = np.floor(_VALUES * (1 - _LEAST_GAIN)).astype(np.uint8)
 _DARKEST: Final = np.zeros(3)  # as OpenCV wants a colour's bounds
 _NOT_WHITE: Final = np.full(3, 249.0)
 
@@ -107,7 +111,7 @@ class Background:
 
     def _make_threshold(self) -> Mask:
         p = self.params
-        bright = brightest(self.image)
+        bright = self._bright = brightest(self.image)
         # A camera that gives half the brightness gives half the contrast: what is in grey levels goes by its white.
         white = _nth(sampled(bright, _GRID).ravel(), 0.9)
         self.exposure = min(max(white / p.white, _LEAST_EXPOSURE), 1.0)
@@ -161,7 +165,8 @@ class Background:
         if count < 40 or self._as_bright(now, usable, count):
             return
         places = np.flatnonzero(usable > 0)
-        gain = _medians(picked(now, places).astype(np.float32) / picked(self._samples, places))
+        known = picked(self._samples, places).astype(np.float32)
+        gain = _medians(picked(now, places).astype(np.float32) / known)
         if np.abs(gain - 1).max() < _LEAST_GAIN:
             return
         gain = np.clip(gain, 0.4, 2.5)
@@ -191,7 +196,7 @@ class Background:
         """Clear from the mask, which has something only in a box, what is only a shadow."""
         if self._shadows is None:  # made when first asked for since the background changed
             p = self.params
-            self._shadows = Shadows(self.image, self.exposure, p.shadow, p.shadow_tint)
+            self._shadows = Shadows(self.image, self._bright, self.exposure, p.shadow, p.shadow_tint)
         solid = self._shadows.none_at(image, mask, where)
         body = without_specks(solid)
         if not self.params.upright:
@@ -244,9 +249,9 @@ class Background:
         self._shadows = None
         samples = sampled(self.image, _GRID)
         self._lit = above(darkest(samples), 16)
-        self._samples = samples.astype(np.float32)
-        self._brighter = np.ceil(self._samples * (1 + _LEAST_GAIN)).clip(0, 255).astype(np.uint8)
-        self._darker = np.floor(self._samples * (1 - _LEAST_GAIN)).astype(np.uint8)
+        self._samples = samples
+        self._brighter = cast("Image", cv2.LUT(samples, _BRIGHTER))
+        self._darker = cast("Image", cv2.LUT(samples, _DARKER))
 
 
 def _within(box: Where, part: Where) -> Where:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detectors.pixels import Image, Mask, above, edges_of, grey, picked, widened
+from edge.detectors.pixels import Image, Mask, above, darkest, edges_of, grey, picked, widened
 
 Floats = NDArray[np.float32]
 Where = tuple[slice, slice]
@@ -28,12 +28,15 @@ class Shadows:
 
     Args:
         empty: the empty scene, BGR uint8, shape (h, w, 3).
+        bright: its brightest colour, pixel by pixel, shape (h, w).
         exposure: what levels in grey values are multiplied with.
         brightness: darkest and lightest share of the background's brightness that a shadow may have.
         tint: how far its colour may be from the background's, as a share of the brightness.
     """
 
-    def __init__(self, empty: Image, exposure: float, brightness: tuple[float, float], tint: float) -> None:
+    def __init__(
+        self, empty: Image, bright: Mask, exposure: float, brightness: tuple[float, float], tint: float
+    ) -> None:
         self._grey = grey(empty)
         self._edges = edges_of(self._grey)
         self._exposure, self._brightness, self._tint = exposure, brightness, tint
@@ -41,8 +44,10 @@ class Shadows:
         self._empty = empty
         self._darkest = cv2.convertScaleAbs(self._grey, alpha=brightness[0] - _MARGIN)
         self._lightest = cv2.convertScaleAbs(self._grey, alpha=brightness[1] + _MARGIN, beta=_TINT * exposure)
-        bounded, white = _bounds(empty)
-        self._ended = cv2.bitwise_not(cv2.bitwise_or(bounded, white))
+        # Where some channels end and others do not; of white nothing is known but that it is no colour.
+        self._ended = above(bright, _ENDS - 1.0)
+        if cv2.countNonZero(self._ended):
+            self._ended = cast("Mask", cv2.subtract(self._ended, above(darkest(empty), _ENDS - 1.0)))
         self._some_ended = cv2.countNonZero(self._ended) > 0
 
     def none_at(self, image: Image, mask: Mask, where: Where) -> Mask:
@@ -85,14 +90,6 @@ class Shadows:
         shadow = (share > dark) & (share < light) & (off < allowed)
         keep.reshape(-1)[places] = ~shadow * np.uint8(255)
         return keep
-
-
-def _bounds(empty: Image) -> tuple[Mask, Mask]:
-    """Where no channel ends, and where all do: of white nothing is known but that it is no colour."""
-    return (
-        cast("Mask", cv2.inRange(empty, np.zeros(3), np.full(3, _ENDS - 1.0))),
-        cast("Mask", cv2.inRange(empty, np.full(3, float(_ENDS)), np.full(3, 255.0))),
-    )
 
 
 def _apart_from_ended(seen: Floats, empty: Floats) -> tuple[Floats, Floats]:

@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.detectors.blobs import BlobParams, BlobReader
+from edge.detectors.pixels import brightest
 from edge.detectors.shadows import Shadows
 from tests.edge.detectors.test_motion import FPS, HEIGHT, PERSON, WIDTH, Watch, dressed, fractions, moved, room
 
@@ -73,7 +74,7 @@ def wall(colour: tuple[int, int, int]) -> NDArray[np.uint8]:
 
 def not_shadow(empty: NDArray[np.uint8], seen: NDArray[np.uint8]) -> int:
     """How many of the pixels in question are no shadow."""
-    test = Shadows(empty, 1.0, (0.5, 1.0), 0.09)
+    test = Shadows(empty, brightest(empty), 1.0, (0.5, 1.0), 0.09)
     mask = np.full(empty.shape[:2], 255, np.uint8)
     return cv2.countNonZero(test.none_at(seen, mask, (slice(0, 40), slice(0, 60))))
 
