@@ -24,7 +24,8 @@ STORE_DATA = (
 #: Every other table, by the reason why it needs no scope. What stands in neither fails: a new table is not forgotten.
 NOT_STORE_DATA = {
     "who signs in, by what, and who did what: for administrators, or of whoever asks": (
-        "api_key app_user audit audit_head audit_link oidc_attempt recovery_code saved_view session sign_in_failure user_store"
+        "api_key app_user audit audit_head audit_link oidc_attempt recovery_code saved_view session sign_in_failure"
+        " user_store"
     ),
     "rules, rates, days and words of the whole chain": (
         "consent_wording coupon_definition exchange_rate holiday member_field member_rule points_reason points_rules"
