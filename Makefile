@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-test demo clean-demo test screenshots chaos bench-edge bench-ingest bench-kpi bench-storage bench-value check format lint types lock clean
+.PHONY: help venv venv-test demo clean-demo test screenshots chaos bench-edge bench-ingest bench-kpi bench-storage bench-value bench-web fuzz-api check format lint types lock clean
 
 help: ## Show what can be made
 	@echo "Doorline: who comes through each door, and who becomes a customer."
@@ -110,6 +110,14 @@ bench-ingest: $(VENV)/.test ## Measure ingest: share of plain COPY, a backlog, c
 bench-kpi: $(VENV)/.test ## Measure reading at chain size: 1,000 stores and a year, made up (an hour, 30 GB in CHAINS=...)
 	test -e $(CHAINS) || $(BIN)/python -m bench.bench_kpi --make $(CHAINS)
 	$(BIN)/python -m bench.bench_kpi --use $(CHAINS) $(ARGS)
+
+bench-web: $(VENV)/.test ## Measure pages and API under load beside an empty page, and 500 live pages (ten minutes)
+	$(BIN)/python -m bench.bench_web $(ARGS)
+
+# Requests made up for each operation, within its schema and outside, each sent as every role.
+FUZZ ?= 100
+fuzz-api: $(VENV)/.test ## Try the whole API with made-up requests as each role, others every time (hours: FUZZ=100)
+	DOORLINE_FUZZ_EXAMPLES=$(FUZZ) $(BIN)/python -m pytest tests/server/test_made_up.py $(ARGS)
 
 bench-value: $(VENV)/.test ## Measure a night of customer value: a million members (half an hour, 15 GB)
 	$(BIN)/python -m bench.bench_value $(ARGS)

@@ -6,6 +6,7 @@ framework has three shapes of its own, which is why each of its kinds is caught 
 """
 
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -155,6 +156,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(RateLimit, per_minute=services.settings.requests_per_minute)
     app.add_middleware(ApiHeaders)
     app.add_middleware(RequestLog)
+    app.openapi = partial(_described, app)  # type: ignore[method-assign]
     return app
 
 
@@ -247,6 +249,24 @@ def _on_failure(request: Request, error: Exception) -> Response:
     return error_response(
         500, "internal", "something broke on our side", remedy="try again; the log has it under this request's id"
     )
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """The description; a time of day on a store's clock has no offset, which the format called ``time`` must have."""
+    if app.openapi_schema is None:
+        _name_times(FastAPI.openapi(app))
+    return FastAPI.openapi(app)
+
+
+def _name_times(node: object) -> None:
+    if isinstance(node, dict):
+        if node.get("format") == "time":
+            node["format"] = "partial-time"
+        for each in node.values():
+            _name_times(each)
+    elif isinstance(node, list):
+        for each in node:
+            _name_times(each)
 
 
 def _version() -> str:
