@@ -57,6 +57,7 @@ ASKED: Final[dict[str, dict[str, Any]]] = {
     "check_in": {"how": "card"},
     "desk_item": {"kind": "enrolment"},
     "member_value": {"stage": "active"},
+    "saved_view": {"address": "/hq"},
     "serving_cost": {"occasion": "sale"},
     "device_certificate": {
         "fingerprint": "a" * 64,
