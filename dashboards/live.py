@@ -23,7 +23,7 @@ from dashboards.store_view import event, store_view
 from dashboards.viewer import STORE_READERS, Viewer, maybe_viewer
 from server.access.models import Locale
 from server.errors import DoorlineError, NotSignedIn
-from server.kpi.models import LiveView
+from server.kpi.live import LiveView
 
 #: Seconds between two looks at the database. A look never takes more than a small part of it (see `_poll`).
 EVERY_S: Final = 0.5

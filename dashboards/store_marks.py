@@ -12,7 +12,7 @@ from dashboards.formats import NOTHING, Formats
 from dashboards.i18n import N_, translations
 from dashboards.reasons import reason
 from dashboards.viewer import Viewer
-from server.kpi.models import LiveView
+from server.kpi.live import LiveView
 from server.stores.models import Store
 
 #: Weeks of which power hours are told.

@@ -12,7 +12,8 @@ from dashboards.formats import NOTHING, Delta, Formats
 from dashboards.i18n import N_, translations
 from dashboards.reasons import reason
 from server.access.models import Locale
-from server.kpi.models import NO_CAMERAS, KpiValue, LiveHour, LiveView
+from server.kpi.live import LiveHour, LiveView
+from server.kpi.models import NO_CAMERAS, KpiValue
 
 #: Slug and label, in the order of the page; the first row is the larger.
 FIGURES: Final = (

@@ -22,8 +22,8 @@ _OUTCOMES: Final = {
     "idle": (N_("Nothing to do"), ""),
     "failed": (N_("Failed"), "bad"),
 }
-#: A job's name to what it is for; a name that is not here is shown as it is.
-_JOBS: Final = {
+#: A job's name to what it is for; every job of the jobs process has one (tests/dashboards/test_entry_pages.py).
+JOBS: Final = {
     "dirty_days": N_("Computes anew the days whose facts changed"),
     "today": N_("Keeps today's numbers fresh"),
     "settle_days": N_("Settles days that are over"),
@@ -32,6 +32,18 @@ _JOBS: Final = {
     "retention": N_("Deletes raw rows that are old"),
     "clean_up": N_("Deletes what no longer counts"),
     "box_answers": N_("Forgets what boxes answered"),
+    "offline_desks": N_("Forgets what desks wrote down while they were offline, once it is taken in"),
+    "member_value": N_("Makes members' grades, stages and value anew"),
+    "member_retention": N_("Erases members nobody has seen for as long as the chain keeps them"),
+    "points": N_("Books points of sales and returns"),
+    "points_expiry": N_("Ends points whose time is over"),
+    "tiers": N_("Raises members who have earned a tier"),
+    "tiers_due": N_("Looks at tiers whose period is over"),
+    "coupons": N_("Issues coupons for what happened"),
+    "coupons_nightly": N_("Issues coupons for the day, and ends those that are over"),
+    "webhooks": N_("Tells whoever subscribed outside"),
+    "import_retention": N_("Deletes old files of receipts and their errors"),
+    "event_retention": N_("Deletes events that everybody has acted on"),
 }
 _LISTED: Final = 200
 Reader = Annotated[Viewer, Depends(viewer_with("admin", "hq"))]
@@ -65,7 +77,7 @@ def _line(run: JobRun, locale: Locale) -> dict[str, Any]:
 
     return {
         "job": run.job,
-        "what": gettext(_JOBS[run.job]) if run.job in _JOBS else "",
+        "what": gettext(JOBS[run.job]) if run.job in JOBS else "",
         "outcome": gettext(words),
         "kind": kind,
         "started": moment(run.started_at),

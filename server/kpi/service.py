@@ -29,7 +29,8 @@ from server.kpi.days.recomputing import ToCompute, recompute_all
 from server.kpi.figures.definition import Kpi
 from server.kpi.figures.registry import KPIS
 from server.kpi.figures.values import values_of
-from server.kpi.models import DayFacts, HourFacts, KpiValue, LiveHour, LiveView, Period, Report
+from server.kpi.live import LiveHour, LiveView
+from server.kpi.models import DayFacts, HourFacts, KpiValue, Period, Report
 from server.storage import dirty
 from server.storage.pool import Connection, Database, Readable
 from server.stores.service import StoresService

@@ -8,6 +8,8 @@ from html import unescape
 import httpx
 import pytest
 
+from dashboards.entry.runs_page import JOBS
+from server.jobs.process import standard_jobs
 from tests.dashboards.conftest import Shop
 from tests.dashboards.seed import ADMIN, TODAY
 
@@ -271,3 +273,9 @@ def test_the_store_s_page_shows_what_the_api_has(manager: httpx.Client) -> None:
         assert words in said
     assert "Nobody has entered who was on the floor" in said, "what is withheld has its reason"
     assert f'href="/stores/{STORE}/why/star?day={TODAY}"' in page.text
+
+
+def test_every_job_says_what_it_is_for(shop: Shop) -> None:
+    services = shop.services
+    jobs = standard_jobs(services.settings, services.db, services.stores, services.kpi, services.access)
+    assert {job.name for job in jobs} == set(JOBS)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from server.ingest.models import Incoming
-from server.kpi.models import LiveView
+from server.kpi.live import LiveView
 from tests.dashboards.conftest import Shop
 from tests.dashboards.seed import ADMIN, PASSWORD
 from tests.fixtures.browser import Watch

@@ -12,7 +12,8 @@ import httpx
 from dashboards.formats import Formats
 from dashboards.live import LiveHub
 from dashboards.store_view import event, store_view
-from server.kpi.models import COVERAGE_BELOW_THRESHOLD, KpiValue, LiveView
+from server.kpi.live import LiveView
+from server.kpi.models import COVERAGE_BELOW_THRESHOLD, KpiValue
 from server.stores.models import NewFact
 from tests.dashboards.conftest import Shop
 from tests.dashboards.seed import ADMIN, TODAY
