@@ -39,7 +39,7 @@ from dashboards.members import room as members_room
 from dashboards.render import Renderer
 from dashboards.security import SecurityHeaders
 from server.access.models import Scope
-from server.kpi.models import LiveView
+from server.kpi.live import LiveView
 from server.services import Services
 
 
