@@ -17,19 +17,17 @@ import structlog
 
 from server.access import audit
 from server.access.models import Scope
-from server.clock import Clock, utc_now
 from server.errors import Conflict, DoorlineError, Forbidden, NotFound
 from server.events import outbox
 from server.events.models import NewEvent
 from server.membership import rights_repository as repository
-from server.membership.crypto import MemberKeys
 from server.membership.exporting import EXPORTERS
-from server.membership.reading import MemberReader, no_member
+from server.membership.over_parts import OverParts
+from server.membership.reading import no_member
 from server.membership.receipts import receipt_bytes
-from server.membership.rights import RightsPart
 from server.membership.rights_repository import ErasureRow
 from server.membership.texts import label
-from server.storage.pool import Connection, Database
+from server.storage.pool import Connection
 
 _log = structlog.get_logger(__name__)
 _CONSENTS_KEPT: Final = "what was agreed and when is proof of lawful processing (PIPL 55, GDPR 7); it names nobody now"
@@ -83,21 +81,8 @@ class Proof:
     balances_hold: bool
 
 
-class Erasures:
-    """Erases members, and proves it.
-
-    Args:
-        parts: of the packages that keep something of members.
-    """
-
-    def __init__(
-        self, db: Database, keys: MemberKeys, reader: MemberReader, parts: Sequence[RightsPart], clock: Clock = utc_now
-    ) -> None:
-        self._db = db
-        self._keys = keys
-        self._reader = reader
-        self._parts = parts
-        self._clock = clock
+class Erasures(OverParts):
+    """Erases members, and proves it."""
 
     def holds(self, scope: Scope, member_id: UUID) -> list[str]:
         """Why a member can't be erased now, and what to do first; empty when nothing is in the way."""

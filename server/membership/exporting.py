@@ -6,7 +6,7 @@ is in it, too: notes for headquarters are the person's to read.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,17 +14,17 @@ from uuid import UUID
 
 from server.access import audit
 from server.access.models import Locale, Role, Scope
-from server.clock import Clock, utc_now
 from server.errors import Forbidden
 from server.events.models import JSON
 from server.membership import field_repository
 from server.membership import rights_repository as repository
-from server.membership.crypto import Field, MemberKeys
+from server.membership.crypto import Field
 from server.membership.fields import CustomField
-from server.membership.reading import MemberReader, no_member
-from server.membership.rights import RightsPart, Section, Words
+from server.membership.over_parts import OverParts
+from server.membership.reading import no_member
+from server.membership.rights import Section, Words
 from server.membership.rights_repository import Person
-from server.storage.pool import Connection, Database
+from server.storage.pool import Connection
 
 #: An export is handed to whoever asks at the counter; who hands it out must be able to tell that it is the person.
 EXPORTERS: Final[tuple[Role, ...]] = ("admin", "hq", "region", "manager")
@@ -104,21 +104,8 @@ class Export:
         return json.dumps(document, ensure_ascii=False, indent=2).encode()
 
 
-class Exports:
-    """Gives members what is kept of them.
-
-    Args:
-        parts: of the packages that keep something of members.
-    """
-
-    def __init__(
-        self, db: Database, keys: MemberKeys, reader: MemberReader, parts: Sequence[RightsPart], clock: Clock = utc_now
-    ) -> None:
-        self._db = db
-        self._keys = keys
-        self._reader = reader
-        self._parts = parts
-        self._clock = clock
+class Exports(OverParts):
+    """Gives members what is kept of them."""
 
     def export(self, scope: Scope, member_id: UUID) -> Export:
         """Everything that is kept of a member of the caller's own stores; it is in the audit trail.

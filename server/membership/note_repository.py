@@ -138,44 +138,38 @@ def attachment(conn: Connection, scope: Scope, member_id: UUID, attachment_id: U
 
 def delete_note(conn: Connection, scope: Scope, member_id: UUID, note_id: UUID, *, only_own: bool) -> bool:
     """Delete a note that the scope's role may read; False when there is none, or with `only_own` none of one's own."""
-    return (
-        conn.execute(
-            """
-            DELETE FROM member_note
-            WHERE note_id = %(id)s AND member_id = ANY(ARRAY(SELECT member_family(%(member_id)s)))
-              AND (audience = 'store' OR %(is_hq)s) AND (NOT %(only_own)s OR written_by = %(actor)s)
-            """,
-            {
-                "id": note_id,
-                "member_id": member_id,
-                "is_hq": scope.has_role("admin", "hq"),
-                "only_own": only_own,
-                "actor": scope.actor,
-            },
-        ).rowcount
-        == 1
+    done = conn.execute(
+        """
+        DELETE FROM member_note
+        WHERE note_id = %(id)s AND member_id = ANY(ARRAY(SELECT member_family(%(member_id)s)))
+          AND (audience = 'store' OR %(is_hq)s) AND (NOT %(only_own)s OR written_by = %(actor)s)
+        """,
+        _whose(scope, member_id, note_id, only_own),
     )
+    return done.rowcount == 1
 
 
 def delete_attachment(conn: Connection, scope: Scope, member_id: UUID, attachment_id: UUID, *, only_own: bool) -> bool:
     """As `delete_note`, of an attachment."""
-    return (
-        conn.execute(
-            """
-            DELETE FROM member_attachment
-            WHERE attachment_id = %(id)s AND member_id = ANY(ARRAY(SELECT member_family(%(member_id)s)))
-              AND (audience = 'store' OR %(is_hq)s) AND (NOT %(only_own)s OR added_by = %(actor)s)
-            """,
-            {
-                "id": attachment_id,
-                "member_id": member_id,
-                "is_hq": scope.has_role("admin", "hq"),
-                "only_own": only_own,
-                "actor": scope.actor,
-            },
-        ).rowcount
-        == 1
+    done = conn.execute(
+        """
+        DELETE FROM member_attachment
+        WHERE attachment_id = %(id)s AND member_id = ANY(ARRAY(SELECT member_family(%(member_id)s)))
+          AND (audience = 'store' OR %(is_hq)s) AND (NOT %(only_own)s OR added_by = %(actor)s)
+        """,
+        _whose(scope, member_id, attachment_id, only_own),
     )
+    return done.rowcount == 1
+
+
+def _whose(scope: Scope, member_id: UUID, row_id: UUID, only_own: bool) -> dict[str, object]:
+    return {
+        "id": row_id,
+        "member_id": member_id,
+        "is_hq": scope.has_role("admin", "hq"),
+        "only_own": only_own,
+        "actor": scope.actor,
+    }
 
 
 def lock_member(conn: Connection, scope: Scope, member_id: UUID) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from server.access.models import Role, Scope
 from server.errors import NotFound
-from server.membership import cards, names, phones, repository
+from server.membership import cards, names, phones, purchase_repository, repository
 from server.membership.crypto import MemberKeys, TokenKind
 from server.membership.fields import Answer
 from server.membership.models import Member, MemberSummary
@@ -98,7 +98,7 @@ class MemberReader:
             enrolled_by=row.enrolled_by,
             enrolled_at=row.enrolled_at,
             consents=repository.consents(conn, scope, row.member_id),
-            purchases=repository.purchases(conn, scope, row.member_id),
+            purchases=purchase_repository.purchases(conn, scope, row.member_id),
             phone_verified_at=row.phone_verified_at,
             enrolled_store=row.enrolled_store,
             staff=row.staff,

@@ -1,4 +1,4 @@
-"""SQL of members, their tokens, consents and what their receipts add up to.
+"""SQL of members, their tokens and consents.
 
 Two functions look over the whole chain by design: an exact phone or card number must find a member of any store, or
 the next desk enrols the same person again. They answer with id and card and nothing else.
@@ -14,7 +14,7 @@ from psycopg.rows import class_row, scalar_row
 
 from server.access.models import Scope
 from server.membership.crypto import TokenKind
-from server.membership.models import Consent, NewConsent, Purchases, Spending
+from server.membership.models import Consent, NewConsent
 from server.storage.pool import Connection
 
 
@@ -67,15 +67,6 @@ class More:
 
     tags: list[str]
     merged: list[UUID]
-
-
-@dataclass(frozen=True, slots=True)
-class VisitRow:
-    """What receipts say of visits."""
-
-    visits: int
-    receipts: int
-    last_visit: datetime | None
 
 
 _MEMBER: LiteralString = """
@@ -328,56 +319,6 @@ def consents(conn: Connection, scope: Scope, member_id: UUID) -> list[Consent]:
             """,
             (member_id,),
         ).fetchall()
-
-
-def purchases(conn: Connection, scope: Scope, member_id: UUID) -> Purchases:
-    """What receipts of a member, and of whoever was merged into them, add up to in the scope's stores.
-
-    A visit's day is the last one that had begun by then, under the rule in force on that day, as in `StoreCalendar`;
-    only a `day_starts` that the clock shows twice in a night of summer time may be read as the later one here.
-    """
-    parameters = {"member_id": member_id, "scope": scope.store_ids}
-    with conn.cursor(row_factory=class_row(VisitRow)) as cursor:
-        visits = cursor.execute(
-            """
-            SELECT count(DISTINCT (r.store_id, d.day)) FILTER (WHERE r.channel IN ('till', 'pickup')) AS visits,
-                   count(*) AS receipts,
-                   max(r.at) FILTER (WHERE r.channel IN ('till', 'pickup')) AS last_visit
-            FROM receipt r
-            CROSS JOIN LATERAL (
-                SELECT max(day) AS day
-                FROM (
-                    -- Each rule's answer, as far as the rule reaches; the first holds for everything before it, too.
-                    SELECT least((r.at AT TIME ZONE c.timezone - c.day_starts)::date,
-                                 lead(c.valid_from) OVER by_age - 1) AS day,
-                           CASE WHEN row_number() OVER by_age > 1 THEN c.valid_from ELSE '-infinity' END AS first_day
-                    FROM store_calendar c
-                    WHERE c.store_id = r.store_id
-                    WINDOW by_age AS (ORDER BY c.valid_from)
-                ) rule
-                WHERE day >= first_day
-            ) d
-            WHERE r.member_id = ANY(ARRAY(SELECT member_family(%(member_id)s)))
-              AND r.kind = 'sale' AND r.voided_at IS NULL
-              AND (%(scope)s::text[] IS NULL OR r.store_id = ANY(%(scope)s))
-            """,
-            parameters,
-        ).fetchone()
-    with conn.cursor(row_factory=class_row(Spending)) as cursor:
-        spending = cursor.execute(
-            """
-            SELECT currency, sum(CASE kind WHEN 'sale' THEN gross ELSE -gross END) AS net
-            FROM receipt
-            WHERE member_id = ANY(ARRAY(SELECT member_family(%(member_id)s)))
-              AND voided_at IS NULL AND kind IN ('sale', 'refund')
-              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
-            GROUP BY currency
-            ORDER BY currency
-            """,
-            parameters,
-        ).fetchall()
-    assert visits is not None, "an aggregate always answers"  # noqa: S101
-    return Purchases(visits.visits, visits.receipts, visits.last_visit, spending)
 
 
 def home_country(conn: Connection, scope: Scope, store_id: str) -> str | None:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from server.access.models import Locale
+from server.membership.fields import CustomField, Option, Rules
 from tests.dashboards.conftest import Shop
 from tests.dashboards.seed import ADMIN, PASSWORD
 from tests.fixtures.proxy import Proxy
@@ -160,6 +162,42 @@ def test_a_vip_is_enrolled_with_the_keyboard_alone_without_the_network_and_with_
     back.tell("with the network")
     assert away.strokes == len("13655560001") + len("Nora Qin") + _EXTRA
     assert back.strokes == len("13655560005") + len("Vera Gu") + _EXTRA
+
+
+def test_what_the_chain_itself_asks_is_asked_without_the_network_and_nothing_is_spent(
+    tablet: BrowserContext, line: Proxy, shop: Shop
+) -> None:
+    form = shop.services.members.form
+    options = (Option("tea", {"zh": "茶", "en": "Tea"}), Option("run", {"zh": "跑步", "en": "Running"}))
+    labels: dict[Locale, str] = {"zh": "喜好", "en": "Interests"}
+    form.define(ADMIN, CustomField("likes", "choices", labels, Rules(required=True, options=options)))
+    try:
+        page = at_the_desk(tablet, shop)
+        member = shop.services.membership.find_by_phone(ADMIN, "13800138000")
+        assert member is not None
+        page.goto(f"/desk/members/{member.member_id}")
+        line.cut()
+        # A card is opened by one click and by nothing that is kept: what is not sure is said to be so.
+        page.get_by_role("button", name="Open one").click()
+        expect(page.get_by_text("The network went away in the middle of it")).to_be_visible()
+        page.locator("#phone").fill("13655560031")
+        page.locator("#name").fill("Lena Bo")
+        page.locator("input[name=consent]").check()
+        page.get_by_role("button", name="Keep the enrolment").click()
+        # The browser itself asks for what is missing, as it does for every field.
+        expect(page.get_by_label("Tea")).to_be_focused()
+        page.keyboard.press("Space")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("The enrolment is kept.")).to_be_visible()
+        line.heal()
+        page.wait_for_url(re.compile(r"/desk$"))
+        expect(page.locator("#desk-line")).to_contain_text("One entry made without a network has gone out.")
+        enrolled = shop.services.membership.find_by_phone(ADMIN, "13655560031")
+        assert enrolled is not None
+        assert enrolled.custom == {"likes": ["tea"]}
+        assert shop.services.stored_value.of_member(ADMIN, member.member_id) == []
+    finally:
+        form.retire(ADMIN, "likes")
 
 
 def test_an_answer_that_is_lost_on_its_way_enrols_nobody_twice(tablet: BrowserContext, line: Proxy, shop: Shop) -> None:

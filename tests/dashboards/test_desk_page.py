@@ -1,12 +1,14 @@
 """The desk: found, listed, enrolled, known already; numbers masked until somebody asks on record."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 
+from server.access.models import Locale
+from server.membership.fields import CustomField, Option, Rules
 from server.membership.models import NewMember
 from server.membership.wording import standard_consents
 from tests.dashboards.conftest import Shop
@@ -71,6 +73,57 @@ def test_enrolling_shows_the_member_and_keeps_the_wording(as_user: Callable[[str
     granted = {consent.purpose: consent.granted for consent in member.consents}
     assert granted == {"membership": True, "marketing": True}
     assert all("I agree" in consent.wording for consent in member.consents)
+
+
+@pytest.fixture
+def own_fields(shop: Shop) -> Iterator[None]:
+    """The chain asks for more: some of it must be answered."""
+    form = shop.services.members.form
+
+    def labels(zh: str, en: str) -> dict[Locale, str]:
+        return {"zh": zh, "en": en}
+
+    size = Rules(least="30", most="50")
+    likes = Rules(required=True, options=(Option("tea", labels("茶", "Tea")), Option("run", labels("跑步", "Running"))))
+    form.define(ADMIN, CustomField("shoe", "number", labels("鞋码", "Shoe size"), size, 1))
+    form.define(ADMIN, CustomField("kids", "boolean", labels("有孩子", "Has children"), Rules(required=True), 2))
+    form.define(ADMIN, CustomField("likes", "choices", labels("喜好", "Interests"), likes, 3))
+    yield
+    for name in ("shoe", "kids", "likes"):
+        form.retire(ADMIN, name)
+
+
+def test_the_chains_own_fields_are_asked_checked_and_kept(
+    as_user: Callable[[str], httpx.Client], shop: Shop, own_fields: None
+) -> None:
+    client = as_user("desk")
+    wrong = _enrol(client, **{"phone": "13712340031", "custom.shoe": "52", "custom.kids": ""})
+    assert wrong.status_code == 422
+    problems = dict(re.findall(r'id="(custom\.\w+)-error">.*?<span>(.*?)</span>', wrong.text, re.DOTALL))
+    assert problems == {
+        "custom.shoe": "Enter a number, such as 19.5. (30 to 50)",
+        "custom.kids": "Ask the customer; nobody is enrolled without it.",
+        "custom.likes": "Ask the customer; nobody is enrolled without it.",
+    }
+    assert 'name="custom.shoe" value="52"' in wrong.text, "what was typed stands there still"
+    assert re.search(r'name="custom.shoe"[^>]* autofocus', wrong.text), "the first that is wrong has the focus"
+    token = csrf_of(client.get("/desk").text)
+    data = {
+        "name": "何静",
+        "phone": "13712340031",
+        "home_store": "S01",
+        "consent": "yes",
+        "csrf_token": token,
+        "custom.shoe": "42",
+        "custom.kids": "no",
+        "custom.likes": ["tea", "run"],
+    }
+    done = client.post("/desk/members", data=data, follow_redirects=True)
+    assert "Enrolled" in done.text
+    assert "<dt>Interests</dt><dd>Running, Tea</dd>" in done.text
+    member = shop.services.membership.find_by_phone(ADMIN, "13712340031")
+    assert member is not None
+    assert member.custom == {"shoe": "42", "kids": False, "likes": ["run", "tea"]}
 
 
 def test_a_known_number_shows_the_member_it_belongs_to(as_user: Callable[[str], httpx.Client], shop: Shop) -> None:

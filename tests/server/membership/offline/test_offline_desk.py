@@ -11,11 +11,12 @@ import pytest
 
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound, Unavailable
+from server.membership.fields import CustomField, Option, Rules
 from server.membership.models import NewMember
 from server.membership.offline.envelopes import EnvelopeKeys, seal
 from server.membership.offline.models import Enrolment, Kind, SealedItem
 from server.membership.offline.service import KEPT, Forgetting, OfflineDesk
-from server.membership.wording import standard_consents
+from server.membership.wording import Wording, standard_consents
 from server.services import Services
 
 Turned = Callable[[str], Scope]
@@ -72,6 +73,33 @@ def test_an_enrolment_made_offline_counts_from_when_the_person_agreed(
         "membership": (True, made),
         "marketing": (True, made),
     }
+
+
+def test_the_words_that_were_shown_and_the_chains_own_fields_come_with_it(
+    chain: Services, desk: OfflineDesk, li: Scope, scope_of: Turned
+) -> None:
+    hq = scope_of("hq")
+    options = (Option("tea", {"zh": "茶", "en": "Tea"}), Option("run", {"zh": "跑步", "en": "Running"}))
+    rules = Rules(required=True, options=options)
+    chain.members.form.define(hq, CustomField("likes", "choices", {"zh": "喜好", "en": "Interests"}, rules))
+    # The tablet showed the words of before; since then there are others.
+    chain.members.consents.publish(hq, Wording("membership", "zh", "2027-01", "新的告知内容"))
+    made = chain.clock() - timedelta(hours=1)
+    shown = form(custom={"likes": ["run", "tea"], "retired": ["x"]}, versions={"membership": "2026-11"})
+    taken = desk.take(li, item_of(desk, li, shown, made_at=made))
+    assert taken.outcome == "done", taken
+    assert taken.member_id is not None
+    member = chain.membership.member(li, taken.member_id)
+    assert member.custom == {"likes": ["run", "tea"]}
+    (asked,) = [each for each in member.consents if each.purpose == "membership"]
+    assert (asked.version, "2026-11" in asked.wording) == ("2026-11", True)
+    other = form(phone="13912340002", custom={"likes": ["tea"]}, versions={"membership": "1999"})
+    taken = desk.take(li, item_of(desk, li, other, made_at=made))
+    assert taken.member_id is not None
+    (asked,) = [each for each in chain.membership.member(li, taken.member_id).consents if each.purpose == "membership"]
+    assert asked.wording == "新的告知内容", "a version that never was: today's words"
+    lacking = desk.take(li, item_of(desk, li, form(phone="13912340003"), made_at=made))
+    assert (lacking.outcome, lacking.problem_field) == ("refused", "custom.likes")
 
 
 def test_the_same_item_again_is_the_same_item(chain: Services, desk: OfflineDesk, li: Scope) -> None:
