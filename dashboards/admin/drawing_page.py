@@ -116,6 +116,8 @@ def _set(services: Services, viewer: Viewer, camera: Camera, device: str, drawn:
 def _problem(error: DoorlineError) -> str:
     """Which words say what was refused, by the key that was."""
     field = error.field or ""
+    if field.endswith(".id"):
+        return "taken"
     for part, problem in (("points", "shape"), ("kind", "kind"), ("line_id", "taken"), ("tag", "rule")):
         if part in field:
             return problem
