@@ -47,6 +47,11 @@ class DemoStore:
     scene: Mounting | None = None
 
     @property
+    def takes_check_ins(self) -> bool:
+        """Whether its desk checks members in; a store without a desk knows only of those who buy."""
+        return self.region.endswith("East")
+
+    @property
     def device(self) -> str:
         """The box's name."""
         return f"{self.store_id.lower()}-box"

@@ -137,6 +137,26 @@ def _array(values: Sequence[int] | Sequence[str]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
+def insert_check_ins(conn: Connection, store_id: str, rows: Sequence[tuple[UUID, UUID, datetime, str]]) -> None:
+    """Members who checked in: id, member, when and how; those that are there stay."""
+    conn.execute(
+        """
+        INSERT INTO check_in (check_in_id, member_id, store_id, at, how, made_by)
+        SELECT id, member_id, %(store)s, at, how, 'demo'
+        FROM unnest(%(ids)s::uuid[], %(members)s::uuid[], %(ats)s::timestamptz[], %(hows)s::text[])
+          AS t (id, member_id, at, how)
+        ON CONFLICT (check_in_id) DO NOTHING
+        """,
+        {
+            "store": store_id,
+            "ids": [row[0] for row in rows],
+            "members": [row[1] for row in rows],
+            "ats": [row[2] for row in rows],
+            "hows": [row[3] for row in rows],
+        },
+    )
+
+
 def wait_for_disk(dsn: str, wait: bool) -> None:
     """Whether commits of new connections wait for the disk; made-up history can be made again."""
     with psycopg.connect(dsn, autocommit=True) as conn:

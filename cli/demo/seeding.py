@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Final
 
@@ -18,7 +19,7 @@ from cli.demo.chain import STORES, TIMEZONE, DemoStore
 from cli.demo.counted import Epoch, settle, write_coverage, write_crossings
 from cli.demo.day import store_day
 from cli.demo.promised import SCOPE, Promises, write_rosters
-from cli.demo.sold import Desk, Members, founding_members, receipts_of_day
+from cli.demo.sold import Desk, Members, Seen, check_ins_of_day, founding_members, receipts_of_day
 from cli.demo.story import Story
 from server.events import outbox
 from server.kpi.service import KpiService
@@ -109,6 +110,8 @@ class Seeding:
             begin = self._stores.calendar(SCOPE, store.store_id).bounds(first_day)[0]
             self._stores.add_camera(SCOPE, store.store_id, store.camera, "大门 Main door", begin)
             self._stores.add_line(SCOPE, store.camera, store.line, "大门 Main door")
+            if store.takes_check_ins:
+                self._kpi.set_setting(SCOPE, "takes_check_ins", Decimal(1), first_day, store.store_id)
             secrets[store.device] = self._stores.add_device(SCOPE, store.store_id, store.device).password
         self._add_facts()
         self._promises.make()
@@ -209,9 +212,17 @@ class Seeding:
         store, now = stretch.store, datetime.now(UTC)
         made = [(day, store_day(self._story, store, stretch.calendar, day)) for day in days]
         receipts: list[ReceiptRow] = []
+        seen: list[Seen] = []
         for day, happened in made:
-            receipts += receipts_of_day(self._story, store, day, happened.purchases, desk, known, start=start, end=end)
+            sold = receipts_of_day(self._story, store, day, happened.purchases, desk, known, start=start, end=end)
+            if store.takes_check_ins:
+                seen += check_ins_of_day(store, day, sold, known, start=start, end=end)
+            receipts += sold
         self._keep(receipts, now)
+        if seen:
+            rows = [(each.check_in_id, each.member_id, each.at, each.how) for each in seen]
+            with self._db.transaction() as conn:
+                repository.insert_check_ins(conn, store.store_id, rows)
         epoch = Epoch.of(store, start)
         with self._db.transaction() as conn:
             for _, happened in made:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import numpy as np
 
@@ -27,6 +27,10 @@ MembershipAt = Callable[[datetime], MembershipService]
 _PROMOTION_PERCENT: Final = 15
 #: Share of buyers, members aside, who enrol at the till.
 _ENROLS: Final = 0.013
+#: Share of members who buy and checked in before; for each of all who buy so many checked in and bought nothing.
+_TOLD: Final = 0.7
+_LOOKS: Final = 0.45
+_CHECK_INS: Final = UUID("5a4cf2c2-3f0e-4a3b-8a9c-1f6b8f2d7e10")
 
 
 @dataclass(slots=True)
@@ -135,3 +139,37 @@ def _afterwards(die: float, made: ReceiptRow) -> list[ReceiptRow]:
     days = 1 + int((die - 0.003) * 450)
     minutes = int(die * 40_000) % 90 - 45
     return [baskets.refund(made, at=made.at + timedelta(days=days, minutes=minutes), how_many=len(made.lines) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A member who checked in at a store's desk."""
+
+    check_in_id: UUID
+    member_id: UUID
+    at: datetime
+    how: str
+
+
+def check_ins_of_day(
+    store: DemoStore, day: date, receipts: Sequence[ReceiptRow], members: Members, *, start: datetime, end: datetime
+) -> list[Seen]:
+    """Who checked in on a day: most members who bought, some minutes before, and some who bought nothing."""
+    rng = dice(store, day, "check-ins")
+    seen = []
+    for receipt in receipts:
+        told, other, early, way = rng.random(4).tolist()
+        if receipt.member_id is None or receipt.kind != "sale" or receipt.channel != "till":
+            continue
+        came = receipt.at - timedelta(minutes=4 + 14 * early)
+        how = ("phone", "card", "qr")[int(way * 3)]
+        if told < _TOLD:
+            seen.append((f"{receipt.receipt_no} bought", receipt.member_id, came, how))
+        looker = members.someone(other, came) if early < _LOOKS else None
+        if looker is not None:
+            seen.append((f"{receipt.receipt_no} looked", looker, came + timedelta(minutes=2), how))
+    return [
+        Seen(uuid5(_CHECK_INS, f"{store.store_id} {key}"), member, at.replace(microsecond=0), how)
+        for key, member, at, how in seen
+        if start <= at < end
+    ]

@@ -118,6 +118,20 @@ def test_history_is_booked_exactly_and_a_second_fill_only_adds(db: Database) -> 
     assert other.facts.coverage is not None
     assert other.facts.coverage > 0.99
     assert 0.15 < other.facts.matched_transactions / other.facts.matched_visitors < 0.4
+    # Members have what they earned, and come without buying, too.
+    flagship = kpi.day(Scope.system(), "S01", TODAY - timedelta(days=2)).facts
+    assert 0.3 < flagship.member_buyers / flagship.member_visits < 0.9
+    with db.read() as conn:
+        held = conn.execute(
+            """
+            SELECT (SELECT count(*) FROM points_account WHERE balance + pending > 0),
+                   (SELECT count(*) FROM value_card),
+                   (SELECT count(*) FROM coupon WHERE state = 'open'),
+                   (SELECT count(*) FROM member WHERE tier <> 'member')
+            """
+        ).fetchone()
+    assert held is not None
+    assert all(count > 10 for count in held), held
 
 
 def _figures(db: Database) -> dict[str, Decimal]:
