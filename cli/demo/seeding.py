@@ -212,15 +212,15 @@ class Seeding:
         store, now = stretch.store, datetime.now(UTC)
         made = [(day, store_day(self._story, store, stretch.calendar, day)) for day in days]
         receipts: list[ReceiptRow] = []
-        seen: list[Seen] = []
+        checked_in: list[Seen] = []
         for day, happened in made:
             sold = receipts_of_day(self._story, store, day, happened.purchases, desk, known, start=start, end=end)
             if store.takes_check_ins:
-                seen += check_ins_of_day(store, day, sold, known, start=start, end=end)
+                checked_in += check_ins_of_day(store, day, sold, known, start=start, end=end)
             receipts += sold
         self._keep(receipts, now)
-        if seen:
-            rows = [(each.check_in_id, each.member_id, each.at, each.how) for each in seen]
+        if checked_in:
+            rows = [(each.check_in_id, each.member_id, each.at, each.how) for each in checked_in]
             with self._db.transaction() as conn:
                 repository.insert_check_ins(conn, store.store_id, rows)
         epoch = Epoch.of(store, start)
