@@ -8,6 +8,7 @@ that guesses the reader's zone shows a shop in Urumqi the wrong day.
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,13 @@ _LONG: Final[dict[Locale, str]] = {"zh": "y年M月d日 EEEE", "en": "EEEE d MMMM
 _PLAIN: Final[dict[Locale, str]] = {"zh": "y-MM-dd", "en": "d MMM y"}
 #: Inside one chain everyone knows the currency; its short sign keeps columns narrow.
 _SIGNS: Final = {"CNY": "¥", "HKD": "HK$", "TWD": "NT$", "SGD": "S$", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+
+
+@lru_cache(maxsize=20_000)
+def _written(rounded: Decimal, digits: int, locale: Locale) -> str:
+    """A page has hundreds of numbers, mostly those it had when somebody last looked; writing one takes long."""
+    pattern = "#,##0" + ("." + "0" * digits if digits else "")
+    return str(numbers.format_decimal(rounded, format=pattern, locale=_BABEL[locale]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +60,7 @@ class Formats:
         """A plain number with grouping, rounded half up to `digits` places."""
         if value is None:
             return NOTHING
-        pattern = "#,##0" + ("." + "0" * digits if digits else "")
-        return str(numbers.format_decimal(_rounded(value, digits), format=pattern, locale=self.babel))
+        return _written(_rounded(value, digits), digits, self.locale)
 
     def percent(self, share: Number | None, digits: int = 1) -> str:
         """A share of one as per cent: 0.1234 is 12.3%."""
