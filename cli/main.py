@@ -87,6 +87,10 @@ COMMANDS: Final[dict[str, Entry]] = {
     ),
     "points": Entry("cli.points:app", _SERVER, _CENTRE, "Points: what members have and the chain owes.", True),
     "tiers": Entry("cli.tiers:app", _SERVER, _CENTRE, "Tiers: who has which, and what other rules would do.", True),
+    "coupons": Entry("cli.coupons:app", _SERVER, _CENTRE, "Coupons: what is promised, issued and used.", True),
+    "stored-value": Entry(
+        "cli.stored_value:app", _SERVER, _CENTRE, "Stored value: rules, what is owed, who owes whom.", True
+    ),
     "bench": Entry("cli.bench.command:app", ("bench",), _TRY, "Make up a chain at full size, to measure with.", True),
 }
 
