@@ -75,6 +75,7 @@ def export_weights(
     model = out or weights.with_suffix(".onnx")
     try:
         export(weights, model, size=(wide, high), may_fetch=download)
+        typer.echo(f"{model} is written. Now every runtime here is tried on pictures; that takes a while.")
         pictures = _pictures(video)
         reference = YoloFinder(weights, confidence=LEAST_SCORE, size=(wide, high), whole=True)
         _report(model, pictures, [reference.find(each) for each in pictures], "the weights", seconds, write)
@@ -120,8 +121,9 @@ def _report(
     if chosen is None:
         unproven = all(row.agreement is None or not row.agreement.boxes for row in rows)
         fail(
-            "No box was found in these pictures, so nothing shows that the runtimes agree. Give a recording with "
-            "people in it: --video door.mp4."
+            f"{against[0].upper()}{against[1:]} found nobody in these pictures, so nothing shows that the runtimes "
+            f"agree. {model} is there; try it on a recording with people in it: "
+            f"doorline models check {model} --video door.mp4"
             if unproven
             else f"No runtime on this machine gives the boxes of {against}. Don't use this model here; export it anew."
         )
@@ -133,6 +135,8 @@ def _report(
             fail(f"{write} can't be written: {error.strerror}.")
     console.print(f"Fastest that agrees: {chosen.runtime}. For each [[camera]] in edge.toml:\n", markup=False)
     console.print(lines, markup=False, highlight=False, soft_wrap=True)
+    if write is not None:
+        console.print(f"These lines are in {write}, too.", markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(rows: "list[Measured]", against: str) -> Table:
@@ -145,7 +149,9 @@ def _table(rows: "list[Measured]", against: str) -> Table:
         if row.agreement is None:
             table.add_row(row.runtime, str(row.threads), "-", f"[red]can't run it:[/red] {escape(row.fault)}")
             continue
-        verdict = "[green]same[/green]" if row.agreement.same else "[red]rejected[/red]"
+        verdict = "[green]same[/green]" if row.agreement.same else "[red]other boxes[/red]"
+        if not row.agreement.boxes:
+            verdict = "[yellow]not shown[/yellow]"
         table.add_row(row.runtime, str(row.threads), f"{row.per_s:.1f}", f"{verdict}: {row.agreement}")
     return table
 

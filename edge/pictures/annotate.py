@@ -92,6 +92,10 @@ class Annotator:
             draw_line(image, line, name=name, lit=self._lit(line.line_id, frame))
         for track in tracks:
             self._draw_track(image, track, frame.time_s)
+        for track in tracks:  # over everyone's boxes: a neighbour's side through a number makes it another
+            if track.confirmed:
+                colour = HUES[track.track_id % len(HUES)]
+                label(image, str(track.track_id), pixel(track.box[:2], image), colour, ink_on(colour))
         here = {track.track_id for track in tracks}
         self._paths = {key: path for key, path in self._paths.items() if key in here}
         first = self._draw_totals(image)
@@ -120,7 +124,6 @@ class Annotator:
         if path:
             cv2.circle(image, pixel(path[-1][1], image), thick + 2, colour, cv2.FILLED, cv2.LINE_AA)
         cv2.rectangle(image, top_left, bottom_right, colour, thick if track.seen else 1)
-        label(image, str(track.track_id), top_left, colour, ink_on(colour))
 
     def _draw_totals(self, image: Image) -> int:
         """Draw them; returns the width of the first row."""

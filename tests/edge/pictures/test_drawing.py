@@ -6,6 +6,7 @@ import pytest
 from edge.models import Crossing, Frame, Line, Point, Track, Zone
 from edge.pictures.annotate import Annotator, clock
 from edge.pictures.drawing import (
+    HUES,
     INWARD,
     LINE,
     ZONES,
@@ -164,3 +165,15 @@ def test_a_zone_that_counts_has_totals_and_lights_up_alone() -> None:
     assert changed[420, 300:500].any(), "the zone's lower border is lit"
     assert not changed[530:].any(), "the line is not"
     assert (frame.image == 90).all(), "the frame itself is left as it was"
+
+
+def test_no_box_goes_through_the_number_of_another() -> None:
+    annotator = Annotator([Line("door", (0.1, 0.9), (0.9, 0.9), (0.5, 0.95))], "oblique", (800, 600))
+    first = Track(1, (0.3, 0.4, 0.5, 0.8), 0.9, True, True)
+    behind = Track(2, (0.31, 0.2, 0.6, 0.7), 0.9, True, True)  # its left side comes down where the first's number is
+    image = annotator.draw(Frame(0, 0.0, blank()), [first, behind], [])
+    wide, high = label_size(image, "1")
+    left, foot = round(0.3 * 799), round(0.4 * 599)
+    number = image[foot - high : foot, left + 3 : left + wide]
+    assert not len(where(number, HUES[2]))
+    assert len(where(number, HUES[1])) > 0.5 * number.shape[0] * number.shape[1]
