@@ -4,7 +4,8 @@ Signing in takes as many steps as the user has to take: a one-time code, its set
 page of its own at an address of its own, so that reloading or going back never sends a password twice.
 """
 
-from typing import Annotated, Final
+from collections.abc import Callable
+from typing import Annotated, Final, TypeVar
 from urllib.parse import quote
 
 import segno
@@ -15,13 +16,14 @@ from dashboards.i18n import LANGUAGES, LOCALE_COOKIE, N_, choose
 from dashboards.pages import page_router, renderer_of
 from dashboards.viewer import Viewer, current_viewer, home_of, local_path, maybe_viewer, posting
 from server.access.api import COOKIE, address_of, agent_of, check_csrf, clear_session_cookie, set_session_cookie
-from server.access.models import SignedIn
+from server.access.models import SignedIn, Stage
 from server.access.passwords import SHORTEST
 from server.access.service import AccessService
 from server.errors import Conflict, Forbidden, InvalidInput, NotSignedIn, TooManyRequests, Unavailable
 from server.settings import Settings
 
 router = page_router()
+T = TypeVar("T")
 
 #: What a browser brings back from the identity provider; Lax, because it comes back from another site.
 EXTERNAL_COOKIE: Final = "doorline_external"
@@ -98,17 +100,16 @@ def give_code(
     csrf_token: Annotated[str, Form()] = "",
 ) -> Response:
     """Take the one-time code."""
-    session = _pending(request)
-    if session is None or session.stage != "code":
-        return _to_step(session, next)
-    check_csrf(session, csrf_token)
-    try:
-        fresh = _access(request).give_code(session, code, address_of(request), agent_of(request))
-    except InvalidInput:
-        return _step(request, session, next, error=_WRONG_CODE, status=422)
-    except TooManyRequests as wait:
-        return _step(request, session, next, wait=wait.retry_after, status=429)
-    return _gone_on(request, fresh, next)
+    access = _access(request)
+    fresh = _taken(
+        request,
+        "code",
+        next,
+        csrf_token,
+        lambda session: access.give_code(session, code, address_of(request), agent_of(request)),
+        wrong=_WRONG_CODE,
+    )
+    return fresh if isinstance(fresh, Response) else _gone_on(request, fresh, next)
 
 
 @router.post("/sign-in/enrol")
@@ -119,23 +120,24 @@ def enrol(
     csrf_token: Annotated[str, Form()] = "",
 ) -> Response:
     """Put one-time codes to use and show the recovery codes, this once."""
-    session = _pending(request)
-    if session is None or session.stage != "enrol":
-        return _to_step(session, next)
-    check_csrf(session, csrf_token)
-    try:
-        confirmed = _access(request).confirm_totp(session, code, address_of(request), agent_of(request))
-    except InvalidInput:
-        return _step(request, session, next, error=_WRONG_CODE, status=422)
-    except TooManyRequests as wait:
-        return _step(request, session, next, wait=wait.retry_after, status=429)
+    access = _access(request)
+    confirmed = _taken(
+        request,
+        "enrol",
+        next,
+        csrf_token,
+        lambda session: access.confirm_totp(session, code, address_of(request), agent_of(request)),
+        wrong=_WRONG_CODE,
+    )
+    if isinstance(confirmed, Response):
+        return confirmed
     answer = renderer_of(request).page(
         request,
         "recovery_codes.html",
         None,
         address="/",
         codes=confirmed.recovery_codes,
-        on=local_path(next) or home_of(confirmed.session),
+        on=local_path(next) or _start(request, confirmed.session),
     )
     set_session_cookie(answer, confirmed.session, request.app.state.services.settings)
     return answer
@@ -150,17 +152,15 @@ def replace_password(
     csrf_token: Annotated[str, Form()] = "",
 ) -> Response:
     """Replace a temporary password."""
-    session = _pending(request)
-    if session is None or session.stage != "password":
-        return _to_step(session, next)
-    check_csrf(session, csrf_token)
-    if new != again:
-        return _step(request, session, next, error=_WRONG_PASSWORD, status=422)
-    try:
-        fresh = _access(request).replace_temporary(session, new, address_of(request), agent_of(request))
-    except InvalidInput:
-        return _step(request, session, next, error=_WRONG_PASSWORD, status=422)
-    return _gone_on(request, fresh, next)
+    access = _access(request)
+
+    def take(session: SignedIn) -> SignedIn:
+        if new != again:
+            raise InvalidInput("the two are not alike", field="again", remedy="type it twice")
+        return access.replace_temporary(session, new, address_of(request), agent_of(request))
+
+    fresh = _taken(request, "password", next, csrf_token, take, wrong=_WRONG_PASSWORD)
+    return fresh if isinstance(fresh, Response) else _gone_on(request, fresh, next)
 
 
 @router.get("/sign-in/external")
@@ -261,6 +261,22 @@ def _to_step(session: SignedIn | None, way: str) -> Response:
     place = f"/sign-in/{session.stage}" if session is not None else "/sign-in"
     path = local_path(way)
     return RedirectResponse(f"{place}?next={quote(path, safe='/')}" if path else place, status_code=303)
+
+
+def _taken(
+    request: Request, stage: Stage, way: str, csrf: str, take: Callable[[SignedIn], T], *, wrong: str
+) -> T | Response:
+    """What came of a step's form, or the page that asks for it again; whoever is at another step is sent there."""
+    session = _pending(request)
+    if session is None or session.stage != stage:
+        return _to_step(session, way)
+    check_csrf(session, csrf)
+    try:
+        return take(session)
+    except InvalidInput:
+        return _step(request, session, way, error=wrong, status=422)
+    except TooManyRequests as wait:
+        return _step(request, session, way, wait=wait.retry_after, status=429)
 
 
 def _start(request: Request, session: SignedIn) -> str:
