@@ -54,8 +54,8 @@ def import_(
     """Take receipts from a file; rows with the same number that follow one another are lines of one receipt.
 
     Safe to run again: what is known already counts as repeated. Leaves with status 1 when rows were refused; they stand
-    in a file of their own then, which can be corrected and imported as it is. A cell that a spreadsheet would run has an
-    apostrophe in front of it there, which the import takes off again.
+    in a file of their own then, which can be corrected and imported as it is. A cell that a spreadsheet would run has
+    an apostrophe in front of it there, which the import takes off again.
 
     Example: doorline sales import november.csv --store S01 --column at=销售时间 --dry-run
     """
