@@ -49,7 +49,6 @@ VIEWS = (
     View("sign-in", "", "/sign-in"),
     View("store", "manager", "/stores/S01"),
     View("store-trouble", "hq", "/stores/S03"),
-    View("store-quarters", "manager", "/stores/S01/quarters"),
     View("store-facts", "manager", "/stores/S01/facts"),
     View("store-roster", "manager", "/stores/S01/roster"),
     View("store-opening", "manager", "/stores/S01/opening"),
@@ -121,11 +120,6 @@ NO_VIEW = {
     "/healthz": "for machines",
     "/hq/change.{form}": "a file",
     "/hq/stores.{form}": "a file",
-    "/imports/conflicts/{conflict_id}": "needs an import, as the two below: tests/dashboards/test_imports_in_browser.py",
-    "/imports/members/{import_id}": "as above",
-    "/imports/members/{import_id}/errors.csv": "a file",
-    "/imports/receipts/{import_id}": "as above",
-    "/imports/receipts/{import_id}/errors.csv": "a file",
     "/setup/state": "a part of /setup",
     "/c/{key}": "its key is in no database: tests/dashboards/test_card_page.py looks at it",
     "/desk/kept/{item_id}": "needs an item a tablet sealed: tests/dashboards/test_desk_offline.py looks at it",
@@ -143,6 +137,7 @@ NO_VIEW = {
     "/sign-in/external/back": "leads away",
     "/sign-in/password": "as above",
     "/stores/{store_id}/live": "a stream",
+    "/stores/{store_id}/quarters": "figures for the chart of the store's page",
 }
 
 
