@@ -29,7 +29,7 @@ _ZIP: Final = b"PK\x03\x04"
 _NOT_XLSX: Final = "save it as .xlsx or as CSV"
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A row with its number in the file, from 1."""
 
     line: int
