@@ -29,13 +29,10 @@ class MotionParams:
     background: BackgroundParams
     blobs: BlobParams = field(default_factory=BlobParams)
     ghosts: GhostParams = field(default_factory=GhostParams)
-    #: Seconds between two times the scene is learnt and ghosts are looked for.
+    #: Seconds between two times the scene is learnt and ghosts are looked for; each time the picture is looked at.
     learn_every_s: float = 0.3
     #: Seconds for which a picture must have been as it is to rest; infinity: every picture is looked at.
     still_s: float = 0.15
-    #: Seconds after which one that rests is looked at all the same, and learnt: half as often as others, for all it
-    #: teaches is how long it has been so.
-    rested_s: float = 0.6
 
     @classmethod
     def watchful(cls, mounting: Mounting) -> "MotionParams":
@@ -86,7 +83,7 @@ class MotionDetector:
         if self._background is None or math.isinf(self._params.still_s):
             return False
         lasts = self._stillness.lasts(frame.image, frame.time_s, self._background.exposure)
-        return lasts >= self._params.still_s and frame.time_s - self._learnt_s < self._params.rested_s
+        return lasts >= self._params.still_s and frame.time_s - self._learnt_s < self._params.learn_every_s
 
     def _look(self, frame: Frame, held: Boxes) -> Detections:
         small = shrink(frame.image)
