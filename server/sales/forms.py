@@ -5,6 +5,7 @@ sends it; so the form is read by a dependency that asks first.
 """
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any, BinaryIO, Final
 
@@ -86,9 +87,10 @@ class Upload:
         return msgspec.structs.replace(form, columns={**form.columns, **self.mapping}) if self.mapping else form
 
 
-async def _upload(request: Request, _scope: Importer) -> Upload:
-    """The form of whoever may send one."""
-    return _upload_of(await request.form(max_files=1, max_fields=10))
+async def _upload(request: Request, _scope: Importer) -> AsyncIterator[Upload]:
+    """The form of whoever may send one; its file is gone once they have their answer."""
+    async with request.form(max_files=1, max_fields=10) as form:
+        yield _upload_of(form)
 
 
 #: The form of a request, as a dependency.
