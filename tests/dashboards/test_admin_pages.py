@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -79,7 +80,7 @@ class Visitor:
     def raw(self, path: str) -> bytes:
         return self._client.get(path).content
 
-    def send(self, path: str, status: int = 303, **fields: object) -> str:
+    def send(self, path: str, status: int = 303, **fields: Any) -> str:
         """A form; gives where it leads to, or the page that answers."""
         answer = self._client.post(path, data={"csrf_token": self.csrf, **fields})
         assert answer.status_code == status, (path, answer.status_code, answer.text[:2000])
@@ -125,7 +126,13 @@ def test_from_an_empty_database_to_a_live_count(admin: Visitor, services: Servic
     assert "Add a box" not in first  # a box needs a store to stand in
 
     # A mistake comes back beside its field, with all that was typed.
-    wrong = {"store_id": "S 1", "name": "Jing'an", "timezone": "Asia/Shanghai", "country": "cn", "currency": "CNY"}
+    wrong: dict[str, Any] = {
+        "store_id": "S 1",
+        "name": "Jing'an",
+        "timezone": "Asia/Shanghai",
+        "country": "cn",
+        "currency": "CNY",
+    }
     page = admin.send("/admin/stores/new", 422, **wrong, day_starts="04:00", hours="10:00-22:00")
     assert "Use 1 to 32 letters" in page
     assert "Jing&#39;an" in page
@@ -228,7 +235,7 @@ def test_a_store_is_changed_from_a_day_on(admin: Visitor, services: Services) ->
     assert "quarter hour" in page
     assert 'value="10:05"' in page
     admin.send("/admin/stores/C01/name", name="静安旗舰店", subdivision="")
-    labels = {"region": "华东", "format": "flagship", "tags": "mall，new"}
+    labels: dict[str, Any] = {"region": "华东", "format": "flagship", "tags": "mall，new"}
     admin.send("/admin/stores/C01/labels", valid_from="2026-11-01", **labels)
     admin.send("/admin/stores/C01/calendar", valid_from="2026-11-01", timezone="Asia/Urumqi", day_starts="05:00")
     store = services.stores.store(SYSTEM, "C01")

@@ -192,7 +192,7 @@ def test_files_hold_what_is_seen_in_its_order(as_user: Callable[[str], httpx.Cli
             conn.execute("UPDATE store SET name = %s WHERE store_id = 'S03'", (NAMES["S03"],))
     lines = list(csv.reader(io.StringIO(told.content.decode("utf-8-sig"))))
     assert [line[0] for line in lines[1:]] == [name.replace("=", "'=") for name in seen]
-    cells = [list(row) for row in load_workbook(io.BytesIO(sheet.content)).active.iter_rows(values_only=True)]  # type: ignore[union-attr]
+    cells = [list(row) for row in load_workbook(io.BytesIO(sheet.content)).active.iter_rows(values_only=True)]
     heads = next(place for place, row in enumerate(cells) if row[0] == "Store")
     assert [row[0] for row in cells[heads + 1 :]] == seen
     place = cells[heads].index("Net sales")

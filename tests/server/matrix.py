@@ -358,7 +358,7 @@ def _by_type(name: str, schema: dict[str, Any]) -> Any:
         return _UUID
     if form == "date":
         return "2026-11-02"
-    if form == "time":
+    if form in {"time", "partial-time"}:
         return "10:00"
     if form == "date-time":
         return "2026-11-02T04:00:00Z"

@@ -32,9 +32,7 @@ def test_what_people_write_is_read(text: str, written: str) -> None:
     assert read_hours(written) == spans
 
 
-@pytest.mark.parametrize(
-    "text", ["ten to ten", "10-22", "Mon-Fun 10:00-22:00", "10:00", "25:00-26:00"]
-)
+@pytest.mark.parametrize("text", ["ten to ten", "10-22", "Mon-Fun 10:00-22:00", "10:00", "25:00-26:00"])
 def test_what_can_not_be_meant_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         read_hours(text)
