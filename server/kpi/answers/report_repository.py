@@ -109,11 +109,16 @@ def _with_audit_errors(
     To go through the lists that its rows keep would take as long as to add up all their facts.
     """
     place = asked.by.index("store") if "store" in asked.by else None
+    alone = asked.store_ids[0] if asked.store_ids and len(asked.store_ids) == 1 else None
     once: dict[str, int] = {}
-    if place is not None:
+
+    def store_of(group: Group) -> str | None:
+        return alone if place is None else group.labels[place]
+
+    if place is not None or alone is not None:
         once = _audited_once(conn, scope, asked)
-        audited = {group.labels[place] for groups in found for group in groups if group.facts.entries_error}
-        asked = replace(asked, store_ids=sorted(audited - once.keys()))
+        audited = {store_of(group) for groups in found for group in groups if group.facts.entries_error}
+        asked = replace(asked, store_ids=sorted(store for store in audited if store is not None and store not in once))
     errors: Sequence[Mapping[tuple[str, ...], AuditErrors]] = [{} for _ in stretches]
     if asked.store_ids is None or asked.store_ids:
         errors = _audit_errors(conn, scope, asked, stretches)
@@ -121,7 +126,8 @@ def _with_audit_errors(
     def whole(group: Group, told: Mapping[tuple[str, ...], AuditErrors]) -> Group:
         if not group.facts.entries_error:
             return group
-        number = None if place is None else once.get(group.labels[place])
+        store_id = store_of(group)
+        number = None if store_id is None else once.get(store_id)
         own = told.get(group.labels, ()) if number is None else ((number, group.facts.entries_error),)
         return replace(group, facts=replace(group.facts, audit_errors=own))
 
