@@ -28,6 +28,7 @@ def test_every_page_is_looked_at() -> None:
     assert not gone, f"NO_VIEW tells of pages there are none of: {gone}"
     twice = [path for path in NO_VIEW if any(view.path == path for view in VIEWS) and path != "/"]
     assert not twice, twice
+    assert len({view.name for view in VIEWS}) == len(VIEWS)
 
 
 @pytest.mark.browser
