@@ -94,6 +94,8 @@ class Chosen:
         kept: running days that are read as they were kept, and when that was.
         late: of the past, computed on the spot.
         as_of: of the past, read although they were still running when they were computed.
+        unknown: running days of which nothing is kept and nothing is computed: neither they nor the days beside them
+            may be counted.
         pending: changed or unknown, and not in the answer.
     """
 
@@ -101,6 +103,7 @@ class Chosen:
     kept: list[Unit] = field(default_factory=list)
     late: set[StoreDay] = field(default_factory=set)
     as_of: dict[StoreDay, datetime] = field(default_factory=dict)
+    unknown: list[Unit] = field(default_factory=list)
     pending: int = 0
 
 
@@ -124,6 +127,7 @@ def choose(units: list[Unit], late: list[Late], allowance: Allowance, now: datet
             elif unit.row is not None:
                 chosen.kept.append(unit)
             else:
+                chosen.unknown.append(unit)
                 chosen.pending += 1
     # The latest day first, behind what somebody has just said: it is looked at most.
     for each in sorted(late, key=lambda each: (each.said, each.store_day[1], each.store_day[0]), reverse=True):
@@ -138,6 +142,6 @@ def choose(units: list[Unit], late: list[Late], allowance: Allowance, now: datet
 
 def _is_fresh(unit: Unit, now: datetime, *, keeps_beside: bool) -> bool:
     row = unit.row
-    if row is None or unit.marked or not now - FRESH_FOR < row.computed_at <= now:
+    if row is None or unit.marked or unit.said or not now - FRESH_FOR < row.computed_at <= now:
         return False
     return unit.beside is None or (keeps_beside and row.has_beside)

@@ -156,14 +156,15 @@ class Teller:
         spans = [_Span(each) for each in (days, other) if each is not None]
         for unit in chosen.kept:
             self._read_kept(unit, spans)
-        cut, later = spans[-1], set[StoreDay]()
+        # A store whose today is not in the answer has no last week beside it either.
+        cut, apart = spans[-1], {unit.beside for unit in chosen.unknown if unit.beside is not None}
         if other is not None and other.shift > 0:
-            later = self._later(days, other)
+            apart |= self._later(days, other)
         on_the_spot = {*chosen.late, *(unit.store_day for unit in chosen.computed)}
         for span in spans:
             own = {pair for pair in on_the_spot if span.days.first <= pair[1] <= span.days.last}
             if span is cut:
-                own -= {*later, *cut.beside, *cut.hours}
+                own -= {*apart, *cut.beside, *cut.hours}
             span.computed = self._compute(sorted(own))
             span.as_of |= chosen.as_of
         # Last: a day that lies in both periods is whole in the one and cut in the other.
@@ -172,7 +173,7 @@ class Teller:
         )
         for span in spans:
             span.without = {*span.computed, *self.left_out, *span.beside, *span.hours}
-        cut.without |= later
+        cut.without |= apart
         return spans
 
     def _cut(self, store_day: StoreDay, other: Days) -> Want:

@@ -197,6 +197,52 @@ def test_no_question_computes_more_than_it_may(chain: Chain, monkeypatch: pytest
         assert (report.pending, sum(computed)) == (pending, min(allowed, 6))
 
 
+@pytest.mark.parametrize("group_by", ["store", "region", "chain", "hour"])
+def test_whose_today_is_not_in_the_answer_has_no_last_week_in_it(chain: Chain, group_by: str) -> None:
+    """Jobs were down overnight: of three stores one is computed, and the others must not set whole days beside it."""
+    for allowed, now, before in ((0, None, None), (2, 10, 18), (6, 27, 27)):
+        report = today(of_many(chain, allowed), group_by)
+        assert report.pending == 3 - allowed // 2
+        assert report.total.values["visitors"].value == now
+        assert report.total.compare is not None
+        assert report.total.compare["visitors"].value == before
+    # Of two days the earlier is compared as it stands, and last week's beside today is left out.
+    chain.kpi.recompute("S01", TODAY - timedelta(days=1))
+    chain.forget_marks()
+    two = today(of_many(chain), group_by, first=TODAY - timedelta(days=1))
+    assert two.total.compare is not None
+    assert two.total.compare["visitors"].value is None
+    # Beside eight days: last Monday is whole in the one period, and out of the other.
+    eight = today(of_many(chain), group_by, first=LAST)
+    assert (eight.total.values["visitors"].value, eight.total.compare is not None) == (42, True)
+    chain.cross("S01", _at(chain, LAST, "11:30"), 1)
+    overlapping = today(of_many(chain, 1), group_by, "last_week", first=LAST - timedelta(days=1))
+    assert overlapping.total.compare is not None
+    assert (overlapping.total.values["visitors"].value, overlapping.total.compare["visitors"].value) == (43, None)
+
+
+def test_what_somebody_corrected_of_last_week_is_seen_at_once(chain: Chain) -> None:
+    """Today was kept this moment; it is the day beside it that was corrected, and the chain is large."""
+    days_of(chain).today(GO_ON)
+    chain.forget_marks()
+    assert visitors(today(of_many(chain, 2)))["S02"] == (4, 2)
+    CorrectionsService(chain.db, chain.stores, chain.clock).make(
+        SYSTEM, NewCorrection("group_factor", "families", "S02", day_from=LAST, day_to=LAST, value=Decimal(2))
+    )
+    report = of_many(chain, 2).report(
+        SYSTEM,
+        kpis=["group_conversion"],
+        day_from=TODAY,
+        day_to=TODAY,
+        group_by="store",
+        compare="last_week",
+    )
+    compare = report.rows[2].compare
+    assert compare is not None
+    # Two people are one group.
+    assert compare["group_conversion"].denominator == 1
+
+
 def test_yesterday_just_after_it_ended_says_when_it_was_made(chain: Chain) -> None:
     """The day ends at four; at 04:05 it is provisional, and a till's late receipt waits; settled, it has no age."""
     over = _at(chain, TODAY + timedelta(days=1), "04:01")
