@@ -7,7 +7,7 @@ of a day.
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast, get_args
 
 from fastapi import Depends, Request, Response
 from fastapi import Form as Sent
@@ -20,7 +20,7 @@ from dashboards.imports.tabs import IMPORTERS, import_tabs
 from dashboards.pages import page_router, renderer_of
 from dashboards.viewer import STORE_READERS, Viewer, posting, viewer_with
 from server.errors import Conflict, InvalidInput
-from server.sales.conflicts import Pair
+from server.sales.conflicts import Choice, Pair
 
 router = page_router()
 
@@ -41,7 +41,8 @@ _FIELDS: Final = (
 _LONGEST: Final = 500
 _NOTES: Final = {
     "kept": N_("Decided: the kept receipt stays"),
-    "taken": N_("Decided: the other content is kept now, under a number of its own"),
+    "other": N_("Decided: the other content is kept now, under a number of its own"),
+    "both": N_("Decided: both are kept, the other under a number of its own"),
 }
 Reader = Annotated[Viewer, Depends(viewer_with(*STORE_READERS))]
 Decider = Annotated[Viewer, Depends(posting(*IMPORTERS))]
@@ -67,23 +68,20 @@ def decide(
     choice: Annotated[str, Sent(max_length=10)] = "",
     why: Annotated[str, Sent(max_length=2000)] = "",
 ) -> Response:
-    """Let the kept one stand, or take the other."""
+    """Let the kept one stand, take the other, or keep both."""
     services, form = request.app.state.services, Form({"why": why, "choice": choice})
     if not 1 <= len(form.text("why")) <= _LONGEST:
         form.problems["why"] = N_("Say why, in at most 500 letters.")
-    if choice not in {"kept", "other"}:
-        form.problems["choice"] = N_("Choose one of the two.")
+    if choice not in get_args(Choice):
+        form.problems["choice"] = N_("Choose what is right.")
     if form.problems:
         return _one(request, viewer, conflict_id, form, status=422)
     try:
-        if choice == "other":
-            services.conflicts.take_other(viewer.scope, conflict_id, form.text("why"))
-        else:
-            services.sales.resolve_conflict(viewer.scope, conflict_id, form.text("why"))
+        services.conflicts.decide(viewer.scope, conflict_id, cast("Choice", choice), form.text("why"))
     except (InvalidInput, Conflict):
         form.problems["choice"] = N_("The other content can't be taken: send what is right from the till, then decide.")
         return _one(request, viewer, conflict_id, form, status=422)
-    return RedirectResponse(f"/imports/conflicts?note={'taken' if choice == 'other' else 'kept'}", status_code=303)
+    return RedirectResponse(f"/imports/conflicts?note={choice}", status_code=303)
 
 
 def _list(request: Request, viewer: Viewer, note: str) -> Response:

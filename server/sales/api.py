@@ -9,6 +9,7 @@ from pydantic import Field
 from server.access.api import require_role
 from server.access.models import Scope
 from server.inputs import Input
+from server.sales.conflicts import Choice, ConflictService
 from server.sales.decoding import MOST_RECEIPTS, decode_batch
 from server.sales.forms import Importer
 from server.sales.models import NewReceipt, OpenConflict, PostResult, Receipt
@@ -22,6 +23,7 @@ Reader = Annotated[Scope, Depends(require_role("manager", "region", "hq", "admin
 
 class _State(Protocol):
     sales: SalesService
+    conflicts: ConflictService
 
 
 def _service(request: Request) -> SalesService:
@@ -91,13 +93,19 @@ def conflicts(
 
 
 class ResolutionInput(Input):
-    """What was found."""
+    """What was found, and which of the two is right."""
 
     why: str = Field(default="", max_length=500)
+    choice: Choice = "kept"
 
 
 @router.post("/conflicts/{conflict_id}/resolve", status_code=204, summary="End a conflict")
 def resolve(request: Request, scope: Importer, conflict_id: int, body: ResolutionInput) -> Response:
-    """Say that a conflict was looked into. The receipt that is kept stays; to replace it, void it and send another."""
-    _service(request).resolve_conflict(scope, conflict_id, body.why)
+    """Say which of two contents under one number is right.
+
+    With `kept` the receipt that is kept stays, and the other is put away. With `other` the kept one is voided. With
+    `both` they are two real sales of a till that began its numbers anew, and nothing is voided. In both of these the
+    other is kept under a number of its own: the receipt's, a ~ and the conflict's id.
+    """
+    cast("_State", request.app.state.services).conflicts.decide(scope, conflict_id, body.choice, body.why)
     return Response(status_code=204)

@@ -98,15 +98,42 @@ class SalesService:
         Raises:
             NotFound: no such conflict is open, or it is of somebody else's store.
         """
-        scope.require_role("manager", "hq", "admin")
-        now = self._clock()
         with self._db.transaction() as conn:
-            store_id = repository.resolve_conflict(conn, scope, conflict_id, scope.actor, why.strip(), now)
-            if store_id is None:
-                raise NotFound(f"no open conflict {conflict_id}", field="conflict_id", remedy="see the open conflicts")
-            audit.record(
-                conn, now, scope.actor, "receipt.conflict_resolved", subject=str(conflict_id), store_id=store_id
-            )
+            self.resolve_within(conn, scope, conflict_id, why, "kept")
+
+    def resolve_within(self, conn: Connection, scope: Scope, conflict_id: int, why: str, choice: str) -> None:
+        """End a conflict in the transaction of what was decided.
+
+        Args:
+            choice: which of the two was chosen, for the record.
+
+        Raises:
+            NotFound: no such conflict is open any more, or it is of somebody else's store.
+        """
+        scope.require_role(*_IMPORTERS)
+        now = self._clock()
+        store_id = repository.resolve_conflict(conn, scope, conflict_id, scope.actor, why.strip(), now)
+        if store_id is None:
+            raise NotFound(f"no open conflict {conflict_id}", field="conflict_id", remedy="see the open conflicts")
+        audit.record(
+            conn,
+            now,
+            scope.actor,
+            "receipt.conflict_resolved",
+            subject=str(conflict_id),
+            store_id=store_id,
+            detail={"choice": choice},
+        )
+
+    def post_within(self, conn: Connection, scope: Scope, receipts: Sequence[NewReceipt]) -> PostResult:
+        """As `post_receipts`, in a transaction of the caller's, who rolls it back where all or nothing is to be kept.
+
+        Raises:
+            As `post_receipts`.
+        """
+        scope.require_role(*_POSTERS)
+        indexed = list(enumerate(receipts))
+        return self._write(conn, scope, indexed, _stores_of(scope, indexed), None)
 
     # -- inside
 
@@ -118,30 +145,30 @@ class SalesService:
         keep: bool,
         memo: LineMemo | None = None,
     ) -> PostResult:
-        if len(receipts) > MOST_RECEIPTS:
-            raise TooLarge(
-                f"{len(receipts)} receipts; at most {MOST_RECEIPTS} are taken in one go",
-                field="receipts",
-                remedy="send them in several batches",
-            )
-        wanted = sorted({new.store_id for _, new in receipts})
-        for store_id in wanted:
-            scope.require(store_id)
+        wanted = _stores_of(scope, receipts)
         result = PostResult()
         if not receipts:
             return result
-        # One with control characters is no store's, and the database won't even be asked for it.
-        wanted = [store_id for store_id in wanted if store_id.isprintable()]
-        now = self._clock()
         with self._db.transaction() as conn:
-            repository.lock_stores(conn, wanted)
-            stores = repository.stores(conn, scope, wanted)
-            members = self._members(conn, receipts, stores)
-            arrivals = _checked(receipts, stores, members, now, result, memo)
-            result = writing.write(conn, scope, arrivals, now, result)
+            result = self._write(conn, scope, receipts, wanted, memo)
             if not keep:
                 raise psycopg.Rollback
         return result
+
+    def _write(
+        self,
+        conn: Connection,
+        scope: Scope,
+        receipts: Sequence[tuple[int, NewReceipt]],
+        wanted: Sequence[str],
+        memo: LineMemo | None,
+    ) -> PostResult:
+        now, result = self._clock(), PostResult()
+        repository.lock_stores(conn, wanted)
+        stores = repository.stores(conn, scope, wanted)
+        members = self._members(conn, receipts, stores)
+        arrivals = _checked(receipts, stores, members, now, result, memo)
+        return writing.write(conn, scope, arrivals, now, result)
 
     def _members(
         self, conn: Connection, receipts: Sequence[tuple[int, NewReceipt]], stores: dict[str, repository.StoreFacts]
@@ -158,6 +185,25 @@ class SalesService:
                 known = self._membership.resolve(conn, [(ref, country) for ref in refs])
                 found.update((refs[ref], member_id) for ref, member_id in known.items())
         return found
+
+
+def _stores_of(scope: Scope, receipts: Sequence[tuple[int, NewReceipt]]) -> list[str]:
+    """The stores of a batch, in order, that the database is asked for.
+
+    Raises:
+        Forbidden, TooLarge: as `SalesService.post_receipts`.
+    """
+    if len(receipts) > MOST_RECEIPTS:
+        raise TooLarge(
+            f"{len(receipts)} receipts; at most {MOST_RECEIPTS} are taken in one go",
+            field="receipts",
+            remedy="send them in several batches",
+        )
+    wanted = sorted({new.store_id for _, new in receipts})
+    for store_id in wanted:
+        scope.require(store_id)
+    # One with control characters is no store's, and the database won't even be asked for it.
+    return [store_id for store_id in wanted if store_id.isprintable()]
 
 
 def _checked(
