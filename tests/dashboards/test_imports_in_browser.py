@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from openpyxl import Workbook
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from server.sales.models import NewReceipt
 from tests.dashboards.conftest import Shop
@@ -202,3 +202,46 @@ def test_a_rate_is_entered_and_a_bad_one_refused_beside_its_field(page: Page, sh
     fits(page)
     (rate,) = shop.services.rates.rates(ADMIN)
     assert (rate.currency, rate.valid_from, rate.rate) == ("HKD", date(2026, 11, 1), Decimal("0.921"))
+
+
+def test_a_look_that_fails_says_so_and_imports_nothing(page: Page, shop: Shop, watch: Watch) -> None:
+    watch.expected += ["net::ERR_FAILED", "status of 413"]
+    rows = (_ROWS[0], _ROWS[1])
+    file = {"name": "till.csv", "mimeType": "text/csv", "buffer": as_csv(rows)}
+    look, notice = "**/imports/receipts/preview", page.locator("#failed")
+    sign_in(page, shop, "hq", "en")
+    page.goto("/imports")
+    expect(notice).to_be_hidden()
+    page.route(look, lambda route: route.abort())
+    page.locator("#file").set_input_files(file)
+    expect(notice).to_contain_text("Nothing was imported")
+    page.unroute(look)
+    # An answer that is another page altogether is no silence either.
+    page.route(look, lambda route: route.fulfill(status=413, body="too large"))
+    page.get_by_role("button", name="Look at the file").click()
+    expect(page.locator("form[data-parts]")).not_to_have_attribute("aria-busy", "true")
+    expect(notice).to_be_visible()
+    page.unroute(look)
+    assert shop.services.imports.jobs(ADMIN) == []
+    assert page.url.endswith("/imports")
+
+    # The file is chosen still; what is typed while a look is under way stays.
+    page.get_by_role("button", name="Look at the file").click()
+    expect(page.locator("#look")).to_contain_text("88.00")
+    expect(notice).to_be_hidden()
+    held: list[Route] = []
+    page.route(look, lambda route: held.append(route))
+    with page.expect_request(look):
+        page.get_by_label("Column 收银员 is").select_option("")
+    page.locator("#name").fill("Till one")
+    page.wait_for_function("document.activeElement.id === 'name'")
+    held[0].continue_()
+    expect(page.get_by_label("Column 收银员 is")).to_have_class("input unused")
+    expect(page.locator("#name")).to_have_value("Till one")
+    page.unroute(look)
+
+    # Who was signed out meanwhile is asked to sign in, and comes back here.
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Look at the file").click()
+    page.wait_for_url("**/sign-in?next=*")
+    assert gross_of(shop, "IMP-1") is None
