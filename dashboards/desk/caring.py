@@ -55,12 +55,14 @@ def consent(
     purpose: Annotated[str, Form(max_length=20)] = "",
     reach: Annotated[str, Form(max_length=20)] = "",
     granted: Annotated[bool, Form()] = False,
+    version: Annotated[str, Form(max_length=80)] = "",
 ) -> Response:
-    """What the member answers from now on, about one purpose and one way, in the words that are shown today."""
+    """What the member answers from now on, about one purpose and one way, in the words that were shown to them."""
     services = request.app.state.services
     if purpose not in get_args(Purpose) or reach not in get_args(Reach):
         raise InvalidInput("there is no such purpose or way", field="purpose", remedy="choose one of the list")
-    shown = services.members.form.describe(viewer.scope, viewer.locale).consents[cast("Purpose", purpose)]
+    about = cast("Purpose", purpose)
+    shown = services.members.consents.shown_as(viewer.scope, viewer.locale, {about: version})[about]
     way = cast("Reach", reach)
     answer = NewConsent(shown.purpose, granted, by_way(shown, way), reach=way, version=shown.version)
     services.membership.record_consent(viewer.scope, member_id, answer)

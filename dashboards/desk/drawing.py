@@ -41,11 +41,22 @@ class Confirm:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What was refused, and beside which form; `typed` is what stood in it."""
+    """What was refused, and beside which form.
+
+    Attributes:
+        typed: what stood in it, the field that is read first before the others.
+        field: which of them was refused; empty where it is none of them, or of all together.
+    """
 
     where: str
     text: str
     typed: dict[str, str] = field(default_factory=dict)
+    field: str = ""
+
+    @property
+    def focus(self) -> str:
+        """The field to go on from."""
+        return self.field or next(iter(self.typed), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,8 +172,10 @@ def bounds(least: str | None, most: str | None, kind: str, locale: Locale) -> st
     if least and most:
         return gettext(N_("%(least)s to %(most)s")) % {"least": shown(least), "most": shown(most)}
     if least:
-        return gettext(N_("%(least)s or more")) % {"least": shown(least)}
-    return gettext(N_("%(most)s at most")) % {"most": shown(most)} if most else ""
+        words = N_("%(least)s or later") if kind == "date" else N_("%(least)s or more")
+        return gettext(words) % {"least": shown(least)}
+    words = N_("%(most)s at the latest") if kind == "date" else N_("%(most)s at most")
+    return gettext(words) % {"most": shown(most)} if most else ""
 
 
 def _told(asked: CustomField, locale: Locale, *, is_missing: bool) -> str:

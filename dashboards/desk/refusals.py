@@ -34,7 +34,8 @@ _COUPONS: Final[Mapping[Refusal, str]] = {
 }
 _FIELDS: Final = {
     "points": N_("Enter a whole number of points."),
-    "amount": N_("Enter an amount, such as 128.00."),
+    "amount": N_("Enter an amount, such as 1,280.50: commas only between thousands."),
+    "gift": N_("Enter an amount, such as 1,280.50: commas only between thousands."),
     "receipt_no": N_("Enter the number of the till's receipt."),
     "currency": N_("This card is in another currency than the store."),
     "advisor": N_("Use 80 letters at the most."),

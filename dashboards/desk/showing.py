@@ -204,6 +204,7 @@ def _consents(
                 "purpose": purpose,
                 "label": gettext(label),
                 "by_way": purpose in _BY_WAY,
+                "version": words[purpose].version,
                 "ways": ways,
                 "asked": asked,
             }

@@ -6,9 +6,9 @@ the card's number, which travels in the body: whoever shows it may spend in any 
 kept for later by a browser without a network.
 """
 
-import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Final
 
 from fastapi import Depends, Form, Request, Response
@@ -16,6 +16,7 @@ from fastapi import Depends, Form, Request, Response
 from dashboards.desk.drawing import Confirm, Done, Trouble, draw
 from dashboards.desk.holdings import TENDERS, title_of, what_it_gives
 from dashboards.desk.refusals import refusal
+from dashboards.entry.forms import read_number
 from dashboards.formats import Formats
 from dashboards.i18n import N_, translations
 from dashboards.pages import page_router
@@ -26,14 +27,18 @@ from server.membership.coupons.models import Basket, BasketLine, Coupon, CouponR
 from server.membership.models import Member, MemberRef
 from server.membership.points.models import NotEnough
 from server.membership.points.rules import Rules
+from server.membership.points.service import SPENDERS
 from server.membership.stored_value import parts
-from server.membership.stored_value.models import Card
+from server.membership.stored_value.models import Card, OverCap
+from server.membership.stored_value.models import NotEnough as NotEnoughValue
 from server.services import Services
 from server.stores.models import Store
 
 router = page_router()
 
 Poster = Annotated[Viewer, Depends(posting(*MEMBER_READERS))]
+#: Points are spent by those who may spend them through the API.
+Spender = Annotated[Viewer, Depends(posting(*(role for role in MEMBER_READERS if role in SPENDERS)))]
 Text = Annotated[str, Form(max_length=64)]
 #: What is bought without a till telling of its goods stands as one line of this name.
 _PURCHASE: Final = "desk"
@@ -78,7 +83,8 @@ class _Counter:
     def refuse(self, where: str, error: DoorlineError, typed: dict[str, str], rules: Rules | None = None) -> Response:
         """The member with what was refused beside its form."""
         text = refusal(error, self.viewer.locale, self.store.currency, rules)
-        trouble = Trouble(where, text, typed)
+        field = _field_of(error)
+        trouble = Trouble(where, text, typed, field if field in typed else "")
         return draw(self.request, self.viewer, member=self.member, trouble=trouble, status=error.status)
 
 
@@ -98,7 +104,7 @@ def _counter(request: Request, viewer: Viewer, store_id: str, card: str) -> _Cou
 @router.post("/desk/spend/points")
 def points(
     request: Request,
-    viewer: Poster,
+    viewer: Spender,
     card: Text = "",
     store: Text = "",
     points: Text = "",
@@ -109,7 +115,7 @@ def points(
     """Redeem points: first what that would give, then, confirmed, the redemption."""
     at = _counter(request, viewer, store, card)
     _, rules = at.services.points.rules(at.scope)
-    typed = {"points": points.strip(), "receipt_no": receipt_no.strip()}
+    typed = {"points": points.strip(), "receipt_no": receipt_no.strip(), "store": store}
     ref = MemberRef(card=at.member.card_no)
     try:
         wanted = _whole(points)
@@ -128,7 +134,7 @@ def points(
             (at.gettext(N_("Left after it")), at.fmt.number(balance - wanted)),
             (at.gettext(N_("Store")), at.store.name),
         ]
-        fields = {"card": at.member.card_no, "store": store, "item": item, **typed}
+        fields = {"card": at.member.card_no, "item": item, **typed}
         return at.ask(
             Confirm(
                 at.gettext(N_("Redeem points of %(name)s?")) % {"name": at.member.name},
@@ -172,11 +178,11 @@ def coupons(
 ) -> Response:
     """Redeem a coupon on a receipt: first what it gives on this amount, then, confirmed, the redemption."""
     at = _counter(request, viewer, store, card)
-    typed = {"amount": amount.strip(), "gift": gift.strip(), "receipt_no": receipt_no.strip()}
+    typed = {"amount": amount.strip(), "gift": gift.strip(), "receipt_no": receipt_no.strip(), "store": store}
     where = f"coupon-{coupon}"
     try:
         found, promise = _coupon(at, coupon)
-        basket = _basket(at, promise, _amount(amount), _amount(gift) if gift.strip() else Decimal(0))
+        basket = _basket(at, promise, _amount(amount), _amount(gift, "gift") if gift.strip() else Decimal(0))
         if not typed["receipt_no"]:
             raise InvalidInput("on which receipt?", field="receipt_no")
         code = found.code or ""
@@ -206,14 +212,13 @@ def _coupon_to_confirm(
 ) -> Confirm:
     rows = [
         (at.gettext(N_("Coupon")), f"{title_of(promise, at.viewer.locale)} · {what_it_gives(promise, at.fmt)}"),
-        (at.gettext(N_("Spent")), at.fmt.money(quote.spent, quote.currency, 2)),
+        (at.gettext(N_("Amount of the purchase")), at.fmt.money(quote.spent, quote.currency, 2)),
         (at.gettext(N_("Taken off")), at.fmt.money(quote.discount, quote.currency, 2)),
         (at.gettext(N_("Receipt")), typed["receipt_no"]),
         (at.gettext(N_("Store")), at.store.name),
     ]
     fields = {
         "card": at.member.card_no,
-        "store": at.store.store_id,
         "coupon": str(found.coupon_id),
         "item": item,
         **typed,
@@ -251,7 +256,7 @@ def open_card(request: Request, viewer: Poster, card: Text = "", store: Text = "
     try:
         made = at.services.value_cards.open(at.scope, store, item, member_id=at.member.member_id)
     except DoorlineError as error:
-        return at.refuse("value", error, {})
+        return at.refuse("value", error, {"store": store})
     told = {"number": " ".join((made.card_no or "")[place : place + 4] for place in range(0, 16, 4))}
     return at.tell(at.gettext(N_("Card opened")), at.gettext(N_("Its number is %(number)s.")) % told)
 
@@ -270,7 +275,7 @@ def top_up(
 ) -> Response:
     """Top a card up: first what comes on top, then, confirmed, the posting."""
     at = _counter(request, viewer, store, card)
-    typed = {"amount": amount.strip(), "tender": tender if tender in TENDERS else "cash"}
+    typed = {"amount": amount.strip(), "tender": tender if tender in TENDERS else "cash", "store": store}
     where = f"top-up-{value_card}"
     try:
         money = parts.money(_amount(amount))
@@ -285,12 +290,12 @@ def top_up(
         by = TENDERS[typed["tender"]]
         rows = [
             (at.gettext(N_("Paid in")), at.money(money)),
-            (at.gettext(N_("By")), at.gettext(by)),
+            (at.gettext(N_("Paid by")), at.gettext(by)),
             (at.gettext(N_("Bonus on top")), at.money(bonus)),
             (at.gettext(N_("On the card after it")), at.money(found.balance + money + bonus)),
             (at.gettext(N_("Store")), at.store.name),
         ]
-        fields = {"card": at.member.card_no, "store": store, "value_card": value_card, "item": item, **typed}
+        fields = {"card": at.member.card_no, "value_card": value_card, "item": item, **typed}
         title = at.gettext(N_("Top up the card of %(name)s?")) % {"name": at.member.name}
         button = at.gettext(N_("Take %(amount)s and top up")) % {"amount": at.money(money)}
         return at.ask(Confirm(title, rows, "/desk/top-ups", fields, button))
@@ -317,7 +322,7 @@ def pay(
 ) -> Response:
     """Pay with a card: first what will be left, then, confirmed, the posting."""
     at = _counter(request, viewer, store, card)
-    typed = {"amount": amount.strip(), "receipt_no": receipt_no.strip()}
+    typed = {"amount": amount.strip(), "receipt_no": receipt_no.strip(), "store": store}
     where = f"pay-{value_card}"
     try:
         money = parts.money(_amount(amount))
@@ -340,7 +345,7 @@ def pay(
             (at.gettext(N_("On the card after it")), at.money(found.balance - money)),
             (at.gettext(N_("Store")), at.store.name),
         ]
-        fields = {"card": at.member.card_no, "store": store, "value_card": value_card, "item": item, **typed}
+        fields = {"card": at.member.card_no, "value_card": value_card, "item": item, **typed}
         title = at.gettext(N_("Pay with the card of %(name)s?")) % {"name": at.member.name}
         button = at.gettext(N_("Pay %(amount)s")) % {"amount": at.money(money)}
         return at.ask(Confirm(title, rows, "/desk/spend/value", fields, button))
@@ -376,23 +381,30 @@ def _bonus(at: _Counter, found: Card, money: Decimal) -> Decimal:
 # -- what was typed
 
 
-def _plain(text: str) -> str:
-    """As a Chinese keyboard types digits, too; without the commas and blanks between thousands."""
-    return unicodedata.normalize("NFKC", text).replace(",", "").replace(" ", "").strip("¥$€£")
+def _field_of(error: DoorlineError) -> str:
+    """Which field of the form a refusal is about; empty where it is about none."""
+    if isinstance(error, NotEnough):
+        return "points"
+    if isinstance(error, NotEnoughValue | OverCap) or (
+        isinstance(error, CouponRefused) and "missing" in _detail(error)
+    ):
+        return "amount"
+    return error.field or ""
+
+
+def _detail(error: DoorlineError) -> Mapping[str, object]:
+    return error.detail or {}
 
 
 def _whole(text: str) -> int:
-    plain = _plain(text)
-    if not plain.isascii() or not plain.isdigit() or not 0 < int(plain) <= 10**9:
+    found = read_number(text)
+    if found is None or found != found.to_integral_value() or not 0 < found <= 10**9:
         raise InvalidInput("this is no number of points", field="points")
-    return int(plain)
+    return int(found)
 
 
-def _amount(text: str) -> Decimal:
-    try:
-        amount = Decimal(_plain(text))
-    except InvalidOperation as error:
-        raise InvalidInput("this is no amount", field="amount") from error
-    if not amount.is_finite() or not 0 <= amount <= 10**9:
-        raise InvalidInput("this is no amount", field="amount")
+def _amount(text: str, field: str = "amount") -> Decimal:
+    amount = read_number(text)
+    if amount is None or not 0 <= amount <= 10**9:
+        raise InvalidInput("this is no amount", field=field, remedy="use a point for decimals, such as 128.00")
     return amount

@@ -4,11 +4,12 @@ The services refuse by field, in English, for programs. A page can't show that, 
 mistake is entered once and never again; so a form keeps its texts, and words are found by the field that was refused.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -46,7 +47,21 @@ _WORDS: Final = {
     "ends_at": N_("Enter an end after the beginning, at most 31 days later."),
 }
 _ANY: Final = N_("This can't be taken as it is.")
-_NUMBER: Final = N_("Enter a number, such as 7.5.")
+_NUMBER: Final = N_("Enter a number, such as 7.5; commas stand only between thousands, as in 1,250.50.")
+#: The calendar's own ends have no day after them, or no hour in another timezone.
+_FIRST_YEAR: Final = 1900
+_LAST_YEAR: Final = 9000
+#: A comma (or a blank) is taken only where thousands end: "12,50" read as 1250 or "1,000" as 1 costs somebody money.
+_READ: Final = re.compile(r"[+-]?(\d{1,3}([, ]\d{3})+(\.\d+)?|\d+\.?\d*|\.\d+)", re.ASCII)
+
+
+def read_number(text: str) -> Decimal | None:
+    """A number as every form reads it; None where it is none.
+
+    Digits of a Chinese keyboard and a sign of a currency before or after it are taken; the decimals begin with a point.
+    """
+    plain = unicodedata.normalize("NFKC", text).strip(" ¥$€£")
+    return Decimal(re.sub("[, ]", "", plain)) if _READ.fullmatch(plain) else None
 
 
 @dataclass
@@ -66,24 +81,23 @@ class Form:
         if not text and optional:
             return None
         try:
-            return date.fromisoformat(text.replace("/", "-"))
+            found = date.fromisoformat(text.replace("/", "-"))
         except ValueError:
             self.problems[name] = _WORDS["day"]
             return None
+        if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+            self.problems[name] = _WORDS["day"]
+            return None
+        return found
 
     def number(self, name: str, *, optional: bool = True) -> Decimal | None:
         """A number; None when nothing was typed, or with a problem noted."""
-        text = self._plain(name).replace(",", ".")
+        text = self.text(name)
         if not text and optional:
             return None
-        try:
-            found = Decimal(text)
-        except InvalidOperation:
+        found = read_number(text)
+        if found is None:
             self.problems[name] = _NUMBER
-            return None
-        if not found.is_finite():
-            self.problems[name] = _NUMBER
-            return None
         return found
 
     def whole(self, name: str) -> int | None:
@@ -109,6 +123,9 @@ class Form:
         try:
             at = datetime.fromisoformat(text)
         except ValueError:
+            self.problems[name] = _WORDS["starts_at"]
+            return None
+        if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
             self.problems[name] = _WORDS["starts_at"]
             return None
         return at.replace(tzinfo=zone)

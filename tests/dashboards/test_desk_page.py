@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from server.access.models import Locale
 from server.membership.fields import CustomField, Option, Rules
 from server.membership.models import NewMember
-from server.membership.wording import standard_consents
+from server.membership.wording import Wording, standard_consents
 from tests.dashboards.conftest import Shop
 from tests.dashboards.seed import ADMIN
 from tests.dashboards.test_sign_in import csrf_of
@@ -254,6 +255,17 @@ def test_consents_are_given_and_taken_back_by_purpose_and_way(
         assert newest.wording
         shop.clock.pass_by(1)
     assert "WeChat: agreed" in answer.text
+    shown = re.search(r'name="purpose" value="sharing">.*?name="version" value="([^"]+)"', answer.text, re.DOTALL)
+    assert shown is not None
+    # Words that were published while the page stood open are not what the member was asked.
+    shop.services.members.consents.publish(ADMIN, Wording("sharing", "en", f"own-{uuid4().hex}", "Other words."))
+    client.post(
+        f"/desk/members/{found.member_id}/consents",
+        data={"csrf_token": csrf_of(page), "purpose": "sharing", "version": shown[1], "granted": "true"},
+    )
+    newest = max(shop.services.membership.member(ADMIN, found.member_id).consents, key=lambda each: each.at)
+    assert (newest.purpose, newest.version) == ("sharing", shown[1])
+    assert newest.wording != "Other words."
     bad = {"csrf_token": csrf_of(page), "purpose": "marketing", "reach": "pigeon", "granted": "true"}
     assert client.post(f"/desk/members/{found.member_id}/consents", data=bad).status_code == 422
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from dashboards.entry.forms import Form, read_number
 from server.membership.coupons.models import NewDefinition
 from server.membership.models import Member, NewMember
 from server.membership.points.rules import Rules
@@ -163,10 +164,10 @@ def test_a_card_is_opened_topped_up_and_paid_with(desk: Desk, shop: Shop) -> Non
     less = desk.send("/desk/spend/value", amount="551", item=str(uuid4()), **values)
     assert less.status_code == 409
     assert "Only ¥550.00 is on the card." in less.text
-    for nonsense in ("", "abc", "0", "1.005", "1e999"):
+    for nonsense in ("", "abc", "0", "1.005", "1e999", "12,50", "1,0000"):
         answer = desk.send("/desk/spend/value", amount=nonsense, item=str(uuid4()), **values)
         assert answer.status_code == 422, nonsense
-        assert "Enter an amount, such as 128.00." in answer.text
+        assert "Enter an amount, such as 1,280.50" in answer.text
     shop.services.value_cards.freeze(ADMIN, card.card_id, "S01", "lost")
     frozen = desk.send("/desk/spend/value", amount="1", item=str(uuid4()), sure="yes", **values)
     assert frozen.status_code == 409
@@ -176,3 +177,38 @@ def test_a_card_is_opened_topped_up_and_paid_with(desk: Desk, shop: Shop) -> Non
 def test_nobody_spends_in_a_store_that_is_not_theirs_or_with_a_card_that_is_none(desk: Desk) -> None:
     assert desk.send("/desk/spend/points", store="S02", points="100", item=str(uuid4())).status_code == 403
     assert desk.send("/desk/spend/points", card="0000000000", points="100", item=str(uuid4())).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("1,000", "1000"),
+        ("￥１２，３４５．５０", "12345.50"),
+        ("1 250", "1250"),
+        ("-7.5", "-7.5"),
+        ("12.50", "12.50"),
+        *((text, None) for text in ("12,50", "1,00", "1,0000", "0,5", "1.000,50", ",5", "1e3", "1_000", "NaN", "")),
+    ],
+)
+def test_a_comma_stands_between_thousands_and_nowhere_else(typed: str, read: str | None) -> None:
+    found, form = read_number(typed), Form({"amount": typed})
+    assert found == (None if read is None else Decimal(read))
+    assert form.number("amount", optional=False) == found
+    assert ("amount" in form.problems) == (read is None)
+
+
+def test_a_refused_form_keeps_its_store_and_marks_the_field_it_is_about(
+    as_user: Callable[[str], httpx.Client], desk: Desk
+) -> None:
+    desk.client = as_user("admin")
+    desk.token = csrf_of(desk.client.get("/desk").text)
+    # The member's own store is S02: what the page would fall back to.
+    answer = desk.send("/desk/spend/points", points="100,0", receipt_no="T-9", item=str(uuid4()))
+    assert answer.status_code == 422
+    form = answer.text[answer.text.index('action="/desk/spend/points"') :]
+    form = form[: form.index("</form>")]
+    assert re.findall(r'value="(\w+)" selected', form) == ["S01"]
+    inputs = {name: whole for whole, name in re.findall(r'(<input class="input"[^>]*name="(\w+)"[^>]*>)', form)}
+    assert 'aria-invalid="true"' in inputs["points"]
+    assert "autofocus" in inputs["points"]
+    assert "aria-invalid" not in inputs["receipt_no"]
