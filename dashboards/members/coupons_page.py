@@ -290,6 +290,9 @@ def _one(
         raise NotFound(f"there is no definition {definition_id}", field="definition_id", remedy="see the list")
     any_one = [("", gettext(N_("any")))]
     _, tiers = services.tiers.rules(scope)
+    levels = any_one + [(level.slug, level.names.get(viewer.locale) or level.slug) for level in tiers.levels]
+    stages = any_one + [(stage, gettext(_STAGES[stage])) for stage in STAGES]
+    homes = any_one + [(store.store_id, store.name) for store in stores]
     zone = zone_of(stores).key
     return renderer_of(request).page(
         request,
@@ -312,11 +315,30 @@ def _one(
             "used_up": done.used_up,
             "after": "" if done.after is None else str(done.after),
         },
-        tiers=any_one + [(level.slug, level.names.get(viewer.locale) or level.slug) for level in tiers.levels],
-        stages=any_one + [(stage, gettext(_STAGES[stage])) for stage in STAGES],
-        homes=any_one + [(store.store_id, store.name) for store in stores],
+        tiers=levels,
+        stages=stages,
+        homes=homes,
+        group=_group(
+            form,
+            [
+                ("tier", gettext(N_("Tier")), levels),
+                ("stage", gettext(N_("Stage")), stages),
+                ("home_store", gettext(N_("Home store")), homes),
+            ],
+            gettext,
+        ),
         asks_consent=each.asks_consent,
     )
+
+
+def _group(
+    form: Form, choices: list[tuple[str, str, list[tuple[str, str]]]], gettext: Gettext
+) -> list[tuple[str, str]]:
+    """Whom a form means, in words."""
+    told = [(label, dict(options).get(form.text(name), "")) for name, label, options in choices if form.text(name)]
+    if form.text("high") == "yes":
+        told.append((gettext(N_("Customer value")), gettext(N_("Of high value only"))))
+    return told or [(gettext(N_("Whom")), gettext(N_("Everybody")))]
 
 
 def _facts(each: Definition, fmt: Formats, gettext: Gettext, zone: str) -> list[tuple[str, str]]:

@@ -139,7 +139,10 @@ def keep(
     days: Annotated[str, Sent(max_length=10)] = "",
     sure: str = Sent(""),
 ) -> Response:
-    """Keep something for so many days; erasing the silent is shown first, and then said a second time."""
+    """Keep something for so many days; erasing the silent is shown first, and then said a second time.
+
+    `sure` are the days whose effect was shown: other days are shown first, too.
+    """
     services, form = request.app.state.services, Form({rule: days})
     text = form.text(rule)
     if text and (not text.isdecimal() or len(text) > 6):
@@ -147,9 +150,9 @@ def keep(
         return _page(request, viewer, {"rule": form}, status=422)
     wanted = int(text) if text else None
     try:
-        if rule == "inactive" and wanted is not None and sure != "yes":
+        if rule == "inactive" and wanted is not None and sure != str(wanted):
             preview = services.members.retention.preview(viewer.scope, wanted)
-            return _page(request, viewer, {"rule": form}, preview=preview.members)
+            return _page(request, viewer, {"rule": form}, preview=(wanted, preview.members))
         services.members.retention.set_rule(viewer.scope, rule, wanted)
     except InvalidInput:
         form.problems[rule] = _WORDS["days"]
@@ -175,7 +178,7 @@ def _page(
     viewer: Viewer,
     forms: dict[str, Form],
     *,
-    preview: int | None = None,
+    preview: tuple[int, int] | None = None,
     note: str = "",
     status: int = 200,
 ) -> Response:

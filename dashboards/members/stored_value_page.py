@@ -41,6 +41,7 @@ _WORDS: Final = {
     "valid_until": N_("Enter an end after the beginning, or nothing."),
     "payer": N_("Choose two stores."),
 }
+_SAME: Final = N_("A store pays another one: choose two different stores.")
 _OWED: Final = N_("So much is not owed.")
 _PERIOD: Final = timedelta(days=30)
 Reader = Annotated[Viewer, Depends(viewer_with(*STORE_READERS))]
@@ -123,8 +124,12 @@ def end_bonus(request: Request, rule_id: int, viewer: Ender, currency: Code = ""
 def settle(request: Request, sent: Poster) -> Response:
     """Note that one store paid another."""
     form, currency = sent.form, sent.form.text("currency")
-    amount = form.number("amount", optional=False)
-    if amount is not None:
+    amount = form.number("paid", optional=False)
+    if not form.text("payer") or not form.text("payee"):
+        form.problems["payer"] = _WORDS["payer"]
+    elif form.text("payer") == form.text("payee"):
+        form.problems["payee"] = _SAME
+    if amount is not None and not form.problems:
         try:
             request.app.state.services.settlement.settle(
                 sent.viewer.scope, form.text("payer"), form.text("payee"), currency, amount, form.text("key")
@@ -132,7 +137,7 @@ def settle(request: Request, sent: Poster) -> Response:
         except NotFound:
             form.problems["payer"] = _WORDS["payer"]
         except (InvalidInput, Conflict):
-            form.problems["amount"] = _OWED
+            form.problems["paid"] = _OWED
         else:
             return RedirectResponse(f"/members/stored-value?currency={currency}&note=settled", status_code=303)
     return _page(request, sent.viewer, currency, {"settle": form}, Form(), status=422)
