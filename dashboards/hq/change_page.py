@@ -69,7 +69,7 @@ def change_page(request: Request, viewer: Reader) -> Response:
     every: list[Store] = request.app.state.services.stores.stores(viewer.scope)
     if not every:
         return renderer_of(request).page(request, "hq/empty.html", viewer, stores=every)
-    state = Change.of(request.query_params)
+    state = Change.of(request.query_params).among([store.store_id for store in every])
     answer = answer_of(request.app.state.services, viewer, state, every)
     fmt, gettext = Formats(viewer.locale), translations(viewer.locale).gettext
     found, one = answer.found, answer.one
@@ -108,7 +108,7 @@ def answer_of(services: Any, viewer: Viewer, state: Change, every: Sequence[Stor
     name = names.get(state.store, "") or state.region or gettext(N_("Whole chain"))
     today = min(services.stores.todays(viewer.scope, services.clock()).values())
     where = StoreFilter(regions=[state.region]) if state.region and not state.store else StoreFilter()
-    if state.store in names:
+    if state.store:
         where = StoreFilter(store_ids=[state.store])
     try:
         first, last = state.days(today)

@@ -10,12 +10,12 @@ from dashboards.formats import Formats
 from dashboards.hq import change_page, page, paper
 from dashboards.hq.paper import Figure, Paper
 from dashboards.hq.state import Change, Stores
-from dashboards.hq.table import rank_label
+from dashboards.hq.table import cell, rank_label
 from dashboards.i18n import N_, translations
 from dashboards.pages import page_router
 from dashboards.periods import CHOICES
 from dashboards.reasons import reason
-from dashboards.store_view import changed, written
+from dashboards.store_view import written
 from dashboards.viewer import CHAIN_READERS, Viewer, viewer_with
 from server.errors import NotFound
 from server.kpi.models import KpiValue, ReportRow
@@ -51,7 +51,8 @@ def stores_file(request: Request, form: Form, viewer: Reader) -> Response:
     heads = [gettext(N_("Store") if state.by == "store" else N_("Region"))]
     for _, label, has_change in state.columns:
         heads += [gettext(label), *([gettext(N_("Difference"))] if has_change else [])]
-    currencies = {store.store_id: store.currency for store in every}
+    heads.append(gettext(N_("Currency")))
+    currencies = {(store.store_id if state.by == "store" else store.region): store.currency for store in every}
     rows = {row.labels[state.by]: row for row in report.rows}
 
     def figures(row: ReportRow, currency: str) -> list[Figure]:
@@ -60,15 +61,18 @@ def stores_file(request: Request, form: Form, viewer: Reader) -> Response:
             value = row.values[slug]
             found.append(_figure(value, fmt, currency, gettext))
             if has_change:
-                before = row.compare.get(slug) if row.compare else None
-                delta = changed(value, before, fmt) if before else None
-                found.append(Figure(delta.text if delta else ""))
-        return found
+                # What the page withholds or doubts, a file doesn't tell either.
+                shown_there = cell(slug, row, fmt, currency, with_change=True)
+                found.append(Figure(shown_there.delta.text if shown_there.delta else shown_there.doubt))
+        return [*found, Figure(currency)]
 
     lines = [
         [Figure(line.name), *figures(rows[line.key], currencies.get(line.key, shown.currency))] for line in shown.lines
     ]
-    total = [Figure(gettext(N_("Whole chain"))), *figures(report.total, shown.currency)]
+    total = [
+        Figure(gettext(N_("Sum of these") if state.is_part else N_("Whole chain"))),
+        *figures(report.total, shown.currency),
+    ]
     made = Paper(gettext(N_("Branches")), tuple(notes), tuple(heads), (*lines, total), viewer.locale)
     return _answer(form, made, "branches", report.day_to)
 
@@ -77,19 +81,20 @@ def stores_file(request: Request, form: Form, viewer: Reader) -> Response:
 def change_file(request: Request, form: Form, viewer: Reader) -> Response:
     """Why sales moved, store by store, with their sum."""
     every = _stores(request, viewer)
-    state = Change.of(request.query_params)
+    state = Change.of(request.query_params).among([store.store_id for store in every])
     answer = change_page.answer_of(request.app.state.services, viewer, state, every)
     if answer.found is None:
         raise NotFound("there are no such days", remedy="check the dates")
     found, fmt, gettext = answer.found, Formats(viewer.locale), translations(viewer.locale).gettext
     heads = (N_("Store"), N_("Net sales before"), N_("Net sales now"), N_("Difference"))
-    causes = [label for _, label in change_page.CAUSES]
+    causes = [*(label for _, label in change_page.CAUSES), N_("Currency")]
     rows = change_page.rows_of(found, state, {store.store_id: store.name for store in every}, fmt)
     chain = [change_page.chain_row(each, fmt) for each in found.chain] if not state.store else []
     lines = [
         [
             Figure(row.name or gettext(N_("Sum of these"))),
             *(Figure(text, amount, "money") for text, amount in zip(row.texts, row.amounts, strict=True)),
+            Figure(row.currency),
         ]
         for row in (*rows, *chain)
     ]

@@ -5,7 +5,7 @@ keeping it, and a file holds what was on the screen. What an address says that t
 link of last year must still open.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from typing import Final, Literal, cast
@@ -80,6 +80,11 @@ class Stores:
         return _query(replace(self, **changes), Stores())  # type: ignore[arg-type]  # names of its own fields
 
     @property
+    def is_part(self) -> bool:
+        """Whether some stores are left out, so that the sum is not the chain's."""
+        return bool(self.region) or self.alike
+
+    @property
     def columns(self) -> tuple[tuple[str, str, bool], ...]:
         """Slug, label and whether its change stands under it."""
         if not self.rank or self.rank in _COLUMN_SLUGS:
@@ -132,6 +137,10 @@ class Change:
     def query(self, **changes: object) -> str:
         """The address of this, or of this with something else."""
         return _query(replace(self, **changes), Change())  # type: ignore[arg-type]  # names of its own fields
+
+    def among(self, store_ids: Collection[str]) -> "Change":
+        """This without its store where that is none of these: its figures would be taken for those of all."""
+        return self if self.store in store_ids else replace(self, store="")
 
     def days(self, today: date) -> tuple[date, date]:
         """The first day and the last.
