@@ -73,8 +73,9 @@ class PkiFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether an authority was made here. Its certificate is written last."""
-        return (self.path / "ca" / "ca.crt").exists()
+        """Whether an authority was made here that this process may use. Its certificate is written last."""
+        # Path.exists() raises where the folder is another user's, and not every process of the centre may look in.
+        return os.access(self.path / "ca" / "ca.crt", os.R_OK)
 
     def create(self, authority: Authority, passphrase: str, endpoint: Endpoint, hosts: Sequence[str]) -> None:
         """Write everything: the authority, the broker's and the server's certificates, an empty revocation list.
@@ -155,7 +156,8 @@ class PkiFolder:
     @property
     def listed(self) -> frozenset[str]:
         """Serial numbers the present revocation list names; none when it is missing or damaged."""
-        return self._last_list()[2]
+        with _explained():
+            return self._last_list()[2]
 
     def publish(self, authority: Authority, ended: Iterable[Ended], now: datetime) -> None:
         """Write the revocation list the broker is to read, with a new canary on it.

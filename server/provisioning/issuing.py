@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
+import structlog
+
 from server.access.models import Scope
 from server.errors import DoorlineError, InvalidInput
 from server.provisioning import door
@@ -21,6 +23,7 @@ from server.provisioning.models import Endpoint, Provisioned, Revoked
 from server.provisioning.service import OVERLAP, ProvisioningService
 from server.settings import Settings
 
+_log = structlog.get_logger(__name__)
 #: How long a broker may take to read its files anew (seconds).
 _RELOAD_S: Final = 10.0
 
@@ -69,6 +72,20 @@ class Issuing:
             return "none"
         return "asked" if self._settings.pki_passphrase_file is None else "file"
 
+    def require_passwords(self) -> None:
+        """Nothing, where a box with a password may be let in by the broker.
+
+        Raises:
+            InvalidInput: for the field ``device``: the broker wants certificates, and this process can't make one.
+        """
+        if self._settings.broker_cert_file is not None and self.signing == "none":
+            raise InvalidInput(
+                "the broker lets in boxes with a certificate alone, and there is no authority here to sign one",
+                field="device",
+                remedy="where the authority is: docker compose run --rm operator device add --store S01 --name door-1 "
+                "--out boxes/door-1.enrol (without containers: doorline device add)",
+            )
+
     def add(self, scope: Scope, store_id: str, name: str, passphrase: str = "") -> Carried:
         """Add a box with a certificate; its one file comes back and is kept nowhere.
 
@@ -89,11 +106,14 @@ class Issuing:
         )
         return Carried(made, f"{name}.enrol", content[0])
 
-    def rotate(self, scope: Scope, name: str, *, at_once: bool, passphrase: str = "") -> Carried:
+    def rotate(
+        self, scope: Scope, name: str, *, at_once: bool, passphrase: str = "", after: str | None = None
+    ) -> Carried:
         """Give a box another certificate.
 
         Args:
             at_once: the old one ends now, for a key that got into other hands; otherwise once the new one was seen.
+            after: as `ProvisioningService.rotate`.
 
         Raises:
             as `ProvisioningService.rotate`; and where the authority can't be unlocked.
@@ -108,8 +128,15 @@ class Issuing:
             endpoint=self._pki.endpoint,
             hand_over=_into(content),
             overlap=timedelta(0) if at_once else OVERLAP,
+            after=after,
         )
-        return Carried(made, f"{name}.enrol", content[0], self._tell(scope, authority, [name] if at_once else []))
+        try:
+            told = self._tell(scope, authority, [name] if at_once else [])
+        except DoorlineError as error:
+            # The old certificate has ended and the new one's key is in this answer alone: it must not be lost.
+            _log.warning("the broker could not be told", device=name, reason=error.message)
+            told = "by_hand"
+        return Carried(made, f"{name}.enrol", content[0], told)
 
     def end(self, scope: Scope, name: str, passphrase: str = "") -> Ended:
         """End a box and what it signs in with.

@@ -39,7 +39,12 @@ Admin = Annotated[Scope, Depends(require_role("admin"))]
 Reader = Annotated[Scope, Depends(require_role("admin", "hq", "region", "manager", "desk"))]
 
 
+class _Issuing(Protocol):
+    def require_passwords(self) -> None: ...
+
+
 class _State(Protocol):
+    issuing: _Issuing
     stores: StoresService
     labels: LabelsService
     facts: FactsService
@@ -219,7 +224,9 @@ def list_devices(store_id: str, request: Request, scope: Reader) -> list[Device]
 
 @router.post("/stores/{store_id}/devices", status_code=201, summary="Add a box")
 def add_device(store_id: str, body: DeviceInput, request: Request, scope: Admin) -> NewDevice:
-    """Add a box. Its password is in this answer and nowhere else."""
+    """Add a box that signs in with a password, which is in this answer and nowhere else. Refused where the broker lets
+    in boxes with a certificate alone."""
+    cast("_State", request.app.state.services).issuing.require_passwords()
     made = _service(request).add_device(scope, store_id, body.name)
     return NewDevice(made.device_id, made.store_id, made.password)
 

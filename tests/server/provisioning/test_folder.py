@@ -46,6 +46,24 @@ def test_a_key_that_others_may_read_is_not_used(pki: PkiFolder) -> None:
         pki.unlock(PASSPHRASE)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="folders have other owners on POSIX alone")
+def test_of_a_folder_of_somebody_else_no_authority_is_known(pki: PkiFolder) -> None:
+    """As the pages' process, where the authority is the operator's alone."""
+    (pki.path / "ca").chmod(0)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.setresuid(65534, 65534, 0)
+    try:
+        assert not pki.exists
+        with pytest.raises(NotFound):
+            pki.require()
+    finally:
+        if is_root:
+            os.setresuid(0, 0, 0)
+        (pki.path / "ca").chmod(0o700)
+    assert pki.exists
+
+
 def test_an_authority_is_never_written_over(pki: PkiFolder) -> None:
     with pytest.raises(Conflict):
         pki.create(Authority.create("other", NOW), PASSPHRASE, Endpoint("localhost", 1), [])
