@@ -77,16 +77,17 @@ def save(
     camera = _camera(services, viewer, store_id, camera_id)
     device = _device(services, viewer, camera)
     if device is None:
-        return _page(request, viewer, store_id, camera_id, problem="no_box", status=409)
+        return _page(request, viewer, store_id, camera_id, problem="no_box", why=note, status=409)
     sent: Drawn | None = None
     try:
         sent = drawings.read(drawn)
         _set(services, viewer, camera, device.device_id, sent, note.strip())
     except Conflict:
-        return _page(request, viewer, store_id, camera_id, sent=sent, problem="same", status=409)
+        return _page(request, viewer, store_id, camera_id, sent=sent, problem="same", why=note, status=409)
     except (InvalidInput, NotFound) as error:
-        problem = _problem(error)
-        return _page(request, viewer, store_id, camera_id, sent=sent, problem=problem, told=error, status=422)
+        return _page(
+            request, viewer, store_id, camera_id, sent=sent, problem=_problem(error), told=error, why=note, status=422
+        )
     return RedirectResponse(f"{camera_href(store_id, camera_id)}?note=set", status_code=303)
 
 
@@ -176,6 +177,7 @@ def _page(
     sent: Drawn | None = None,
     problem: str = "",
     told: DoorlineError | None = None,
+    why: str = "",
     status: int = 200,
 ) -> Response:
     services: Services = request.app.state.services
@@ -207,6 +209,7 @@ def _page(
         note=_NOTES.get(note, ""),
         problem=PROBLEMS.get(problem, ""),
         told="" if told is None else told.message,
+        why=why,
         fate=_fate(request, viewer, device),
         set_by="" if newest is None else f"{newest.author} · {moment(newest.created_at)}",
         own_file=config is None,

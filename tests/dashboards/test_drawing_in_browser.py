@@ -211,6 +211,7 @@ def test_counts_follow_the_line_that_is_drawn(
         assert round(value(page, "y0")) == 53
         page.locator('[data-cell="y0"]').fill("50")
         page.keyboard.press("Tab")
+        expect(page.get_by_role("button", name="Add a point after point 1")).to_be_focused()
         told = re.compile("Point 1 of Line 1: 5 % across, 50 % down")
         expect(page.locator('[data-point="0"]')).to_have_attribute("aria-label", told)
         page.locator('[data-point="0"]').focus()
@@ -230,6 +231,14 @@ def test_counts_follow_the_line_that_is_drawn(
         page.get_by_role("button", name="Where people walked").click()
         expect(page.locator("#paths .path").first).to_be_attached()
         assert counted(services, "S01-C1-L1") == 0
+
+        # A zone for staff is called nothing of its own: only what counts is registered by a name.
+        page.get_by_role("button", name="Draw a zone").click()
+        page.keyboard.press("Enter")
+        expect(page.locator("#shape-name")).to_be_disabled()
+        page.locator("#shape-kind").select_option("count")
+        expect(page.locator("#shape-name")).to_be_enabled()
+        page.get_by_role("button", name="Take away").click()
 
         page.locator("#mounting").select_option("overhead")
         page.get_by_role("button", name="Send to the box").click()

@@ -4,11 +4,13 @@
 import { ask, Unable } from "./asking.js";
 import * as geometry from "./camera-geometry.js";
 import { showPaths } from "./camera-paths.js";
+import { CHANGED, OVER, poll, SAME } from "./polling.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 1000;
 const LINES = ["door", "street", "interior"];
 const ZONES = ["count", "staff", "ignore"];
+const UNNAMED = ["staff", "ignore"];
 const KEY_STEP = 0.01;
 const FINE_STEP = 0.002;
 const FATE_MS = 1500;
@@ -18,7 +20,8 @@ const data = JSON.parse(at("camera-data").textContent);
 const svg = at("canvas");
 const numbers = new Intl.NumberFormat(data.locale === "zh" ? "zh-CN" : "en-GB", { maximumFractionDigits: 1 });
 
-let shapes = data.shapes.map((shape) => ({ ...shape, known: true }));
+// What was refused is nowhere yet: its names and kinds are what has to be mended.
+let shapes = data.shapes.map((shape) => ({ ...shape, known: !data.dirty }));
 let chosen = shapes.length ? 0 : -1;
 let mode = "";
 let aspect = 4 / 3;
@@ -48,6 +51,7 @@ const place = ([x, y]) => [x * WIDTH, y * height()];
 const joined = (points) => points.map((point) => place(point).join(",")).join(" ");
 // Screen pixels in units of the drawing, so that a handle is as large as a finger at any width.
 const pixels = (count) => (count * WIDTH) / (svg.clientWidth || WIDTH);
+const perCent = (share) => Math.round(share * 1000) / 10;
 const isZone = (shape) => shape.shape === "zone";
 const least = (shape) => (isZone(shape) ? 3 : 2);
 
@@ -130,7 +134,8 @@ const drawChosen = () => {
   const name = at("shape-name");
   if (document.activeElement !== name) name.value = shape.name;
   const registered = shape.known || data.registered.some((line) => line.id === shape.id);
-  name.disabled = registered;
+  // Only what counts is registered by its name; of another zone it would be accepted here and kept nowhere.
+  name.disabled = registered || UNNAMED.includes(shape.kind);
   const kinds = isZone(shape) ? ZONES : LINES;
   at("shape-kind").replaceChildren(
     ...kinds.map((kind) => element("option", { value: kind, textContent: words(kind), selected: kind === shape.kind })),
@@ -144,7 +149,15 @@ const drawChosen = () => {
 
 const drawPoints = (shape) => {
   const body = at("points");
-  const focused = document.activeElement?.dataset?.cell;
+  const whose = `${chosen} ${shape.id} ${shape.points.length}`;
+  if (body.dataset.whose === whose) {
+    // The same cells again: who is on the way from one to the next must find it there.
+    for (const input of body.querySelectorAll("input")) {
+      if (input !== document.activeElement) input.value = perCent(shape.points[input.dataset.place][input.dataset.axis]);
+    }
+    return;
+  }
+  body.dataset.whose = whose;
   body.replaceChildren();
   shape.points.forEach((point, number) => {
     const row = element("tr", {}, body);
@@ -152,11 +165,13 @@ const drawPoints = (shape) => {
     head.scope = "row";
     ["x", "y"].forEach((axis, which) => {
       const input = element("input", { className: "input", type: "number", min: 0, max: 100, step: 0.1 }, element("td", {}, row));
-      input.value = Math.round(point[which] * 1000) / 10;
-      input.dataset.cell = `${axis}${number}`;
+      input.value = perCent(point[which]);
+      Object.assign(input.dataset, { cell: `${axis}${number}`, place: number, axis: which });
       input.setAttribute("aria-label", words(axis, { number: number + 1 }));
-      input.addEventListener("change", () => typed(number, which, input.value));
-      if (input.dataset.cell === focused) input.focus();
+      input.addEventListener("change", () => {
+        typed(number, which, input.value);
+        input.value = perCent(shapes[chosen].points[number][which]);
+      });
     });
     const buttons = element("td", {}, row);
     const add = element("button", { type: "button", className: "quiet", textContent: "+" }, buttons);
@@ -436,7 +451,10 @@ at("shape-kind").addEventListener("change", (event) =>
 at("shape-settle").addEventListener("change", (event) =>
   change(() => (shapes[chosen] = { ...shapes[chosen], settle: event.target.checked ? "on_exit" : "immediate" })),
 );
-for (const name of ["mounting", "rotate"]) at(name).value = data.settings[name];
+for (const name of ["mounting", "rotate"]) {
+  at(name).value = data.settings[name];
+  at(name).addEventListener("change", () => change(() => {}, { remember: false }));
+}
 
 const refuse = (text) => {
   at("refusal").textContent = text;
@@ -467,14 +485,17 @@ addEventListener("resize", () => draw());
 
 const look = async () => {
   const answer = await fetch(`${data.address}/fate`);
-  if (!answer.ok) return;
+  if (answer.redirected || answer.status === 403 || answer.status === 404) return OVER;
+  if (!answer.ok) return SAME;
   const fate = await answer.json();
+  const earlier = at("fate").textContent;
   at("fate").className = `badge ${fate.kind}`;
   at("fate").textContent = fate.revision ? `${fate.words} (${fate.revision})` : fate.words;
   at("fate").dataset.settled = fate.settled;
   at("fate-reason").textContent = fate.reason;
-  if (!fate.settled) setTimeout(look, FATE_MS);
+  if (fate.settled) return OVER;
+  return at("fate").textContent === earlier ? SAME : CHANGED;
 };
 
 draw();
-if (data.device) look();
+if (data.device) poll(look, FATE_MS);
