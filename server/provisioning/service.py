@@ -6,7 +6,7 @@ can't be one transaction: the file with the key is handed over before the commit
 nobody has; a commit that fails takes the file back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -30,6 +30,11 @@ LONGEST_LIFE: Final = timedelta(days=20 * 365)
 
 #: Puts an enrolment file's content, durably, where it is carried from; returns what takes it away again.
 HandOver = Callable[[bytes], Callable[[], None]]
+
+
+def newest_of(certificates: Sequence[DeviceCertificate]) -> str:
+    """The fingerprint of the newest of a box's certificates, which come newest first; empty for none."""
+    return certificates[0].fingerprint if certificates else ""
 
 
 class ProvisioningService:
@@ -97,15 +102,21 @@ class ProvisioningService:
         hand_over: HandOver,
         life: timedelta = DEVICE_LIFE,
         overlap: timedelta = OVERLAP,
+        after: str | None = None,
     ) -> Provisioned:
         """Give a box a new certificate; the old ones are taken until it was seen, at the longest for `overlap`.
 
         Without overlap (0) the old ones end now: for a key that got into other hands. A box that was ended is a live
         one again, with this certificate alone: what it counted since waits on it, and nobody else could send it.
 
+        Args:
+            after: fingerprint of the newest one when somebody decided on this, empty for none; None: not asked. The
+                same form sent twice would leave a certificate nobody has, good until it runs out.
+
         Raises:
             Forbidden, InvalidInput: as `add_device`.
             NotFound: no such box.
+            Conflict: there is a newer one than `after`.
         """
         scope.require_role("admin")
         _check_life(life)
@@ -121,6 +132,8 @@ class ProvisioningService:
                 store_id = repository.take_back(conn, scope, name)
             if store_id is None:
                 raise _no_device(name)
+            if after is not None and after != newest_of(repository.live_certificates(conn, scope, [name])):
+                raise Conflict(f"{name!r} was given another certificate meanwhile", remedy="look at it, decide again")
             if taken_back:
                 repository.end_all(conn, scope, name, "revoked", now)
                 audit.record(conn, now, scope.actor, "device.reinstate", subject=name, store_id=store_id)
