@@ -20,3 +20,8 @@ def card_of_member(conn: Connection, member_id: UUID) -> str:
     with conn.cursor(row_factory=scalar_row) as cursor:
         found = cursor.execute("SELECT card_no FROM member WHERE member_id = %s", (member_id,)).fetchone()
     return str(found or "")
+
+
+def has_merged(conn: Connection, member_id: UUID) -> bool:
+    """Whether another's card was merged into a member's."""
+    return conn.execute("SELECT 1 FROM member WHERE merged_into = %s LIMIT 1", (member_id,)).fetchone() is not None

@@ -2,8 +2,9 @@
 
 A file of members has everything wrong with it: numbers twice, numbers of people who are members already, birthdays in
 three spellings. So it can be tried first, nothing is guessed, what is refused is told by line and column, and a file
-may be sent again: whoever came with it before is known by the old system's number, or by the phone number. Consent is
-not assumed: whoever brings the file states what these people agreed to, and that is what stands on record.
+may be sent again: whoever came with it before is known by the old system's number, or, where it had none, by phone
+number and name. Consent is not assumed: whoever brings the file states what these people agreed to, and that is what
+stands on record.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,13 +18,13 @@ from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import DoorlineError, InvalidInput
 from server.files.sheets import Row, Sheet, open_sheet
-from server.membership import field_repository, import_repository, names, phones
+from server.membership import field_repository, import_repository, names, phones, repository
 from server.membership.fields import FieldKind, Given, check_answers
 from server.membership.models import MemberExists, NewConsent, NewMember
 from server.membership.opening import OpeningBalances, check_points
 from server.membership.reading import HEADQUARTERS, MemberReader
 from server.membership.service import MembershipService, check_birthday
-from server.storage.pool import Database
+from server.storage.pool import Connection, Database
 
 #: Our columns, and what headers call them.
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
@@ -147,33 +148,37 @@ class MemberImport:
             country = self._reader.country_of(conn, scope, store_id)
             own = field_repository.fields(conn)
         kinds = {each.field: each.kind for each in own}
-        for line in sheet.rows():
-            result.rows += 1
-            try:
-                read = self._read(line, columns, kinds, store_id, country, basis)
-                check_answers(own, read.new.custom)
-                if read.tier and read.tier not in tiers:
-                    raise InvalidInput(
-                        f"there is no tier {read.tier!r}", field="tier", remedy=f"use one of {', '.join(sorted(tiers))}"
-                    )
-                double = self._take(scope, read, seen, result)
-                if double is not None:
-                    _double(result, double)
-                    refuse(line, _told_double(double))
-            except DoorlineError as error:
-                if error.status >= 500:
-                    raise
-                wrong = RowError(line.line, error.field, error.message, error.remedy)
-                _tell(result, wrong)
-                refuse(line, wrong)
-            if result.rows % _EVERY == 0 and heard(result):
-                break
-        heard(result)
-        if not dry_run:
-            now = self._clock()
-            detail: dict[str, object] = {"rows": result.rows, "enrolled": result.enrolled, "opened": result.opened}
-            with self._db.transaction() as conn:
-                audit.record(conn, now, scope.actor, "member.import", store_id=store_id, detail=detail)
+        is_whole = False
+        try:
+            for line in sheet.rows():
+                result.rows += 1
+                try:
+                    read = self._read(line, columns, kinds, store_id, country, basis)
+                    check_answers(own, read.new.custom)
+                    if read.tier and read.tier not in tiers:
+                        raise InvalidInput(
+                            f"there is no tier {read.tier!r}",
+                            field="tier",
+                            remedy=f"use one of {', '.join(sorted(tiers))}",
+                        )
+                    double = self._take(scope, read, seen, result)
+                    if double is not None:
+                        _double(result, double)
+                        refuse(line, _told_double(double))
+                except DoorlineError as error:
+                    if error.status >= 500:
+                        raise
+                    wrong = RowError(line.line, error.field, error.message, error.remedy)
+                    _tell(result, wrong)
+                    refuse(line, wrong)
+                if result.rows % _EVERY == 0 and heard(result):
+                    break
+            is_whole = True
+        finally:
+            # Also of a file that broke off: whom it enrolled is a member, and what it had refused is to be corrected.
+            if not dry_run:
+                self._note(scope, store_id, result, is_whole=is_whole)
+            heard(result)
         return result
 
     def check(
@@ -185,6 +190,13 @@ class MemberImport:
             As `run`.
         """
         self._opened(scope, store_id, stream, basis, mapping or {})
+
+    def _note(self, scope: Scope, store_id: str, result: MemberImportResult, *, is_whole: bool) -> None:
+        detail: dict[str, object] = {"rows": result.rows, "enrolled": result.enrolled, "opened": result.opened}
+        if not is_whole:
+            detail["failed"] = True
+        with self._db.transaction() as conn:
+            audit.record(conn, self._clock(), scope.actor, "member.import", store_id=store_id, detail=detail)
 
     def _opened(
         self, scope: Scope, store_id: str, stream: BinaryIO, basis: str, mapping: Mapping[str, str]
@@ -214,9 +226,13 @@ class MemberImport:
         with self._db.read() as conn:
             before = import_repository.by_external_no(conn, external) if external else None
             holder = self._reader.holder(conn, read.number)
+            may_open = True
+            if not external and holder is not None and self._came_before(conn, scope, holder, read.new.name):
+                # A card that was merged brought its opening balance along, under the key of its own.
+                before, may_open = holder, not import_repository.has_merged(conn, holder)
         if before is not None:
             result.known += 1
-            if not result.dry_run:
+            if may_open and not result.dry_run:
                 result.opened += self._open(scope, before, read)
         elif holder is not None:
             with self._db.read() as conn:
@@ -231,6 +247,12 @@ class MemberImport:
             result.enrolled += 1
             result.opened += self._open(scope, made.member_id, read)
         return None
+
+    def _came_before(self, conn: Connection, scope: Scope, holder: UUID, name: str) -> bool:
+        """Whether who has a row's number came with an earlier import: an old system without numbers of its own leaves
+        the phone number and the name to know them by."""
+        row = repository.member(conn, scope, holder, whole_chain=True)
+        return row is not None and row.source == "import" and names.folded(self._reader.name(row)) == names.folded(name)
 
     def _open(self, scope: Scope, member_id: UUID, read: _Read) -> bool:
         if read.tier:

@@ -134,3 +134,37 @@ def test_members_keep_the_tier_they_had_and_one_that_is_none_is_told_beforehand(
     assert member is not None
     assert chain.tiers.tier(SYSTEM, member.member_id).tier == known
     assert chain.membership.find_by_phone(SYSTEM, "13800138012") is None
+
+
+PLAIN = """姓名,手机,积分,尺码
+张伟,13800138000,120,
+李娜,13900139001,,
+王五,13700137000,9,
+"""
+
+
+def test_without_numbers_of_the_old_system_a_file_sent_again_changes_nothing_either(
+    chain: Services, run: Callable[..., MemberImportResult]
+) -> None:
+    """Known by phone number and name; who enrolled at a desk, or goes by another name, stands as a duplicate."""
+    chain.membership.enrol(SYSTEM, person("王五", "13700137000", "S02"))
+    first = run(PLAIN.encode())
+    assert (first.enrolled, first.known, first.opened, first.duplicate_count) == (2, 0, 1, 1)
+    again = run(PLAIN.encode())
+    assert (again.enrolled, again.known, again.opened, again.duplicate_count) == (0, 2, 0, 1)
+    # A balance that is missing is booked, once.
+    more = PLAIN.replace("13900139001,", "13900139001,70")
+    assert [(done.known, done.opened) for done in (run(more.encode()), run(more.encode()))] == [(2, 1), (2, 0)]
+    other = run(PLAIN.replace("张伟", "张三").encode())
+    assert (other.known, other.duplicate_count) == (1, 2)
+    assert [points for _, points in points_of(chain)] == [70, 120]
+    # Merged cards are one: what the other one brought is not booked again.
+    zhang, li = (chain.membership.find_by_phone(SYSTEM, phone) for phone in ("13800138000", "13900139001"))
+    assert zhang is not None
+    assert li is not None
+    third = "姓名,手机,积分,尺码\n张伟,13800138009,0,\n"
+    assert run(third.encode()).enrolled == 1
+    newer = chain.membership.find_by_phone(SYSTEM, "13800138009")
+    assert newer is not None
+    chain.members.merging.merge(SYSTEM, newer.member_id, zhang.member_id, "one person")
+    assert run(third.replace(",0,", ",120,").encode()).opened == 0

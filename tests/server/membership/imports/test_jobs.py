@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from server.access.models import Scope
-from server.errors import Forbidden, InvalidInput, NotFound
+from server.errors import Forbidden, InvalidInput, NotFound, Unavailable
 from server.membership.importing import MemberImport, MemberImportResult
 from server.membership.imports import repository
 from server.membership.imports.models import MemberImportJob
@@ -123,3 +123,26 @@ def test_a_file_is_stopped_on_request_and_one_nobody_works_on_fails(
     with chain.db.transaction() as conn:
         repository.purge(conn, clock.now + timedelta(days=1), clock.now + timedelta(days=1))
     assert chain.member_imports.jobs(hq) == []
+
+
+def test_what_a_file_did_before_it_broke_off_is_kept_and_on_record(
+    chain: Services, scope_of: Callable[[str], Scope], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third row meets a fault of ours; the second, refused shortly before, is there to be corrected."""
+    hq = scope_of("hq")
+    take = MemberImport._take
+
+    def breaks(self: MemberImport, scope: Scope, read: object, *rest: object) -> object:
+        if read.new.external_no == "A3":  # type: ignore[attr-defined]  # a row as it was read
+            raise Unavailable("the database is away")
+        return take(self, scope, read, *rest)  # type: ignore[arg-type]  # as they come
+
+    monkeypatch.setattr(MemberImport, "_take", breaks)
+    job = chain.member_imports.start(hq, "S01", io.BytesIO(FILE.encode()), BASIS, {}, name="x", dry_run=False)
+    failed = finished(chain, job.import_id)
+    assert (failed.state, failed.rows, failed.enrolled, failed.error_count) == ("failed", 3, 1, 1)
+    assert failed.reason == "the database is away"
+    assert [row.line for row in chain.member_imports.refused(hq, job.import_id)] == [3]
+    with chain.db.read() as conn:
+        found = conn.execute("SELECT detail FROM audit WHERE action = 'member.import'").fetchall()
+    assert found == [({"rows": 3, "enrolled": 1, "opened": 1, "failed": True},)]
