@@ -26,6 +26,7 @@ from server.configs.models import Revision, Standing
 from server.errors import Conflict, InvalidInput, NotFound
 from server.provisioning.issuing import Carried, Told
 from server.provisioning.models import EnrolledDevice
+from server.provisioning.service import newest_of
 
 router = page_router()
 
@@ -51,6 +52,14 @@ _ENDED: Final = {
 }
 _NOT_THE_NAME: Final = N_("This is not the box's name. Type it as it stands above.")
 _NO_STORE: Final = N_("Choose the store it stands in.")
+_NO_PASSWORDS: Final = N_(
+    "The broker lets in boxes with a certificate alone. Make it where the authority is: docker compose run --rm "
+    "operator device add --store S01 --name door-1 --out boxes/door-1.enrol"
+)
+_MADE_ALREADY: Final = N_(
+    "A file was made for this box since this page was opened; nothing was made now. If that file got lost, make "
+    "another that ends the old ones now."
+)
 _SHOWN_REVISIONS: Final = 8
 Reader = Annotated[Viewer, Depends(viewer_with("admin", "hq"))]
 Admin = Annotated[Viewer, Depends(viewer_with("admin"))]
@@ -98,6 +107,11 @@ def add(request: Request, viewer: Poster, store: Text = "", device: Text = "", p
     services = request.app.state.services
     form = Form({"store": store, "device": device, "passphrase": passphrase})
     try:
+        services.issuing.require_passwords()
+    except InvalidInput:
+        form.problems["device"] = _NO_PASSWORDS
+        return _form(request, viewer, form, status=422)
+    try:
         if services.issuing.signing == "none":
             made = services.stores.add_device(viewer.scope, form.text("store"), form.text("device"))
             return _once(request, viewer, made.device_id, made.store_id, password=made.password)
@@ -119,16 +133,30 @@ def device_page(request: Request, name: str, viewer: Reader, note: str = "") -> 
 
 @router.post("/admin/devices/{name}/rotate")
 def rotate(
-    request: Request, name: str, viewer: Poster, when: Text = "", confirm: Text = "", passphrase: Text = ""
+    request: Request,
+    name: str,
+    viewer: Poster,
+    when: Text = "",
+    confirm: Text = "",
+    passphrase: Text = "",
+    after: Text = "",
 ) -> Response:
-    """Give it another certificate: beside the old one until it was seen, or in place of it at once."""
+    """Give it another certificate: beside the old one until it was seen, or in place of it at once.
+
+    The form names the newest certificate it was made for, so that a reload of the answer makes no second one.
+    """
     form = Form({"when": when, "confirm": confirm, "passphrase": passphrase})
     at_once = when == "now"
     if at_once and form.text("confirm") != name:
         form.problems["confirm"] = _NOT_THE_NAME
         return _page(request, viewer, name, rotating=form, status=422)
     try:
-        carried = request.app.state.services.issuing.rotate(viewer.scope, name, at_once=at_once, passphrase=passphrase)
+        carried = request.app.state.services.issuing.rotate(
+            viewer.scope, name, at_once=at_once, passphrase=passphrase, after=after
+        )
+    except Conflict:
+        form.problems["after"] = _MADE_ALREADY
+        return _page(request, viewer, name, rotating=form, status=409)
     except InvalidInput as error:
         refuse(form, error)
         return _page(request, viewer, name, rotating=form, status=422)
@@ -205,6 +233,7 @@ def _page(
         is_admin=_is_admin(viewer),
         signing=services.issuing.signing,
         heard=moment(device.status_at) if device.status_at else "",
+        newest=newest_of(device.certificates),
         certificates=[
             {
                 "fingerprint": each.fingerprint[:16],

@@ -113,7 +113,9 @@ def _page(
     services: Services = request.app.state.services
     stores = services.stores.stores(viewer.scope)
     gettext, fmt = translations(viewer.locale).gettext, Formats(viewer.locale)
-    today = services.clock().date()
+    now = services.clock()
+    # The stores' own day, which is not UTC's; of a chain over several time zones the latest.
+    today = max(services.stores.todays(viewer.scope, now).values(), default=now.date())
     versions = services.setting_list.versions(viewer.scope)
     names = {store.store_id: store.name for store in stores}
     moment = moments(request, viewer)
