@@ -32,6 +32,8 @@ LIMITS: Final = {
     "/api/v1/receipts/csv": 1024 * _MIB,
     "/api/v1/receipts/imports": 1024 * _MIB,
     "/api/v1/receipts/imports/preview": 1024 * _MIB,
+    "/admin/stores/file": 5 * _MIB,
+    "/admin/stores/file/add": 16 * _MIB,
     "/imports/receipts": 1024 * _MIB,
     "/imports/receipts/preview": 1024 * _MIB,
     "/imports/receipts/formats": 1024 * _MIB,

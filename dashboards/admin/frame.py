@@ -35,6 +35,10 @@ _WORDS: Final = {
     "format": N_("Use up to 32 letters, digits, spaces, - or _."),
     "tags": N_("Use words of up to 32 letters each, with commas between them."),
     "day_starts": N_("Use a time on the quarter hour, such as 04:00."),
+    "holidays hours": N_(
+        "That holidays are closed can't be said here. Leave it out; then name the days on the store's page, under "
+        "“Days with hours of their own”."
+    ),
     "hours": N_("Use times on the quarter hour, such as 10:00-22:00, that don't overlap."),
     "opens": N_("Use times on the quarter hour, such as 10:00-22:00, that don't overlap."),
     "closes": N_("Use times on the quarter hour, such as 10:00-22:00, that don't overlap."),
@@ -54,7 +58,7 @@ _ANY: Final = N_("This can't be taken as it is.")
 
 def say(error: DoorlineError, field: str | None = None) -> str:
     """Words of the catalogue for what a service refused; to be translated where they are shown."""
-    return words_of(error.code, field or error.field or "")
+    return words_of((error.detail or {}).get("why", error.code), field or error.field or "")
 
 
 def words_of(code: str, field: str) -> str:

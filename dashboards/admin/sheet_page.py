@@ -30,6 +30,7 @@ _XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.shee
 _NO_FILE: Final = N_("Choose a file.")
 _TOO_LARGE: Final = N_("The file is too large; send it in parts.")
 _NOT_READ: Final = N_("The file can't be read, lacks a column, or has too many rows.")
+_TWICE: Final = N_("These columns mean the same. Take all but one of them out, or name them otherwise.")
 _EMPTY: Final = N_("There is no row in the file.")
 Reader = Annotated[Viewer, Depends(viewer_with("admin", "hq"))]
 Poster = Annotated[Viewer, Depends(posting("admin", "hq"))]
@@ -104,8 +105,9 @@ def add(
 def _looked_at(request: Request, viewer: Viewer, stream: io.BytesIO) -> Response:
     try:
         result: StoreSheet = request.app.state.services.store_sheets.look(viewer.scope, stream)
-    except (InvalidInput, TooLarge):
-        return _page(request, viewer, problem=_NOT_READ, status=422)
+    except (InvalidInput, TooLarge) as error:
+        twice = (error.detail or {}).get("twice", "")
+        return _page(request, viewer, problem=_TWICE if twice else _NOT_READ, twice=twice, status=422)
     if not result.rows:
         return _page(request, viewer, problem=_EMPTY, status=422)
     return _page(request, viewer, result=result, status=422 if result.faulty else 200)
@@ -126,6 +128,7 @@ def _page(
     viewer: Viewer,
     *,
     problem: str = "",
+    twice: str = "",
     result: StoreSheet | None = None,
     added: int = 0,
     status: int = 200,
@@ -140,6 +143,7 @@ def _page(
         address="/admin/stores/file",
         stores=request.app.state.services.stores.stores(viewer.scope),
         problem=problem,
+        twice=twice,
         added=added,
         most=MOST_ROWS,
         columns=list(COLUMNS),

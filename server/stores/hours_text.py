@@ -70,6 +70,14 @@ def _of_part(part: str) -> tuple[list[int], list[OpeningSpan]]:
         raise _unread(part)
     days = list(_days(found["days"].strip(" ,"), part))
     if found["hours"] in _CLOSED:
+        if HOLIDAY in days:
+            # Without hours of their own, holidays have those of their weekday: here they can't be said to be shut.
+            raise InvalidInput(
+                f"{part!r} can't be said of holidays in one cell",
+                field="hours",
+                remedy="leave it out, add the store, and name the days it is closed on the store's page",
+                detail={"why": "holidays"},
+            )
         return days, []
     spans = []
     for each in re.split(r"[,、]", found["hours"]):

@@ -65,7 +65,7 @@ class RowFault:
 
     Attributes:
         field: ours, or None where the row as a whole is meant.
-        code: of the error: ``invalid_input`` or ``conflict``.
+        code: of the error, ``invalid_input`` or ``conflict``; or what it is in particular: ``twice``, ``holidays``.
     """
 
     field: str | None
@@ -168,6 +168,15 @@ def table_of(rows: Sequence[SheetStore]) -> list[list[str]]:
 def _read(stream: BinaryIO) -> tuple[list[SheetStore], list[str]]:
     sheet = open_sheet(stream)
     ours = [_column(name) for name in sheet.header]
+    for own in COLUMNS:
+        alike = [name for name, what in zip(sheet.header, ours, strict=True) if what == own]
+        if len(alike) > 1:
+            raise InvalidInput(
+                f"the columns {' and '.join(map(repr, alike))} are both taken for {own!r}",
+                field="file",
+                remedy=f"take one of them out, or name the right one {own} and the others otherwise",
+                detail={"twice": ", ".join(alike)},
+            )
     for needed in _NEEDED:
         if needed not in ours:
             raise InvalidInput(
@@ -252,4 +261,4 @@ def _judged(row: SheetStore, known: set[str]) -> SheetStore:
 
 
 def _fault(error: DoorlineError) -> RowFault:
-    return RowFault(error.field, error.code, error.message, error.remedy or "")
+    return RowFault(error.field, (error.detail or {}).get("why", error.code), error.message, error.remedy or "")

@@ -159,7 +159,9 @@ def test_from_an_empty_database_to_a_live_count(admin: Visitor, services: Servic
     drawn = json.dumps({"shapes": [{**LINE, "inside": [0.5, 0.8]}], "mounting": "overhead"})
     assert admin.send(address, drawn=drawn, note="first").endswith("note=set")
     assert [line.name for line in services.stores.lines(SYSTEM, "S01")] == ["正门"]
-    assert "This can" not in admin.send(address, 409, drawn=drawn)  # just that already
+    again = admin.send(address, 409, drawn=drawn, note="the door moved")
+    assert "The box is to count just so already" in again
+    assert 'value="the door moved"' in again  # why comes back with what was drawn
     street = json.dumps({"shapes": [{**LINE, "kind": "street", "inside": [0.5, 0.8]}], "mounting": "overhead"})
     assert "fixed once it is registered" in admin.send(address, 422, drawn=street)
     assert json.loads(admin.get(f"{address}/fate"))["words"] == "Sent, not heard of yet"
@@ -217,6 +219,14 @@ def test_a_spreadsheet_of_stores_is_looked_at_and_taken_whole_or_by_choice(admin
     assert admin.send("/admin/stores/file/add", content=mixed, which="good").endswith("added=1")
     assert services.stores.store(SYSTEM, "X2").name == "good"
     admin.upload("/admin/stores/file", "none.csv", b"a,b\n1,2\n", 422)
+    shown = admin.upload("/admin/stores/file", "alike.csv", b"Store,name,Code\nJing'an,x,Y1\n", 422)
+    assert "These columns mean the same" in shown
+    assert "Store, Code" in shown
+    shut = b"store_id,name,hours\nY1,x,10:00-22:00; holidays closed\n"
+    assert "Days with hours of their own" in admin.upload("/admin/stores/file", "shut.csv", shut, 422)
+    # Of the size the page promises, and not of any.
+    assert "too large" in admin.upload("/admin/stores/file", "long.csv", b"x" * (4 * 1024 * 1024 + 1), 422)
+    admin.upload("/admin/stores/file", "longer.csv", b"x" * (6 * 1024 * 1024), 413)
 
     found = admin.get("/admin/stores?q=N200")
     assert "第200店" in found
@@ -272,12 +282,17 @@ def test_a_box_is_made_rotated_and_ended_with_a_certificate(
     assert "There is, or was, a box of this name" in admin.send("/admin/devices/new", 422, **new, passphrase=PASSPHRASE)
 
     # A second certificate beside the first; one in its place, and the end, only with the name typed again.
-    other = _enrolment(admin.send("/admin/devices/till-1/rotate", 200, when="later", passphrase=PASSPHRASE))
+    rotation, newest = "/admin/devices/till-1/rotate", _newest(admin)
+    other = _enrolment(admin.send(rotation, 200, when="later", passphrase=PASSPHRASE, after=newest))
+    again = admin.send(rotation, 409, when="later", passphrase=PASSPHRASE, after=newest)  # a reload
+    assert "nothing was made now" in again
+    assert "base64," not in again
     assert other.certificate != file.certificate
     (device,) = services.provisioning.devices(SYSTEM, "B01")
     assert len(device.certificates) == 2
-    admin.send("/admin/devices/till-1/rotate", 422, when="now", confirm="till-2", passphrase=PASSPHRASE)
-    page = admin.send("/admin/devices/till-1/rotate", 200, when="now", confirm="till-1", passphrase=PASSPHRASE)
+    newest = _newest(admin)
+    admin.send(rotation, 422, when="now", confirm="till-2", passphrase=PASSPHRASE, after=newest)
+    page = admin.send(rotation, 200, when="now", confirm="till-1", passphrase=PASSPHRASE, after=newest)
     assert "doorline pki crl" in page  # nobody told this server how to reload the broker
     admin.send("/admin/devices/till-1/end", 422, confirm="")
     assert admin.send("/admin/devices/till-1/end", confirm="till-1", passphrase=PASSPHRASE).endswith("note=by_hand")
@@ -292,6 +307,13 @@ def test_a_box_is_made_rotated_and_ended_with_a_certificate(
     assert "Take it back" not in hq.get("/admin/devices/till-1")
     hq.send("/admin/devices/till-1/end", 403, confirm="till-1")
     hq.get("/admin/audit", 403)
+
+
+def _newest(admin: Visitor) -> str:
+    """What the form for another certificate says of the newest one."""
+    found = re.search(r'name="after" value="([0-9a-f]+)"', admin.get("/admin/devices/till-1"))
+    assert found is not None
+    return found[1]
 
 
 def _enrolment(page: str) -> Enrolment:

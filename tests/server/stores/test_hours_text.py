@@ -40,5 +40,12 @@ def test_what_can_not_be_meant_is_refused_with_an_example(text: str) -> None:
     assert "10:00-22:00" in (refused.value.remedy or "")
 
 
+@pytest.mark.parametrize("text", ["daily 10:00-22:00; holidays closed", "10:00-22:00；节假日 休息"])
+def test_holidays_can_not_be_closed_in_one_cell(text: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read_hours(text)
+    assert "on the store's page" in (refused.value.remedy or "")
+
+
 def test_midnight_is_the_end_of_the_day() -> None:
     assert read_hours("Sun 10:00-24:00")[0].closes == time(0)
