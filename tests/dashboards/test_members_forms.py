@@ -2,9 +2,13 @@
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
+from uuid import uuid4
 
 import httpx
+import pytest
 
+from server.membership.coupons.models import GroupIssued, NewDefinition
 from tests.dashboards.conftest import Shop
 from tests.dashboards.seed import ADMIN
 from tests.dashboards.test_sign_in import csrf_of
@@ -54,3 +58,26 @@ def test_a_store_pays_another_one_and_days_without_a_neighbour_are_refused(
         answer = client.get("/members/stored-value", params=asked)
         assert answer.status_code == 200
         assert "Enter a date" in answer.text
+
+
+def test_a_group_stays_itself_from_part_to_part(
+    as_user: Callable[[str], httpx.Client], shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles = {"zh": "优惠券", "en": "A part"}
+    new = NewDefinition(title=titles, kind="amount", currency="CNY", value=Decimal(5), valid_days=30)
+    promise = shop.services.coupon_definitions.add(ADMIN, new)
+    cursor = uuid4()
+    monkeypatch.setattr(shop.services.coupon_groups, "issue", lambda *_args, **_more: GroupIssued(2, 0, 0, cursor))
+    client = as_user("hq")
+    path = f"/members/coupons/{promise.definition_id}"
+    token = csrf_of(client.get(path).text)
+    done = client.post(f"{path}/group", data={"csrf_token": token, "key": "k", "home_store": "S01", "high": "yes"})
+    form = done.text[done.text.index(f'action="{path}/group"') :]
+    form = form[: form.index("</form>")]
+    held = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form))
+    assert held["after"] == str(cursor)
+    assert (held["home_store"], held["high"], held["tier"], held["all"]) == ("S01", "yes", "", "")
+    assert "<select" not in form
+    assert "checkbox" not in form
+    assert "Of high value only" in form
+    shop.services.coupon_definitions.end(ADMIN, promise.definition_id)
