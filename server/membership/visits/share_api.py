@@ -29,5 +29,6 @@ def member_shares(
     """Visits, buyers, transactions and sales of members by the tier they had then, and their shares of the whole.
 
     Shares of the visitors are withheld, with the reason, where the store takes no check-ins or too little was watched.
+    `as_of` and `pending` say how old the numbers are that all these are shares of.
     """
     return cast("_State", request.app.state.services).member_shares.shares(scope, day_from, day_to, store)

@@ -56,6 +56,10 @@ class Row(Protocol):
     def values(self) -> Mapping[str, Told]:
         """By KPI."""
 
+    @property
+    def as_of(self) -> datetime:
+        """Up to when they are told (UTC)."""
+
 
 class Answer(Protocol):
     """KPIs of several stores."""
@@ -63,6 +67,14 @@ class Answer(Protocol):
     @property
     def rows(self) -> Sequence[Row]:
         """One a store."""
+
+    @property
+    def as_of(self) -> datetime:
+        """Up to when all of them are told (UTC)."""
+
+    @property
+    def pending(self) -> int:
+        """Store-days that have changed and are not in the answer."""
 
 
 class Kpis(Protocol):
@@ -115,6 +127,8 @@ class StoreShares:
         coverage: of the counting.
         withheld: why there is no share of the traffic: a code, as KPIs have them.
         members: all tiers together; `tiers` by sales, the most first.
+        as_of: up to when (UTC) the store's visitors and sales are told, which of a large chain may be a while ago.
+        pending: store-days, of all stores asked for, that have changed and are not in these numbers.
     """
 
     store_id: str
@@ -128,6 +142,8 @@ class StoreShares:
     sales: Decimal
     members: Part
     tiers: list[Part]
+    as_of: datetime
+    pending: int
 
 
 class MemberShares:
@@ -175,7 +191,7 @@ class MemberShares:
         report = self._kpis.report(
             scope, kpis=_KPIS, day_from=day_from, day_to=day_to, store_ids=chosen, group_by="store"
         )
-        told = {row.labels["store"]: row.values for row in report.rows}
+        told = {row.labels["store"]: row for row in report.rows}
         calendars = self._stores.calendars(scope, chosen)
         spans = [span for store_id in chosen for span in _days(store_id, calendars[store_id], day_from, day_to)]
         with self._db.read() as conn:
@@ -185,8 +201,10 @@ class MemberShares:
                 store_id,
                 stores[store_id].currency,
                 (day_from, day_to),
-                told.get(store_id, {}),
+                told[store_id].values if store_id in told else {},
                 [each for each in done if each.store_id == store_id],
+                told[store_id].as_of if store_id in told else report.as_of,
+                report.pending,
             )
             for store_id in chosen
         ]
@@ -202,7 +220,13 @@ def _days(
 
 
 def _shares(
-    store_id: str, currency: str, days: tuple[date, date], told: Mapping[str, Told], done: Sequence[Done]
+    store_id: str,
+    currency: str,
+    days: tuple[date, date],
+    told: Mapping[str, Told],
+    done: Sequence[Done],
+    as_of: datetime,
+    pending: int,
 ) -> StoreShares:
     visitors = told["visitors"] if told else None
     counted = None if visitors is None or visitors.value is None else int(visitors.value)
@@ -240,6 +264,8 @@ def _shares(
         # Who rose within the period is of two tiers, and one member.
         members=part([row for row in done if row.tier], "", next((row.members for row in done if not row.tier), 0)),
         tiers=sorted(tiers, key=lambda each: (-each.sales, each.tier)),
+        as_of=as_of,
+        pending=pending,
     )
 
 

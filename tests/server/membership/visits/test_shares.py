@@ -10,8 +10,10 @@ from fastapi.testclient import TestClient
 
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
+from server.kpi.service import KpiService
 from server.membership.models import NewMember
 from server.membership.tiers.rules import Level, TierRules
+from server.membership.visits.shares import MemberShares
 from server.membership.wording import standard_consents
 from server.sales.models import MemberOf, NewReceipt
 from server.services import Services
@@ -78,6 +80,28 @@ def test_whose_card_became_anothers_is_one_visitor(
     chain.members.merging.merge(SYSTEM, risen, looked, "one person")
     (store,) = chain.member_shares.shares(SYSTEM, TODAY, TODAY + timedelta(days=1), ["S01"])
     assert (store.members.members, store.members.visits, store.members.buyers) == (1, 2, 2)
+
+
+def test_shares_of_older_numbers_say_of_which_moment_they_are(
+    chain: Services, busy: tuple[UUID, UUID], clock: TurnedClock
+) -> None:
+    """As of a chain too large to be computed for a question: today as it was kept, and what came to yesterday waits."""
+    kept_at = clock()
+    with chain.db.transaction() as conn:
+        conn.execute("DELETE FROM dirty_mark")
+    _sell(chain, clock, "R5", "10.00")
+    clock.turn(minutes=30)
+    large = MemberShares(chain.db, chain.stores, KpiService(chain.db, chain.stores, clock, on_the_spot=0))
+    (old,) = large.shares(SYSTEM, TODAY, TODAY + timedelta(days=1), ["S01"])
+    assert (old.as_of, old.pending, old.sales) == (kept_at, 0, Decimal("1000.00"))
+    (new,) = chain.member_shares.shares(SYSTEM, TODAY, TODAY + timedelta(days=1), ["S01"])
+    assert (new.as_of, new.pending, new.sales) == (clock(), 0, Decimal("1010.00"))
+    # Ten days on a till sends what it sold on the first of these: the row is of then, and does not have it.
+    late = NewReceipt(store_id="S01", receipt_no="R6", kind="sale", at=kept_at - timedelta(days=1), gross=Decimal(5))
+    clock.turn(hours=240)
+    assert chain.sales.post_receipts(SYSTEM, [late]).accepted == 1
+    (later,) = large.shares(SYSTEM, TODAY, TODAY, ["S01"])
+    assert (later.pending, later.sales) == (1, Decimal("450.00"))
 
 
 def test_what_cant_be_asked_is_refused(
