@@ -6,7 +6,6 @@ The trap is the box's own file, which the centre never sees: a camera that goes 
 drawn replaces all of it; so the page says so.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -30,7 +29,7 @@ from server.configs.writing import to_toml
 from server.errors import Conflict, DoorlineError, InvalidInput, NotFound
 from server.provisioning.models import EnrolledDevice
 from server.services import Services
-from server.stores.models import Camera, Line
+from server.stores.models import Camera
 from wire.config import CameraConfig
 
 router = page_router()
@@ -214,7 +213,6 @@ def _page(
         set_by="" if newest is None else f"{newest.author} · {moment(newest.created_at)}",
         own_file=config is None,
         data={
-            "store": store_id,
             "camera": camera_id,
             "device": device.device_id if device else "",
             "csrf": viewer.session.csrf,
@@ -223,7 +221,7 @@ def _page(
             "shapes": shapes,
             "dirty": sent is not None,
             "settings": _settings(sent or config),
-            "registered": [_registered(line, shapes) for line in lines],
+            "registered": [{"id": line.line_id, "name": line.name, "kind": line.kind} for line in lines],
             "taken": sorted({line.line_id for line in services.stores.lines(scope, store_id)}),
             "words": {key: gettext(words) for key, words in WORDS.items()},
             "trouble": {key: gettext(words) for key, words in TROUBLE.items()},
@@ -243,8 +241,3 @@ def _settings(found: Drawn | CameraConfig | None) -> dict[str, Any]:
 def _again(sent: Drawn) -> list[dict[str, Any]]:
     """What was sent and refused, as the page draws it."""
     return [{**msgspec.to_builtins(shape), "name": shape.name or shape.id} for shape in sent.shapes]
-
-
-def _registered(line: Line, shapes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    drawn = any(shape["id"] == line.line_id for shape in shapes)
-    return {"id": line.line_id, "name": line.name, "kind": line.kind, "drawn": drawn}

@@ -163,5 +163,4 @@ def _row(row: SheetStore) -> dict[str, Any]:
         "cells": [(column, row.cells.get(column, "")) for column in _SHOWN],
         "wrong": row.fault.field if row.fault else "",
         "why": words_of(row.fault.code, row.fault.field or "") if row.fault else "",
-        "told": row.fault.reason if row.fault else "",
     }

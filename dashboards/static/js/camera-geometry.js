@@ -4,7 +4,7 @@
 
 const OFFSETS = [0.09, 0.06, 0.035, 0.02];
 
-export const clamp = (value) => Math.min(1, Math.max(0, value));
+const clamp = (value) => Math.min(1, Math.max(0, value));
 
 // Four decimals are a tenth of a pixel of the largest picture.
 export const rounded = (point) => point.map((each) => Math.round(clamp(each) * 10000) / 10000);
@@ -20,7 +20,7 @@ const depth = ([start, end], point, aspect) => {
   return ((b[1] - a[1]) * (p[0] - a[0]) - (b[0] - a[0]) * (p[1] - a[1])) / length;
 };
 
-export const distanceToPiece = ([start, end], point, aspect) => {
+const distanceToPiece = ([start, end], point, aspect) => {
   const [a, b, p] = [start, end, point].map((each) => heights(each, aspect));
   const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
   const along = clamp(((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / (dx * dx + dy * dy || 1));
