@@ -71,6 +71,14 @@ def shop(postgres: EmbeddedPostgres, template_database: str) -> Iterator[Shop]:
     drop_database(postgres, _CHAIN)
 
 
+@pytest.fixture(autouse=True)
+def same_time(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whoever let time go on in the shop, all have in common, sets it right for whoever comes after."""
+    yield
+    if "shop" in request.fixturenames:
+        request.getfixturevalue("shop").clock.now = NOW
+
+
 @pytest.fixture(scope="session")
 def address(shop: Shop) -> Iterator[str]:
     """Where the pages are served."""

@@ -148,5 +148,6 @@ def test_compose_opens_the_boxes_port_alone() -> None:
     assert mounts == [
         "- ./pki/server:/run/doorline/certs:ro",
         "- ./pki/broker:/mosquitto/certs:ro",
+        "- ./pki/broker/ca.crt:/front/boxes/ca.crt:ro",
         "- ./pki:/var/lib/doorline/pki",
     ]
