@@ -6,12 +6,13 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi.testclient import TestClient
@@ -302,10 +303,15 @@ def test_a_box_is_made_rotated_and_ended_with_a_certificate(
     assert "till-1" in admin.get("/admin/devices?ended=true")
     admin.get("/admin/devices/nobody", 404)
 
+    services.stores.add_camera(SYSTEM, "B01", "B01-C1", "正门")
+    drawing = 'href="/admin/cameras/B01/B01-C1"'
+    assert drawing in admin.get("/admin/stores/B01")
+
     # Head office looks and changes nothing.
     hq = Visitor(client, "hq")
     assert "Take it back" not in hq.get("/admin/devices/till-1")
     hq.send("/admin/devices/till-1/end", 403, confirm="till-1")
+    assert drawing not in hq.get("/admin/stores/B01")
     hq.get("/admin/audit", 403)
 
 
@@ -327,7 +333,11 @@ def test_settings_hold_from_a_day_on_and_the_trail_tells_and_proves_it(admin: Vi
     assert "90%" in admin.get("/admin/settings")
     admin.send("/admin/settings/coverage_threshold", value="85", valid_from="2026-01-01", store="")
     admin.send("/admin/settings/takes_check_ins", value="1", valid_from="2026-01-01", store="K01")
+    services.stores.add_store(SYSTEM, NewStore("K02", "Kiritimati", timezone="Pacific/Kiritimati", day_starts=time(0)))
     page = admin.get("/admin/settings")
+    # The day it is where the chain is: there it is tomorrow already, most of the time.
+    own = datetime.now(ZoneInfo("Pacific/Kiritimati")).date()
+    assert f'name="valid_from" type="date" value="{own}"' in page
     assert "85%" in page
     assert "设置店" in page
     assert "Enter per cent" in admin.send("/admin/settings/power_share", 422, value="140", valid_from="2026-01-01")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from openpyxl import Workbook
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import FilePayload, Page, Route, expect
 
 from server.sales.models import NewReceipt
 from tests.dashboards.conftest import Shop
@@ -27,6 +27,18 @@ _ROWS = (
     ("IMP-2", "2026-11-20 11:30:00", "50.00", "45.50", "王敏"),
     ("IMP-3", "昨天中午", "70.00", "70.00", "王敏"),
 )
+
+
+#: Looks while it is shown, hidden, shown again, and long after anything changed.
+_POLLING = """async (url) => {
+    const { poll, SAME } = await import(url);
+    window.looks = 0;
+    poll(async () => { window.looks += 1; return SAME; }, 1000);
+    window.hide = (is) => {
+        Object.defineProperty(document, "hidden", { configurable: true, get: () => is });
+        document.dispatchEvent(new Event("visibilitychange"));
+    };
+}"""
 
 
 @pytest.fixture(autouse=True)
@@ -147,6 +159,28 @@ def test_members_of_an_old_system_are_tried_then_enrolled(page: Page, shop: Shop
     shop.services.members.erasures.erase(ADMIN, made.member_id, "of a test")
 
 
+def test_a_page_nobody_sees_asks_for_nothing(page: Page, shop: Shop) -> None:
+    def looks() -> int:
+        return int(page.evaluate("window.looks"))
+
+    sign_in(page, shop, "hq", "en")
+    page.goto("/imports")
+    script = page.locator('script[src$="parts.js"]').get_attribute("src") or ""
+    page.clock.install()
+    page.evaluate(_POLLING, script.replace("parts.js", "polling.js"))
+    page.clock.run_for(10_500)
+    assert looks() == 10
+    page.evaluate("window.hide(true)")
+    page.clock.run_for(600_000)
+    assert looks() == 10
+    page.evaluate("window.hide(false)")
+    assert looks() == 11  # at once, for whoever came back
+    page.clock.run_for(150_000)
+    before = looks()
+    page.clock.run_for(100_000)
+    assert looks() - before == 10  # nothing has changed for two minutes
+
+
 def test_of_two_contents_the_other_is_chosen(page: Page, shop: Shop, watch: Watch) -> None:
     watch.expected.append("status of 422")
 
@@ -207,7 +241,7 @@ def test_a_rate_is_entered_and_a_bad_one_refused_beside_its_field(page: Page, sh
 def test_a_look_that_fails_says_so_and_imports_nothing(page: Page, shop: Shop, watch: Watch) -> None:
     watch.expected += ["net::ERR_FAILED", "status of 413"]
     rows = (_ROWS[0], _ROWS[1])
-    file = {"name": "till.csv", "mimeType": "text/csv", "buffer": as_csv(rows)}
+    file: FilePayload = {"name": "till.csv", "mimeType": "text/csv", "buffer": as_csv(rows)}
     look, notice = "**/imports/receipts/preview", page.locator("#failed")
     sign_in(page, shop, "hq", "en")
     page.goto("/imports")
