@@ -75,7 +75,7 @@ def test_who_may_not_decide_decides_nothing_and_a_void_is_not_taken_back(
         chain.conflicts.decide(scope_of("region"), first.conflict_id, "other", "why")
     for choice in ("other", "both"):
         with pytest.raises(InvalidInput):
-            chain.conflicts.decide(scope_of("hq"), first.conflict_id, choice, "why")  # as named
+            chain.conflicts.decide(scope_of("hq"), first.conflict_id, choice, "why")
     with pytest.raises(NotFound):
         chain.conflicts.pair(scope_of("manager"), second.conflict_id)
     assert len(chain.sales.open_conflicts(SYSTEM)) == 2
@@ -125,7 +125,7 @@ def test_what_is_refused_in_part_is_not_done_at_all(chain: Services) -> None:
     before = books(chain)
     for choice in ("other", "both"):
         with pytest.raises(Conflict):
-            chain.conflicts.decide(SYSTEM, conflict.conflict_id, choice, "set wrong")  # as named
+            chain.conflicts.decide(SYSTEM, conflict.conflict_id, choice, "set wrong")
     assert books(chain) == before
     assert [each.conflict_id for each in chain.sales.open_conflicts(SYSTEM)] == [conflict.conflict_id]
     assert choices(chain) == []
