@@ -1,6 +1,6 @@
 // The chain by the day: visitors as an area, conversion as a line, numbered bands for what explains a day.
 
-import { baseLayout, draw, faint } from "./plotly.js";
+import { baseLayout, countAxis, draw, faint, rateAxis } from "./plotly.js";
 
 export function drawChain(host, chain) {
   return draw(host, (c, narrow) => {
@@ -55,20 +55,8 @@ export function drawChain(host, chain) {
           ticklabelstandoff: 6,
           color: c.ink3,
         },
-        yaxis: { rangemode: "tozero", ticklabelstandoff: 6, gridcolor: c.rule, zeroline: false, fixedrange: true, color: c.ink3, nticks: 5 },
-        yaxis2: {
-          overlaying: "y",
-          tickmode: "auto",
-          ticklabelstandoff: 6,
-          side: "right",
-          tickformat: ".0%",
-          range: [0, top * 1.25],
-          showgrid: false,
-          zeroline: false,
-          fixedrange: true,
-          color: c.conversion,
-          nticks: 5,
-        },
+        yaxis: countAxis(c),
+        yaxis2: rateAxis(c, top * 1.25),
         shapes: chain.facts.map((fact) => ({
           type: "rect",
           layer: "below",

@@ -1,7 +1,7 @@
 // The day by the hour: visitors as bars over last week's ghost, conversion as a line, closed hours shaded, and hours of
 // which something is left out framed and named.
 
-import { baseLayout, draw } from "./plotly.js";
+import { baseLayout, countAxis, draw, rateAxis } from "./plotly.js";
 
 const bar = (x, y, more) => ({ type: "bar", x, y, ...more });
 
@@ -54,20 +54,8 @@ export function drawHours(host, day, leftOut) {
           ticklabelstandoff: 6,
           color: c.ink3,
         },
-        yaxis: { rangemode: "tozero", ticklabelstandoff: 6, gridcolor: c.rule, zeroline: false, fixedrange: true, color: c.ink3, nticks: 5 },
-        yaxis2: {
-          overlaying: "y",
-          tickmode: "auto",
-          ticklabelstandoff: 6,
-          side: "right",
-          tickformat: ".0%",
-          range: [0, top * 1.35],
-          showgrid: false,
-          zeroline: false,
-          fixedrange: true,
-          color: c.conversion,
-          nticks: 5,
-        },
+        yaxis: countAxis(c),
+        yaxis2: rateAxis(c, top * 1.35),
         shapes: day.hours.flatMap((hour, index) => {
           const stretch = { type: "rect", layer: "below", xref: "x", yref: "paper", x0: index - 0.5, x1: index + 0.5, y0: 0, y1: 1 };
           const shapes = hour.open ? [] : [{ ...stretch, fillcolor: c.closed, line: { width: 0 } }];

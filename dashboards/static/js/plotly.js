@@ -61,6 +61,28 @@ export function baseLayout(c, narrow) {
   };
 }
 
+/** The axis of people, from nothing on. */
+export function countAxis(c) {
+  return { rangemode: "tozero", ticklabelstandoff: 6, gridcolor: c.rule, zeroline: false, fixedrange: true, color: c.ink3, nticks: 5 };
+}
+
+/** The axis of conversion, at the right and laid over that of people; `most` leaves room above the line. */
+export function rateAxis(c, most) {
+  return {
+    overlaying: "y",
+    tickmode: "auto",
+    ticklabelstandoff: 6,
+    side: "right",
+    tickformat: ".0%",
+    range: [0, most],
+    showgrid: false,
+    zeroline: false,
+    fixedrange: true,
+    color: c.conversion,
+    nticks: 5,
+  };
+}
+
 export const config = { displayModeBar: false, responsive: true, staticPlot: false, doubleClick: false, scrollZoom: false };
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
