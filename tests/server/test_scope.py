@@ -49,6 +49,7 @@ EXEMPT = {
     "access.unknown_stores": "an administrator names stores; it answers with those that don't exist",
     "membership.members_of_phones": "an exact number finds a member of any store; it answers with an id and a card",
     "membership.by_external_no": "an import asks which numbers of the old system came before, whose ever they are",
+    "membership.has_merged": "says whether, of a member whose exact number led here; merges go over stores",
     "membership.card_of_member": "an exact number led to the member; it answers with a card",
     "membership.members_of_cards": "an exact card finds a member of any store; it answers with an id and a card",
     **{
