@@ -7,10 +7,9 @@ is failed then, and the same file sent again goes on where it was, because what 
 
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import BinaryIO, Final
 from uuid import UUID, uuid4
@@ -24,6 +23,7 @@ from server.clock import Clock, utc_now
 from server.errors import DoorlineError, NotFound
 from server.files.corrections import Wrong, corrections
 from server.files.sheets import Sheet, open_sheet
+from server.files.turns import Turns
 from server.sales import import_repository as repository
 from server.sales.checking import LineMemo
 from server.sales.file_import import SLICE_ROWS, FileImport
@@ -80,10 +80,7 @@ class ImportService:
         self._sales = sales
         self._sealer = sealer
         self._clock = clock
-        self._closing = threading.Event()
-        self._mine: set[UUID] = set()
-        self._lock = threading.Lock()
-        self._worker: ThreadPoolExecutor | None = None
+        self._turns = Turns("imports")
 
     def preview(self, scope: Scope, store_id: str, stream: BinaryIO, form: TillFormat) -> Preview:
         """How a file would be read: its columns, its first rows and the receipts they make. Nothing is kept.
@@ -155,7 +152,7 @@ class ImportService:
             shutil.copyfileobj(stream, copy, 1 << 20)
             sheet, reader = self._opened(scope, store_id, copy, form)
             job = self._new_job(scope, store_id, sheet, name, dry_run=dry_run, state="waiting")
-            self._executor().submit(self._work_behind, scope, job, sheet, reader, copy)
+            self._turns.submit(partial(self._work_behind, scope, job, sheet, reader, copy))
         except BaseException:
             copy.close()
             raise
@@ -250,11 +247,7 @@ class ImportService:
 
     def close(self) -> None:
         """Stop what is at work after its slice, and wait for it."""
-        self._closing.set()
-        with self._lock:
-            worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.shutdown(wait=True, cancel_futures=False)
+        self._turns.close()
 
     # -- inside
 
@@ -271,8 +264,7 @@ class ImportService:
         job = ImportJob(uuid4(), store_id, _printable(name), state, dry_run, sheet.size, scope.actor, now, now)
         with self._db.transaction() as conn:
             repository.insert_job(conn, job, sheet.header, sheet.delimiter)
-        with self._lock:
-            self._mine.add(job.import_id)
+        self._turns.take(job.import_id)
         return job
 
     def _work_behind(self, scope: Scope, job: ImportJob, sheet: Sheet, reader: RowReader, copy: BinaryIO) -> None:
@@ -302,7 +294,7 @@ class ImportService:
 
         way = FileImport(sheet, reader, post, lambda rows: self._keep(job, rows), heard, self.slice_rows)
         try:
-            is_done = not self._closing.is_set() and way.run()
+            is_done = not self._turns.is_closing and way.run()
         except BaseException as error:
             reason = error.message if isinstance(error, DoorlineError) else f"{type(error).__name__}: {error}"
             self._finish(scope, job, "failed", reason, way, reader)
@@ -310,16 +302,15 @@ class ImportService:
         if is_done:
             self._finish(scope, job, "done", "", way, reader)
         else:
-            self._finish(scope, job, "cancelled", _DIED if self._closing.is_set() else _ASKED, way, reader)
+            self._finish(scope, job, "cancelled", _DIED if self._turns.is_closing else _ASKED, way, reader)
         return way.tally.result(job.import_id, reader.rows, sheet.encoding, dry_run=job.dry_run)
 
     def _note(self, job: ImportJob, counts: Counts) -> bool:
         now = self._clock()
-        with self._lock:
-            mine = list(self._mine)
+        mine = self._turns.in_hand()
         with self._db.transaction() as conn:
             repository.beat(conn, mine, now)
-            return repository.progress(conn, job.import_id, counts, now) or self._closing.is_set()
+            return repository.progress(conn, job.import_id, counts, now) or self._turns.is_closing
 
     def _keep(self, job: ImportJob, rows: Sequence[RefusedRow]) -> None:
         sealed = [
@@ -343,8 +334,7 @@ class ImportService:
         self, scope: Scope, job: ImportJob, state: ImportState, reason: str, way: FileImport, reader: RowReader
     ) -> None:
         now = self._clock()
-        with self._lock:
-            self._mine.discard(job.import_id)
+        self._turns.drop(job.import_id)
         tally = way.tally
         with self._db.transaction() as conn:
             repository.finish(conn, job.import_id, state, reason[:1000], now)
@@ -372,13 +362,6 @@ class ImportService:
         now = self._clock()
         with self._db.transaction() as conn:
             repository.fail_silent(conn, now - SILENCE, _DIED, now)
-
-    def _executor(self) -> ThreadPoolExecutor:
-        """One file after the other: two at once would take as long, and twice the memory."""
-        with self._lock:
-            if self._worker is None:
-                self._worker = ThreadPoolExecutor(1, thread_name_prefix="imports")
-            return self._worker
 
 
 def _previewed(new: NewReceipt) -> PreviewReceipt:

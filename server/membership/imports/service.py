@@ -7,10 +7,9 @@ taken are kept encrypted for as long as somebody needs to correct them: they hav
 
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import BinaryIO, Final
 from uuid import UUID, uuid4
 
@@ -23,6 +22,7 @@ from server.clock import Clock, utc_now
 from server.errors import DoorlineError, InvalidInput, NotFound
 from server.files.corrections import Wrong, corrections
 from server.files.sheets import Row, open_sheet
+from server.files.turns import Turns
 from server.membership.importing import MemberImport, MemberImportResult, RowError
 from server.membership.imports import repository
 from server.membership.imports.models import ImportState, MemberImportJob, RefusedMember, SealedRow
@@ -52,10 +52,7 @@ class MemberImports:
         self._importer = importer
         self._sealer = sealer
         self._clock = clock
-        self._closing = threading.Event()
-        self._mine: set[UUID] = set()
-        self._lock = threading.Lock()
-        self._worker: ThreadPoolExecutor | None = None
+        self._turns = Turns("member-imports")
 
     def start(
         self,
@@ -88,9 +85,8 @@ class MemberImports:
             job = MemberImportJob(uuid4(), store_id, shown, "waiting", dry_run, scope.actor, now, now)
             with self._db.transaction() as conn:
                 repository.insert_job(conn, job, sheet.header, sheet.delimiter)
-            with self._lock:
-                self._mine.add(job.import_id)
-            self._executor().submit(self._work, scope, job, copy, basis, dict(mapping))
+            self._turns.take(job.import_id)
+            self._turns.submit(partial(self._work, scope, job, copy, basis, dict(mapping)))
         except BaseException:
             copy.close()
             raise
@@ -213,11 +209,7 @@ class MemberImports:
 
     def close(self) -> None:
         """Stop what is at work soon, and wait for it."""
-        self._closing.set()
-        with self._lock:
-            worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.shutdown(wait=True, cancel_futures=False)
+        self._turns.close()
 
     # -- inside
 
@@ -233,14 +225,13 @@ class MemberImports:
         def heard(so_far: MemberImportResult) -> bool:
             nonlocal is_stopped
             now = self._clock()
-            with self._lock:
-                mine = list(self._mine)
+            mine = self._turns.in_hand()
             with self._db.transaction() as conn:
                 repository.insert_refused(conn, job.import_id, kept)
                 repository.beat(conn, scope, mine, now)
                 is_stopped |= repository.progress(conn, scope, job.import_id, so_far, now)
             kept.clear()
-            is_stopped |= self._closing.is_set()
+            is_stopped |= self._turns.is_closing
             return is_stopped
 
         with copy:
@@ -259,13 +250,12 @@ class MemberImports:
                 raise
             else:
                 if is_stopped:
-                    self._finish(scope, job, "cancelled", _DIED if self._closing.is_set() else _ASKED)
+                    self._finish(scope, job, "cancelled", _DIED if self._turns.is_closing else _ASKED)
                 else:
                     self._finish(scope, job, "done", "")
 
     def _finish(self, scope: Scope, job: MemberImportJob, state: ImportState, reason: str) -> None:
-        with self._lock:
-            self._mine.discard(job.import_id)
+        self._turns.drop(job.import_id)
         with self._db.transaction() as conn:
             repository.finish(conn, scope, job.import_id, state, reason[:1000], self._clock())
 
@@ -273,9 +263,3 @@ class MemberImports:
         now = self._clock()
         with self._db.transaction() as conn:
             repository.fail_silent(conn, now - SILENCE, _DIED, now)
-
-    def _executor(self) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._worker is None:
-                self._worker = ThreadPoolExecutor(1, thread_name_prefix="member-imports")
-            return self._worker
