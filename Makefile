@@ -117,7 +117,7 @@ bench-web: $(VENV)/.test ## Measure pages and API under load beside an empty pag
 # Requests made up for each operation, within its schema and outside, each sent as every role.
 FUZZ ?= 100
 fuzz-api: $(VENV)/.test ## Try the whole API with made-up requests as each role, others every time (hours: FUZZ=100)
-	DOORLINE_FUZZ_EXAMPLES=$(FUZZ) $(BIN)/python -m pytest tests/server/test_made_up.py $(ARGS)
+	DOORLINE_FUZZ_EXAMPLES=$(FUZZ) $(BIN)/python -m pytest -s tests/server/test_made_up.py $(ARGS)
 
 bench-value: $(VENV)/.test ## Measure a night of customer value: a million members (half an hour, 15 GB)
 	$(BIN)/python -m bench.bench_value $(ARGS)
