@@ -98,7 +98,7 @@ def test_no_made_up_request_makes_a_failure_or_an_answer_that_is_not_described(c
                 if case.operation.label not in wrong:
                     wrong[case.operation.label] = f"as {role}: {_told(error)}"
                     # Hours may pass before the end is reached, and whoever breaks off should have what was found.
-                    print(f"\n{case.operation.label} {wrong[case.operation.label]}", flush=True)
+                    print(f"\n{case.operation.label} {wrong[case.operation.label]}", flush=True)  # noqa: T201
 
     # One client for all: each would start an event loop of its own.
     with get_client(cast("Any", app)) as client:
