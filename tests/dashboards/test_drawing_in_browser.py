@@ -84,6 +84,60 @@ _EXPECTED = {
     "arrow": [[0.5, 0.5], [0.5, 0.41]],
 }
 
+#: What is drawn and the way back, step by step; a picture twice as wide as high, as above.
+_DRAWING = """async (url) => {
+    const { Drawing } = await import(url);
+    const line = { id: "L1", shape: "line", points: [[0.1, 0.5], [0.9, 0.5]], inside: [0.5, 0.4], kind: "door" };
+    const zone = { id: "Z1", shape: "zone", points: [[0.2, 0.2], [0.6, 0.2], [0.6, 0.6]], kind: "staff" };
+    const drawing = new Drawing([line, zone], false);
+    drawing.aspect = 2;
+    const focused = [], told = {};
+    drawing.watch((point) => focused.push(point));
+    const ids = () => drawing.shapes.map((shape) => shape.id).join();
+    drawing.hold(); drawing.release();
+    told.touched = drawing.canUndo;
+    drawing.hold();
+    for (const y of [0.6, 0.7, 0.8]) drawing.movePoint(0, [0.1, y], { remember: false });
+    drawing.release();
+    told.dragged = [drawing.shape.points[0], drawing.side(), drawing.dirty];
+    drawing.undo();
+    told.at_once = [drawing.shape.points[0], drawing.canUndo];
+    drawing.movePoint(1, [0.9, 0.99], { focus: 1 });
+    drawing.addPoint(0);
+    drawing.flip();
+    told.turned = [drawing.shape.points.length, drawing.side(), focused.slice(-3)];
+    drawing.dropPoint(0); drawing.dropPoint(0);
+    told.least = drawing.shape.points.length;
+    drawing.choose(1);
+    drawing.dropPoint(2);
+    told.corners = drawing.shape.points.length;
+    drawing.remove();
+    told.gone = [ids(), drawing.chosen];
+    drawing.remove();
+    told.empty = [ids(), drawing.chosen, drawing.shape === undefined];
+    drawing.undo(); drawing.undo();
+    told.back = [ids(), drawing.chosen];
+    for (let each = 0; each < 200; each += 1) drawing.put({ name: `${each}` });
+    let steps = 0;
+    while (drawing.canUndo) { drawing.undo(); steps += 1; }
+    told.remembers = steps;
+    told.refused = new Drawing([line], true).shape.known;
+    return told;
+}"""
+_DRAWN = {
+    "touched": False,
+    "dragged": [[0.1, 0.8], 1, True],
+    "at_once": [[0.1, 0.5], False],
+    "turned": [3, -1, [1, 1, -1]],
+    "least": 2,
+    "corners": 3,
+    "gone": ["L1", 0],
+    "empty": ["", -1, True],
+    "back": ["L1,Z1", 0],
+    "remembers": 100,
+    "refused": False,
+}
+
 
 @pytest.fixture
 def services(db_dsn: str, any_broker: EmbeddedBroker) -> Iterator[Services]:
@@ -190,6 +244,7 @@ def test_counts_follow_the_line_that_is_drawn(
         page.goto("/admin/cameras/S01/S01-C1")
         script = page.locator('script[src$="camera.js"]').get_attribute("src") or ""
         assert page.evaluate(_GEOMETRY, script.replace("camera.js", "camera-geometry.js")) == _EXPECTED
+        assert page.evaluate(_DRAWING, script.replace("camera.js", "camera-drawing.js")) == _DRAWN
 
         # A picture from the camera, in its own proportions; whoever looked is on record.
         page.get_by_role("button", name="Take a picture").click()
@@ -218,6 +273,15 @@ def test_counts_follow_the_line_that_is_drawn(
         page.keyboard.press("Insert")
         expect(page.locator("[data-point]")).to_have_count(3)
         page.keyboard.press("Delete")
+        expect(page.locator("[data-point]")).to_have_count(2)
+        # A cell that was emptied is no nought; a touch that moves nothing leaves no step to undo.
+        page.locator('[data-cell="x0"]').fill("")
+        page.keyboard.press("Tab")
+        assert round(value(page, "x0")) == 5
+        drag(page, (0.05, 0.5), (0.05, 0.5))
+        page.get_by_role("button", name="Undo").click()
+        expect(page.locator("[data-point]")).to_have_count(3)
+        page.get_by_role("button", name="Undo").click()
         expect(page.locator("[data-point]")).to_have_count(2)
         page.get_by_role("button", name="Turn the inside round").click()
 
