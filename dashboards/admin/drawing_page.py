@@ -29,6 +29,7 @@ from server.configs.writing import to_toml
 from server.errors import Conflict, DoorlineError, InvalidInput, NotFound
 from server.provisioning.models import EnrolledDevice
 from server.services import Services
+from server.stores.changing import LINE_NAME, check_line_name
 from server.stores.models import Camera
 from wire.config import CameraConfig
 
@@ -37,7 +38,10 @@ router = page_router()
 #: What a page sends of a drawing, at most.
 _MOST: Final = 200_000
 _OWN_FILE: Final = WORDS["own_file"]
-_NOTES: Final = {"set": N_("Sent to the box. It tries it now; what becomes of it stands beside the picture.")}
+_NOTES: Final = {
+    "set": N_("Sent to the box. It tries it now; what becomes of it stands beside the picture."),
+    "named": N_("The new name holds here and in every report, for earlier days too. The box was told nothing."),
+}
 Admin = Annotated[Viewer, Depends(viewer_with("admin"))]
 Poster = Annotated[Viewer, Depends(posting("admin"))]
 
@@ -80,22 +84,47 @@ def save(
     sent: Drawn | None = None
     try:
         sent = drawings.read(drawn)
-        _set(services, viewer, camera, device.device_id, sent, note.strip())
-    except Conflict:
-        return _page(request, viewer, store_id, camera_id, sent=sent, problem="same", why=note, status=409)
+        done = _set(services, viewer, camera, device.device_id, sent, note.strip())
+    except Conflict as error:
+        problem = "taken" if error.field else "same"
+        return _page(request, viewer, store_id, camera_id, sent=sent, problem=problem, why=note, status=409)
     except (InvalidInput, NotFound) as error:
         return _page(
             request, viewer, store_id, camera_id, sent=sent, problem=_problem(error), told=error, why=note, status=422
         )
-    return RedirectResponse(f"{camera_href(store_id, camera_id)}?note=set", status_code=303)
+    return RedirectResponse(f"{camera_href(store_id, camera_id)}?note={done}", status_code=303)
 
 
-def _set(services: Services, viewer: Viewer, camera: Camera, device: str, drawn: Drawn, note: str) -> None:
-    """Register what is new and counts, and set the revision.
+@router.post("/admin/cameras/{store_id}/{camera_id}/names")
+def rename(
+    request: Request,
+    store_id: str,
+    camera_id: str,
+    viewer: Poster,
+    line: Annotated[list[str], Sent()],
+    name: Annotated[list[str], Sent()],
+) -> Response:
+    """Call lines otherwise that a box counts by its own file, where nothing is drawn that could be called anything."""
+    services: Services = request.app.state.services
+    _camera(services, viewer, store_id, camera_id)
+    try:
+        services.store_changes.rename_lines(viewer.scope, camera_id, dict(zip(line, name, strict=False)))
+    except InvalidInput as error:
+        return _page(request, viewer, store_id, camera_id, problem="name", told=error, status=422)
+    return RedirectResponse(f"{camera_href(store_id, camera_id)}?note=named", status_code=303)
+
+
+def _set(services: Services, viewer: Viewer, camera: Camera, device: str, drawn: Drawn, note: str) -> str:
+    """Register what is new and counts, set the revision, and call lines what they are to be called.
+
+    A name is no business of the box's: where nothing else is new, nothing is sent.
+
+    Returns:
+        what to say of it, of `_NOTES`.
 
     Raises:
-        InvalidInput: naming what can't be counted by.
-        Conflict: the box is to have just that already, or a line's id is taken elsewhere.
+        InvalidInput: naming what can't be counted by, or called so.
+        Conflict: the box is to have just that already, or a line's id (its `field`) is taken elsewhere.
     """
     scope = viewer.scope
     newest = services.configs.revision(scope, device)
@@ -105,12 +134,22 @@ def _set(services: Services, viewer: Viewer, camera: Camera, device: str, drawn:
     others = [each for each in kept if each.id != camera.camera_id]
     text = to_toml([*others, mine])
     checking.parse(text)
-    known = {line.line_id for line in services.stores.lines(scope, camera.store_id)}
-    for shape in drawings.counting(drawn):
-        if shape.id not in known:
-            kind = "door" if shape.kind == "count" else shape.kind
-            services.stores.add_line(scope, camera.camera_id, shape.id, shape.name, kind)  # type: ignore[arg-type]
-    services.configs.put(scope, device, text, note)
+    known = {line.line_id: line.name for line in services.stores.lines(scope, camera.store_id)}
+    names = {shape: name for shape, name, _ in drawings.counting(drawn) if name is not None}
+    for line, name in names.items():
+        check_line_name(line, name)
+    for shape, label, kind in drawings.counting(drawn):
+        if shape not in known:
+            services.stores.add_line(scope, camera.camera_id, shape, label or "", kind)
+    done = "set"
+    try:
+        services.configs.put(scope, device, text, note)
+    except Conflict:
+        if all(name == known.get(shape, name) for shape, name in names.items()):
+            raise
+        done = "named"
+    services.store_changes.rename_lines(scope, camera.camera_id, names)
+    return done
 
 
 def _problem(error: DoorlineError) -> str:
@@ -118,6 +157,8 @@ def _problem(error: DoorlineError) -> str:
     field = error.field or ""
     if field.endswith(".id"):
         return "taken"
+    if field == LINE_NAME:
+        return "name"
     for part, problem in (("points", "shape"), ("kind", "kind"), ("line_id", "taken"), ("tag", "rule")):
         if part in field:
             return problem
@@ -212,6 +253,7 @@ def _page(
         fate=_fate(request, viewer, device),
         set_by="" if newest is None else f"{newest.author} · {moment(newest.created_at)}",
         own_file=config is None,
+        undrawn=[line for line in lines if line.line_id not in {shape["id"] for shape in shapes}],
         data={
             "camera": camera_id,
             "device": device.device_id if device else "",

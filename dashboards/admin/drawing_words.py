@@ -54,10 +54,11 @@ TROUBLE: Final = {
 #: Why what was drawn was not taken.
 PROBLEMS: Final = {
     "no_box": N_("No box is known to watch this camera. Add a box to the store, and name the camera in its edge.toml."),
-    "same": N_("The box is to count just so already, or a line's name is taken in another store."),
+    "same": N_("The box is to count just so already."),
     "shape": N_("A line needs two different ends, and a zone three different corners."),
     "kind": N_("What a line counts is fixed once it is registered. Draw another line for another kind."),
-    "taken": N_("A line's name can't be used, or is another camera's."),
+    "name": N_("A name has 1 to 100 characters, on one line."),
+    "taken": N_("A line's id can't be used, or belongs to another camera."),
     "rule": N_("A rule for staff speaks of a line or zone that you took away. Keep it, or change the rule first."),
     "no_line": N_("Draw at least one line, or a zone that counts."),
     "unread": N_("What was drawn could not be read. Reload the page and draw it again."),

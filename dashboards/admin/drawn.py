@@ -5,48 +5,64 @@ revision before and must outlive a change of a line; so what was drawn is laid o
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from server.errors import InvalidInput
-from server.stores.models import Line
+from server.stores.models import Line, LineKind
 from wire.base import Name, Share
 from wire.config import MAX_DRAWN, MAX_POINTS, Anchor, CameraConfig, LineConfig, Settle, ZoneConfig
 
 Point = tuple[Share, Share]
 Points = Annotated[tuple[Point, ...], Meta(max_length=MAX_POINTS)]
 Words = Annotated[str, Meta(max_length=200)]
-Shape = Literal["line", "zone"]
-Kind = Literal["door", "street", "interior", "count", "staff", "ignore"]
-
-_LINE_KINDS: Final = frozenset({"door", "street", "interior"})
 
 
-class DrawnShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line or a zone.
+class DrawnLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="shape", tag="line"):
+    """A line people cross.
 
     Attributes:
-        name: what people call it, for one that is new.
-        inside: of a line: any point on its inner side.
+        name: what people call it from now on; None leaves it to what it is called already, or to its id.
+        inside: any point on its inner side.
     """
 
-    shape: Shape
     id: Name
-    kind: Kind
+    kind: LineKind
     points: Points
-    name: Words = ""
-    inside: Point | None = None
+    inside: Point
+    name: Words | None = None
+    anchor: Anchor | None = None
+    settle: Settle = "immediate"
+
+
+class DrawnZone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="shape", tag="zone"):
+    """A part of the floor. Its name is kept where it counts, for only then somebody reads it.
+
+    Attributes:
+        name: as of a line.
+        stay_s: of a zone for staff: seconds in it that make someone staff.
+    """
+
+    id: Name
+    kind: Literal["count", "staff", "ignore"]
+    points: Points
+    name: Words | None = None
     anchor: Anchor | None = None
     settle: Settle = "immediate"
     stay_s: Annotated[float, Meta(gt=0, le=86400)] = 30.0
+
+    @property
+    def counts(self) -> bool:
+        """Whether people who enter it are counted, as at a door."""
+        return self.kind == "count"
 
 
 class Drawn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that was drawn, and how the camera is mounted."""
 
-    shapes: Annotated[tuple[DrawnShape, ...], Meta(max_length=2 * MAX_DRAWN)]
+    shapes: Annotated[tuple[DrawnLine | DrawnZone, ...], Meta(max_length=2 * MAX_DRAWN)]
     mounting: Literal["overhead", "oblique"] = "oblique"
     rotate: Literal[0, 90, 180, 270] = 0
     target_fps: Annotated[float, Meta(ge=0, le=120)] = 0.0
@@ -71,8 +87,8 @@ def camera_of(drawn: Drawn, camera_id: str, before: CameraConfig | None) -> Came
         mounting=drawn.mounting,
         rotate=drawn.rotate,
         target_fps=drawn.target_fps,
-        line=tuple(_line(each) for each in drawn.shapes if each.shape == "line"),
-        zone=tuple(_zone(each) for each in drawn.shapes if each.shape == "zone"),
+        line=tuple(_line(each) for each in drawn.shapes if isinstance(each, DrawnLine)),
+        zone=tuple(_zone(each) for each in drawn.shapes if isinstance(each, DrawnZone)),
     )
 
 
@@ -92,13 +108,17 @@ def shapes_of(camera: CameraConfig | None, lines: Sequence[Line]) -> list[dict[s
     return found
 
 
-def counting(drawn: Drawn) -> list[DrawnShape]:
-    """The shapes that count, which the register has to know."""
-    return [each for each in drawn.shapes if each.kind in _LINE_KINDS or each.kind == "count"]
+def counting(drawn: Drawn) -> list[tuple[str, str | None, LineKind]]:
+    """Id, name and kind of what counts, as the register has to know it: a zone that counts is a door there."""
+    return [
+        (each.id, each.name, each.kind if isinstance(each, DrawnLine) else "door")
+        for each in drawn.shapes
+        if isinstance(each, DrawnLine) or each.counts
+    ]
 
 
 def _shape(
-    shape: Shape,
+    shape: Literal["line", "zone"],
     name: str,
     names: dict[str, str],
     kind: str,
@@ -119,9 +139,7 @@ def _shape(
     }
 
 
-def _line(drawn: DrawnShape) -> LineConfig:
-    if drawn.kind not in _LINE_KINDS or drawn.inside is None:
-        raise InvalidInput(f"line {drawn.id!r} has no inside, or a zone's kind", field="drawn", remedy="draw it again")
+def _line(drawn: DrawnLine) -> LineConfig:
     two = len(drawn.points) == 2
     return LineConfig(
         id=drawn.id,
@@ -129,19 +147,17 @@ def _line(drawn: DrawnShape) -> LineConfig:
         end=drawn.points[1] if two else None,
         points=() if two else drawn.points,
         inside=drawn.inside,
-        kind=drawn.kind,  # type: ignore[arg-type]  # looked at above
+        kind=drawn.kind,
         anchor=drawn.anchor,
         settle=drawn.settle,
     )
 
 
-def _zone(drawn: DrawnShape) -> ZoneConfig:
-    if drawn.kind in _LINE_KINDS:
-        raise InvalidInput(f"zone {drawn.id!r} has a line's kind", field="drawn", remedy="draw it again")
+def _zone(drawn: DrawnZone) -> ZoneConfig:
     return ZoneConfig(
         id=drawn.id,
         points=drawn.points,
-        kind=drawn.kind,  # type: ignore[arg-type]  # looked at above
+        kind=drawn.kind,
         anchor=drawn.anchor,
         settle=drawn.settle,
         stay_s=drawn.stay_s,

@@ -165,6 +165,26 @@ def test_from_an_empty_database_to_a_live_count(admin: Visitor, services: Servic
     assert 'value="the door moved"' in again  # why comes back with what was drawn
     street = json.dumps({"shapes": [{**LINE, "kind": "street", "inside": [0.5, 0.8]}], "mounting": "overhead"})
     assert "fixed once it is registered" in admin.send(address, 422, drawn=street)
+
+    # Another name alone: for people, on record, and no business of the box's.
+    def called(name: str) -> str:
+        return json.dumps({"shapes": [{**LINE, "name": name, "inside": [0.5, 0.8]}], "mounting": "overhead"})
+
+    assert "1 to 100 characters" in admin.send(address, 422, drawn=called(" "))
+    assert admin.send(address, drawn=called("Front door, left")).endswith("note=named")
+    assert "for earlier days too" in admin.get(f"{address}?note=named")
+    (line,) = services.stores.lines(SYSTEM, "S01")
+    assert (line.line_id, line.name) == ("S01-C1-L1", "Front door, left")
+    assert services.configs.history(SYSTEM, "door-1")[0].revision == 1
+    (renamed,) = [each for each in services.access.trail.newest(SYSTEM) if each.action == "store.line"]
+    assert renamed.detail == {"from": "正门", "to": "Front door, left"}
+    # A line its box knows from its own file alone is drawn nowhere, and has a name all the same.
+    services.stores.add_line(SYSTEM, "S01-C1", "S01-C1-L9", "side")
+    assert "S01-C1-L9" in admin.get(address)
+    assert admin.send(f"{address}/names", line=["S01-C1-L9"], name=["Side door"]).endswith("note=named")
+    assert "1 to 100 characters" in admin.send(f"{address}/names", 422, line=["S01-C1-L9"], name=["x" * 101])
+    names = {line.line_id: line.name for line in services.stores.lines(SYSTEM, "S01")}
+    assert names == {"S01-C1-L1": "Front door, left", "S01-C1-L9": "Side door"}
     assert json.loads(admin.get(f"{address}/fate"))["words"] == "Sent, not heard of yet"
     seen = (CameraStatus(camera="S01-C1", state="ok", fps=10),)
     said(services, "door-1", cameras=seen, config=ConfigReport(revision=1, state="failed", reason="no picture with it"))

@@ -76,8 +76,8 @@ export class Panel {
     const name = at("shape-name");
     if (document.activeElement !== name) name.value = shape.name;
     const registered = shape.known || data.registered.some((line) => line.id === shape.id);
-    // Only what counts is registered by its name; of another zone it would be accepted here and kept nowhere.
-    name.disabled = registered || UNNAMED.includes(shape.kind);
+    // Only what counts has a name in the register; of another zone it would be accepted here and kept nowhere.
+    name.disabled = UNNAMED.includes(shape.kind);
     const kinds = isZone(shape) ? ZONES : LINES;
     at("shape-kind").replaceChildren(
       ...kinds.map((kind) => element("option", { value: kind, textContent: words(kind), selected: kind === shape.kind })),
