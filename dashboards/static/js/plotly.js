@@ -61,9 +61,12 @@ export function baseLayout(c, narrow) {
   };
 }
 
+/** Whole numbers with their thousands apart, as the tables beside a chart write them. */
+export const WHOLE = ",";
+
 /** The axis of people, from nothing on. */
 export function countAxis(c) {
-  return { rangemode: "tozero", ticklabelstandoff: 6, gridcolor: c.rule, zeroline: false, fixedrange: true, color: c.ink3, nticks: 5 };
+  return { tickformat: WHOLE, rangemode: "tozero", ticklabelstandoff: 6, gridcolor: c.rule, zeroline: false, fixedrange: true, color: c.ink3, nticks: 5 };
 }
 
 /** The axis of conversion, at the right and laid over that of people; `most` leaves room above the line. */

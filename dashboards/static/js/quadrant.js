@@ -1,6 +1,15 @@
 // Visitors against conversion, a point for each line of the table; the medians part it into four.
 
-import { baseLayout, draw } from "./plotly.js";
+import { baseLayout, draw, WHOLE } from "./plotly.js";
+
+// What parts the stores is how they differ: an axis that began at nothing would press them into one line. Room is left
+// for the names, and where all are alike a tenth of what they are is shown.
+function around(values, middle) {
+  const least = Math.min(middle, ...values);
+  const most = Math.max(middle, ...values);
+  const room = Math.max((most - least) * 0.18, most * 0.05);
+  return [Math.max(0, least - room), most + room];
+}
 
 export function drawQuadrant(host, quadrant) {
   return draw(host, (c, narrow) => {
@@ -28,8 +37,8 @@ export function drawQuadrant(host, quadrant) {
         ...layout,
         hovermode: "closest",
         margin: { ...layout.margin, t: 24, l: 56, b: 48 },
-        xaxis: { ...axis, title: { text: quadrant.labels.x, font: { size: 12 } }, rangemode: "tozero" },
-        yaxis: { ...axis, title: { text: quadrant.labels.y, font: { size: 12 } }, tickformat: ".0%", rangemode: "tozero" },
+        xaxis: { ...axis, title: { text: quadrant.labels.x, font: { size: 12 } }, tickformat: WHOLE, range: around(quadrant.points.map((point) => point.x), quadrant.x) },
+        yaxis: { ...axis, title: { text: quadrant.labels.y, font: { size: 12 } }, tickformat: ".0%", range: around(quadrant.points.map((point) => point.y), quadrant.y) },
         shapes: [
           { ...rule, xref: "x", yref: "paper", x0: quadrant.x, x1: quadrant.x, y0: 0, y1: 1 },
           { ...rule, xref: "paper", yref: "y", x0: 0, x1: 1, y0: quadrant.y, y1: quadrant.y },

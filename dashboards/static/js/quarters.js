@@ -1,7 +1,7 @@
 // The day by quarter hour: visitors over last week's ghost, with the closed quarter hours shaded. The table under it is
 // filled from the same answer.
 
-import { baseLayout, draw } from "./plotly.js";
+import { baseLayout, countAxis, draw } from "./plotly.js";
 
 // An open page asks again when something moved, and no more often than this.
 const AGAIN_MS = 15000;
@@ -30,7 +30,7 @@ const paint = (host, quarters) =>
           ticklabelstandoff: 6,
           color: c.ink3,
         },
-        yaxis: { rangemode: "tozero", ticklabelstandoff: 6, gridcolor: c.rule, zeroline: false, fixedrange: true, color: c.ink3, nticks: 4 },
+        yaxis: { ...countAxis(c), nticks: 4 },
         shapes: quarters.flatMap((each, index) =>
           each.open
             ? []
