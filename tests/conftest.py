@@ -23,7 +23,7 @@ pytest_plugins = [
 
 # Tests decide what the settings are; a developer's own environment and .env file must not.
 for _name in [name for name in os.environ if name.startswith("DOORLINE_")]:
-    if not _name.startswith(("DOORLINE_REQUIRE_", "DOORLINE_FOOTAGE", "DOORLINE_TIMESCALE_")):
+    if not _name.startswith(("DOORLINE_REQUIRE_", "DOORLINE_FOOTAGE", "DOORLINE_TIMESCALE_", "DOORLINE_FUZZ_")):
         del os.environ[_name]
 
 # A shell that runs this in the background has Ctrl-C ignored, and every command started here would inherit that.
