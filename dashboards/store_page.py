@@ -19,6 +19,7 @@ from dashboards.store_week import week_heat
 from dashboards.viewer import STORE_READERS, Viewer, viewer_with
 from server.access.models import Locale
 from server.kpi.models import COVERAGE_BELOW_THRESHOLD, ReportRow
+from server.storage.moment import one_moment
 from server.stores.calendar import StoreCalendar
 from server.stores.models import CameraHealth, Fact
 
@@ -59,6 +60,13 @@ def store_page(
     request: Request, store_id: str, viewer: Annotated[Viewer, Depends(viewer_with(*STORE_READERS))]
 ) -> Response:
     """The page of one store."""
+    with one_moment():
+        shown = _shown(request, store_id, viewer)
+    return renderer_of(request).page(request, "store.html", viewer, **shown)
+
+
+def _shown(request: Request, store_id: str, viewer: Viewer) -> dict[str, Any]:
+    """All that the page shows."""
     services, scope = request.app.state.services, viewer.scope
     stores = services.stores.stores(scope)
     store = services.stores.store(scope, store_id)
@@ -75,31 +83,27 @@ def store_page(
     )
     fmt = Formats(viewer.locale)
     calendar = services.stores.calendar(scope, store_id)
-    view = store_view(live, viewer.locale)
     power = power_hours(request, viewer, store_id, live.day)
-    return renderer_of(request).page(
-        request,
-        "store.html",
-        viewer,
-        stores=stores,
-        store=store,
-        view=view,
-        hours_label=_hours_label(calendar, live.day, live.is_open, viewer.locale),
-        cameras=camera_panel(services.stores.camera_health(scope, store_id), viewer.locale),
-        tabs=store_tabs(store_id, "", viewer.locale),
-        lead=len(FIGURES),
-        more=len(FIGURES) + len(MORE_FIGURES),
-        power=power,
-        members=members_of_store(request, viewer, store, live.day),
-        week=week_heat(request, viewer, store_id, live.day, live.as_of, power["hours"]),
-        silences=open_silences(request, viewer, store_id, stores),
-        facts=[
+    return {
+        "stores": stores,
+        "store": store,
+        "view": store_view(live, viewer.locale),
+        "hours_label": _hours_label(calendar, live.day, live.is_open, viewer.locale),
+        "cameras": camera_panel(list(live.cameras), viewer.locale),
+        "tabs": store_tabs(store_id, "", viewer.locale),
+        "lead": len(FIGURES),
+        "more": len(FIGURES) + len(MORE_FIGURES),
+        "power": power,
+        "members": members_of_store(request, viewer, store, live.day),
+        "week": week_heat(request, viewer, store_id, live.day, live.as_of, power["hours"]),
+        "silences": open_silences(request, viewer, store_id, stores),
+        "facts": [
             *(_mark(fact, fmt) for fact in facts if fact.day_from <= live.day <= fact.day_to),
             *said_of_day(request, viewer, store, live.day),
         ],
-        left_out=left_out_hours(request, viewer, live),
-        fortnight=_strip(report.rows, first, live.day, facts, viewer.locale),
-    )
+        "left_out": left_out_hours(request, viewer, live),
+        "fortnight": _strip(report.rows, first, live.day, facts, viewer.locale),
+    }
 
 
 def _hours_label(calendar: StoreCalendar, day: date, is_open: bool, locale: Locale) -> str:

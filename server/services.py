@@ -22,6 +22,7 @@ from server.kpi.views import SavedViews
 from server.membership.coupons.definitions import CouponDefinitions
 from server.membership.coupons.groups import CouponGroups
 from server.membership.coupons.service import CouponsService
+from server.membership.coupons.taking_back import CouponRedemptions
 from server.membership.crypto import MemberKeys, derived_keys
 from server.membership.desk import MemberDesk, member_desk
 from server.membership.imports.service import MemberImports
@@ -54,6 +55,7 @@ from server.sales.service import SalesService
 from server.sales.till_formats import FormatService
 from server.settings import Settings
 from server.setup.service import SetupService
+from server.storage.moment import still
 from server.storage.pool import Database, Readable, Replica
 from server.storage.sealing import Sealer
 from server.stores.changing import StoreChanges
@@ -107,6 +109,7 @@ class Services:
     coupons: CouponsService
     coupon_definitions: CouponDefinitions
     coupon_groups: CouponGroups
+    coupon_redemptions: CouponRedemptions
     members: MemberDesk
     visits: VisitsService
     member_shares: MemberShares
@@ -149,6 +152,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
     Raises:
         InvalidInput: the secret key is missing or short; the remedy says how to make one.
     """
+    clock = still(clock)
     keys = MemberKeys.from_base64(settings.secret_key.get_secret_value(), settings.old_secret_keys.get_secret_value())
     db = Database(settings.dsn.get_secret_value(), settings.pool_size)
     read_dsn = settings.read_dsn.get_secret_value()
@@ -199,6 +203,7 @@ def make_services(settings: Settings, clock: Clock = utc_now) -> Services:
         coupons=CouponsService(db, clock),
         coupon_definitions=CouponDefinitions(db, clock),
         coupon_groups=CouponGroups(db, clock),
+        coupon_redemptions=CouponRedemptions(db, clock),
         members=members,
         visits=visits,
         member_shares=MemberShares(reading, stores, kpi),

@@ -5,7 +5,7 @@ spans timezones has two dates in it then, and the page says so. The chart goes b
 is over at every store.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated, Any, Final
@@ -26,8 +26,10 @@ from dashboards.pages import page_router, renderer_of
 from dashboards.periods import CHOICES
 from dashboards.viewer import CHAIN_READERS, Viewer, viewer_with
 from server.access.models import Locale
+from server.kpi.answers.grouping import DayLine
 from server.kpi.answers.question import StoreFilter
 from server.kpi.models import Report
+from server.storage.moment import one_moment
 from server.stores.models import Store
 
 router = page_router()
@@ -44,7 +46,7 @@ class Shown:
 
     Attributes:
         report: by store or region.
-        lines: in order; `days` first and last of their trends.
+        lines: in order; `days` first and last of their trends, `each` store's days of these.
         unlike: stores left out because they can't be compared, with the reason; empty where that wasn't asked for.
     """
 
@@ -53,6 +55,7 @@ class Shown:
     report: Report
     lines: list[Line]
     days: tuple[date, date]
+    each: Mapping[str, Sequence[DayLine]]
     unlike: tuple[alike.Unlike, ...]
     currency: str
 
@@ -60,11 +63,18 @@ class Shown:
 @router.get("/hq")
 def hq_page(request: Request, viewer: Reader) -> Response:
     """The chain over a range of days; what it shows stands in the address (`state.Stores`)."""
-    services = request.app.state.services
     state = Stores.of(request.query_params)
-    every: list[Store] = services.stores.stores(viewer.scope)
-    if not every:
-        return renderer_of(request).page(request, "hq/empty.html", viewer, stores=every)
+    with one_moment():
+        every: list[Store] = request.app.state.services.stores.stores(viewer.scope)
+        values = _values(request, viewer, state, every) if every else {}
+    return renderer_of(request).page(
+        request, "hq/stores.html" if every else "hq/empty.html", viewer, stores=every, **values
+    )
+
+
+def _values(request: Request, viewer: Viewer, state: Stores, every: list[Store]) -> dict[str, Any]:
+    """All that the page shows."""
+    services = request.app.state.services
     shown = shown_of(services, viewer, state, every)
     by_store, (chart_from, chart_to) = shown.report, shown.days
     choice, fmt = CHOICES[state.range], Formats(viewer.locale)
@@ -78,42 +88,37 @@ def hq_page(request: Request, viewer: Reader) -> Response:
         group_by="day",
         store_ids=ids,
     )
-    each = services.kpi.daily(viewer.scope, chart_from, chart_to)
-    facts = facts_of(services, viewer, shown.stores, each, chart_from, chart_to)
+    facts = facts_of(services, viewer, shown.stores, shown.each, chart_from, chart_to)
     regions = sorted({store.region for store in every if store.region})
-    return renderer_of(request).page(
-        request,
-        "hq/stores.html",
-        viewer,
-        stores=every,
-        tabs=tabs("/hq", viewer.locale),
-        state=state,
-        regions=regions,
-        ranked=[(slug, gettext(label)) for slug, label in RANKED.items()],
-        choices=[(key, choice.label, state.query(range=key)) for key, choice in CHOICES.items()],
-        days=fmt.days(by_store.day_from, by_store.day_to),
-        own_days=by_store.day_to > by_store.day_from + timedelta(days=choice.days - 1),
-        versus=gettext(choice.versus),
-        before=_compared(by_store, fmt),
-        columns=headers(state),
-        rows=shown.lines,
-        unlike=shown.unlike,
-        headlines=headlines(by_store.total, fmt, shown.currency),
-        total=cells(by_store.total, state, fmt, shown.currency),
-        chart=chart_of(by_day, chart_from, chart_to, facts, viewer.locale),
-        chart_days=fmt.days(chart_from, chart_to),
-        facts=facts,
-        day_table=day_table(by_day, fmt, shown.currency),
-        quadrant=drawings.quadrant(by_store, shown.lines, state, viewer.locale),
-        multiples=drawings.multiples(shown.lines, fmt),
-        health=chain_health(services, viewer.scope, every, by_store, viewer.locale) if state.by == "store" else None,
-        pending=by_store.pending,
-        age=_age(by_store, every, viewer.locale),
-        silences=open_silences(request, viewer, None, every),
-        views=services.views.views(viewer.scope),
-        here="/hq" + state.query(),
-        query=state.query(),
-    )
+    return {
+        "tabs": tabs("/hq", viewer.locale),
+        "state": state,
+        "regions": regions,
+        "ranked": [(slug, gettext(label)) for slug, label in RANKED.items()],
+        "choices": [(key, choice.label, state.query(range=key)) for key, choice in CHOICES.items()],
+        "days": fmt.days(by_store.day_from, by_store.day_to),
+        "own_days": by_store.day_to > by_store.day_from + timedelta(days=choice.days - 1),
+        "versus": gettext(choice.versus),
+        "before": _compared(by_store, fmt),
+        "columns": headers(state),
+        "rows": shown.lines,
+        "unlike": shown.unlike,
+        "headlines": headlines(by_store.total, fmt, shown.currency),
+        "total": cells(by_store.total, state, fmt, shown.currency),
+        "chart": chart_of(by_day, chart_from, chart_to, facts, viewer.locale),
+        "chart_days": fmt.days(chart_from, chart_to),
+        "facts": facts,
+        "day_table": day_table(by_day, fmt, shown.currency),
+        "quadrant": drawings.quadrant(by_store, shown.lines, state, viewer.locale),
+        "multiples": drawings.multiples(shown.lines, fmt),
+        "health": chain_health(services, viewer.scope, every, by_store, viewer.locale) if state.by == "store" else None,
+        "pending": by_store.pending,
+        "age": _age(by_store, every, viewer.locale),
+        "silences": open_silences(request, viewer, None, every),
+        "views": services.views.views(viewer.scope),
+        "here": "/hq" + state.query(),
+        "query": state.query(),
+    }
 
 
 def shown_of(services: Any, viewer: Viewer, state: Stores, every: Sequence[Store]) -> Shown:
@@ -148,6 +153,7 @@ def shown_of(services: Any, viewer: Viewer, state: Stores, every: Sequence[Store
         report=report,
         lines=lines(report, state, stores, each, (first, last), Formats(viewer.locale)),
         days=(first, last),
+        each=each,
         unlike=unlike,
         currency=every[0].currency,
     )

@@ -25,6 +25,7 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from server.errors import Unavailable
+from server.storage import moment
 
 _log = structlog.get_logger(__name__)
 
@@ -160,7 +161,10 @@ class Database:
         Raises:
             Unavailable: the database can't be reached, was lost on the way, or cut the statement off. Whether a
                 commit that was on its way took place is then unknown.
+            RuntimeError: within `one_moment`, which only reads.
         """
+        if moment.current() is not None:
+            raise RuntimeError("a write within one moment that is read; write before it, or after it")
         with _unavailable_when_lost(), self._lend() as connection:
             with connection.transaction():
                 yield connection
@@ -168,12 +172,22 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One read-only transaction, all of whose statements see the same moment.
+        """One read-only transaction, all of whose statements see the same moment; within `one_moment` always the same.
 
         Raises:
             Unavailable: as `transaction`.
         """
-        with _unavailable_when_lost(), self._lend() as connection:
+        shared = moment.current()
+        with _unavailable_when_lost():
+            if shared is not None:
+                yield shared.connection(self, self._begin_reading)
+                return
+            with self._begin_reading() as connection:
+                yield connection
+
+    @contextmanager
+    def _begin_reading(self) -> Iterator[Connection]:
+        with self._lend() as connection:
             connection.read_only = True
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             try:

@@ -16,6 +16,7 @@ from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import Conflict, InvalidInput, NotFound
 from server.storage import dirty
+from server.storage.moment import recalled, remembered
 from server.storage.pool import Connection, Database
 from server.stores import adding, checks, repository
 from server.stores.calendar import ONE_DAY, DayRule, OpeningSpan, StoreCalendar
@@ -31,6 +32,8 @@ from server.stores.models import (
     NewStore,
     Store,
 )
+
+_CalendarKey = tuple[object, Database, Scope, str]
 
 
 class StoresService:
@@ -57,6 +60,9 @@ class StoresService:
 
     def stores(self, scope: Scope) -> list[Store]:
         """The stores of the scope, by id."""
+        return list(remembered((StoresService.stores, self._db, scope), lambda: self._stores(scope)))
+
+    def _stores(self, scope: Scope) -> list[Store]:
         with self._db.read() as conn:
             return repository.stores(conn, scope)
 
@@ -80,16 +86,26 @@ class StoresService:
             Forbidden, NotFound: as `store`.
         """
         scope.require(store_id)
-        with self._db.read() as conn:
-            found = calendars_of(conn, scope, [store_id])
+        found = self.calendars(scope, [store_id])
         if store_id not in found:
             raise no_store(store_id)
         return found[store_id]
 
     def calendars(self, scope: Scope, store_ids: Sequence[str] | None = None) -> dict[str, StoreCalendar]:
         """The calendars of all stores of the scope, or of some of them, by store."""
-        with self._db.read() as conn:
-            return calendars_of(conn, scope, store_ids)
+        if store_ids is None:
+            with self._db.read() as conn:
+                return calendars_of(conn, scope, None)
+        keys: dict[_CalendarKey, str] = {
+            (StoresService.calendars, self._db, scope, store_id): store_id for store_id in store_ids
+        }
+
+        def find(unknown: list[_CalendarKey]) -> dict[_CalendarKey, StoreCalendar]:
+            with self._db.read() as conn:
+                found = calendars_of(conn, scope, [keys[key] for key in unknown])
+            return {key: found[keys[key]] for key in unknown if keys[key] in found}
+
+        return {keys[key]: calendar for key, calendar in recalled(list(keys), find).items()}
 
     def todays(self, scope: Scope, at: datetime, store_ids: Sequence[str] | None = None) -> dict[str, date]:
         """The business day each store of the scope, or some of them, is in at an instant.
@@ -105,10 +121,14 @@ class StoresService:
 
         Stores that go by the same rules share one, so that what was asked of it need not be asked again.
         """
-        with self._db.read() as conn:
-            rules = repository.rules(conn, scope, store_ids)
+        wanted = None if store_ids is None else tuple(store_ids)
+        rules = remembered((StoresService.clocks, self._db, scope, wanted), lambda: self._rules(scope, wanted))
         alike = {own: StoreCalendar(own) for own in set(map(tuple, rules.values()))}
         return {store_id: alike[tuple(own)] for store_id, own in rules.items()}
+
+    def _rules(self, scope: Scope, store_ids: Sequence[str] | None) -> dict[str, list[DayRule]]:
+        with self._db.read() as conn:
+            return repository.rules(conn, scope, store_ids)
 
     def set_calendar(self, scope: Scope, store_id: str, rule: DayRule) -> None:
         """Change timezone and start of the business day from a day on; days computed since are computed anew."""

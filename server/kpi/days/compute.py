@@ -23,6 +23,7 @@ from server.kpi.days.inputs_repository import Found, Wanted
 from server.kpi.days.repository import Window
 from server.kpi.days.watching import door_weights
 from server.kpi.models import DayFacts
+from server.storage.moment import recalled
 from server.storage.pool import Connection
 from server.stores.calendar import QUARTER, StoreCalendar
 
@@ -30,6 +31,7 @@ from server.stores.calendar import QUARTER, StoreCalendar
 HISTORY: Final = timedelta(days=28)
 
 StoreDay = tuple[str, date]
+_Key = tuple[object, Connection, Scope, str, date, datetime, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,15 @@ def compute(conn: Connection, scope: Scope, wants: Sequence[Want]) -> dict[Store
     Args:
         conn: read-only will do; with `Database.read` all of it is of one moment.
     """
-    return {(inputs.store_id, inputs.day): build(inputs) for inputs in inputs_of(conn, scope, wants)}
+    keys: list[_Key] = [(compute, conn, scope, want.store_id, want.day, want.as_of, want.in_past) for want in wants]
+    wanted = dict(zip(keys, wants, strict=True))
+
+    def find(unknown: list[_Key]) -> dict[_Key, DayFacts]:
+        read = inputs_of(conn, scope, [wanted[key] for key in unknown])
+        return {key: build(inputs) for key, inputs in zip(unknown, read, strict=True)}
+
+    # A page tells of its today in several ways.
+    return {(key[3], key[4]): facts for key, facts in recalled(keys, find).items()}
 
 
 def inputs_of(conn: Connection, scope: Scope, wants: Sequence[Want]) -> list[DayInputs]:
