@@ -8,8 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from dashboards.formats import NOTHING, Formats
+from dashboards.i18n import N_
 
 _MOST: Final = 12
+#: Who made the first version of a chain that came from an earlier release; its reason is ours, so it is translated.
+_UPDATE: Final = "migration"
+_REASONS: Final = {
+    "the tiers that members had before there were rules": N_("the tiers there were before there were rules")
+}
 
 
 class Saved(Protocol):
@@ -55,9 +61,10 @@ def history(
                 "is_current": saved.version == current,
                 "is_coming": current is not None and saved.version > current,
                 "from": f"{fmt.local_day(saved.valid_from, zone)} {fmt.clock(saved.valid_from, zone)}",
+                "is_update": saved.made_by == _UPDATE,
                 "by": saved.made_by,
                 "at": f"{fmt.local_day(saved.made_at, zone)} {fmt.clock(saved.made_at, zone)}",
-                "why": saved.reason,
+                "why": _REASONS.get(saved.reason, saved.reason),
                 "changes": changed[:_MOST],
                 "more": max(0, len(changed) - _MOST),
             }
