@@ -161,22 +161,28 @@ class Meter:
 
         yield spent
 
-    def _since(self, before: Mapping[int, float]) -> float:
-        """Of processes that have ended meanwhile nothing more can be told."""
-        return sum(seconds - before.get(pid, 0) for pid, seconds in self._seconds().items())
+    def _since(self, before: float) -> float:
+        """What the database's processes have taken since, those that came and went meanwhile included."""
+        return self._seconds() - before
 
-    def _seconds(self) -> dict[int, float]:
-        """Processor time of each process of the database, to the nanosecond; each of them has one thread."""
-        found: dict[int, float] = {}
+    def _seconds(self) -> float:
+        """Processor time of the database so far: of each living process, and of those its first one has seen end.
+
+        A process's own time is told to the nanosecond (each has one thread), that of ended ones in ticks. Without those
+        a job that takes its own connection, or workers beside it, would cost nothing.
+        """
+        total = 0.0
         for folder in Path("/proc").iterdir():
             if folder.name.isdecimal():
                 try:
-                    parent = int((folder / "stat").read_text().rpartition(") ")[2].split()[1])
-                    if self._database in (int(folder.name), parent):
-                        found[int(folder.name)] = int((folder / "schedstat").read_text().split()[0]) / 1e9
+                    fields = (folder / "stat").read_text().rpartition(") ")[2].split()
+                    if self._database in (int(folder.name), int(fields[1])):
+                        total += int((folder / "schedstat").read_text().split()[0]) / 1e9
+                    if self._database == int(folder.name):
+                        total += (int(fields[13]) + int(fields[14])) / TICKS
                 except OSError:
                     continue
-        return found
+        return total
 
 
 def processor_of(pid: int) -> float:
