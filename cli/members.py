@@ -84,6 +84,8 @@ def _tell_import(result: "MemberImportResult") -> None:
         f"{result.rows:,} rows: {result.enrolled:,} {word}, {result.opened:,} opening balances booked, "
         f"{result.known:,} came before, {result.duplicate_count:,} numbers taken, {result.error_count:,} refused"
     )
+    if result.tiers_left:
+        typer.echo(f"{result.tiers_left:,} tiers left as they are: given by an earlier file, and moved since")
 
 
 def _pair(text: str) -> tuple[str, str]:

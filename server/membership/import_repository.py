@@ -1,5 +1,6 @@
-"""SQL of members who came from another system: known by the number they had there. Ids and cards, and nothing else."""
+"""SQL of members who came from another system: known by the number they had there. Ids, cards and tiers only."""
 
+from datetime import datetime
 from uuid import UUID
 
 from psycopg.rows import scalar_row
@@ -25,3 +26,29 @@ def card_of_member(conn: Connection, member_id: UUID) -> str:
 def has_merged(conn: Connection, member_id: UUID) -> bool:
     """Whether another's card was merged into a member's."""
     return conn.execute("SELECT 1 FROM member WHERE merged_into = %s LIMIT 1", (member_id,)).fetchone() is not None
+
+
+def tier_brought(conn: Connection, member_id: UUID, tier: str) -> tuple[bool, str]:
+    """Whether a file gave a member, or one of the cards merged into it, this tier before; and the tier of today."""
+    row = conn.execute(
+        """
+        SELECT EXISTS (SELECT FROM member_brought_tier b
+                       WHERE b.member_id IN (SELECT member_family(m.member_id)) AND b.tier = %(tier)s),
+               m.tier
+        FROM member m
+        WHERE m.member_id = member_root(%(member_id)s)
+        """,
+        {"member_id": member_id, "tier": tier},
+    ).fetchone()
+    return (False, "") if row is None else (bool(row[0]), str(row[1]))
+
+
+def note_tier(conn: Connection, member_id: UUID, tier: str, at: datetime) -> None:
+    """Remember which tier a file gave."""
+    conn.execute(
+        """
+        INSERT INTO member_brought_tier (member_id, tier, given_at) VALUES (%s, %s, %s)
+        ON CONFLICT (member_id) DO UPDATE SET tier = excluded.tier, given_at = excluded.given_at
+        """,
+        (member_id, tier, at),
+    )

@@ -74,6 +74,7 @@ class MemberImportResult:
         enrolled: new members, or with `dry_run` those who would be.
         known: rows that came with an earlier import.
         opened: opening balances booked.
+        tiers_left: tiers that were not given again: an earlier file gave them, and the members have moved since.
     """
 
     dry_run: bool
@@ -81,6 +82,7 @@ class MemberImportResult:
     enrolled: int = 0
     known: int = 0
     opened: int = 0
+    tiers_left: int = 0
     duplicate_count: int = 0
     error_count: int = 0
     duplicates: list[Duplicate] = field(default_factory=list)
@@ -193,6 +195,8 @@ class MemberImport:
 
     def _note(self, scope: Scope, store_id: str, result: MemberImportResult, *, is_whole: bool) -> None:
         detail: dict[str, object] = {"rows": result.rows, "enrolled": result.enrolled, "opened": result.opened}
+        if result.tiers_left:
+            detail["tiers_left"] = result.tiers_left
         if not is_whole:
             detail["failed"] = True
         with self._db.transaction() as conn:
@@ -233,7 +237,7 @@ class MemberImport:
         if before is not None:
             result.known += 1
             if may_open and not result.dry_run:
-                result.opened += self._open(scope, before, read)
+                self._open(scope, before, read, result)
         elif holder is not None:
             with self._db.read() as conn:
                 return Duplicate(read.line, import_repository.card_of_member(conn, holder), None)
@@ -245,7 +249,7 @@ class MemberImport:
             except MemberExists as known:  # enrolled at a desk since we looked
                 return Duplicate(read.line, known.card_no, None)
             result.enrolled += 1
-            result.opened += self._open(scope, made.member_id, read)
+            self._open(scope, made.member_id, read, result)
         return None
 
     def _came_before(self, conn: Connection, scope: Scope, holder: UUID, name: str) -> bool:
@@ -254,11 +258,12 @@ class MemberImport:
         row = repository.member(conn, scope, holder, whole_chain=True)
         return row is not None and row.source == "import" and names.folded(self._reader.name(row)) == names.folded(name)
 
-    def _open(self, scope: Scope, member_id: UUID, read: _Read) -> bool:
+    def _open(self, scope: Scope, member_id: UUID, read: _Read, result: MemberImportResult) -> None:
+        """Give a member what the file says they had, as far as no file gave it before."""
         if read.tier:
-            self._openings.tier(scope, member_id, read.tier)
+            result.tiers_left += not self._openings.tier(scope, member_id, read.tier)
         key = read.new.external_no or str(member_id)
-        return self._openings.points(scope, member_id, read.points, key, read.new.home_store)
+        result.opened += self._openings.points(scope, member_id, read.points, key, read.new.home_store)
 
     def _read(
         self,

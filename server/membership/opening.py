@@ -11,8 +11,9 @@ from server.access import audit
 from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import InvalidInput
+from server.membership import import_repository
 from server.membership.points import repository
-from server.membership.points.purse import Why
+from server.membership.points.bookings import Why
 from server.membership.points.service import digest, rules_at, tell
 from server.storage.pool import Database
 
@@ -74,10 +75,22 @@ class OpeningBalances:
             tell(conn, booking, "points.opened")
         return True
 
-    def tier(self, scope: Scope, member_id: UUID, tier: str) -> None:
-        """Put a member into the tier they had."""
-        if self._tiers is not None:
+    def tier(self, scope: Scope, member_id: UUID, tier: str) -> bool:
+        """Put a member into the tier they had; False when that was done before and they have moved since: what they
+        reached in the meantime, or lost, is theirs."""
+        if self._tiers is None:
+            return True
+        with self._db.read() as conn:
+            was_given, now_in = import_repository.tier_brought(conn, member_id, tier)
+        if was_given or now_in == tier:
+            is_left = was_given and now_in != tier
+        else:
             self._tiers.give(scope, member_id, tier, "brought along")
+            is_left = False
+        if not was_given:
+            with self._db.transaction() as conn:
+                import_repository.note_tier(conn, member_id, tier, self._clock())
+        return not is_left
 
 
 def check_points(points: int) -> None:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from hashlib import sha256
 from typing import Final, get_args
-from uuid import UUID
 
 import msgspec
 
@@ -74,16 +73,13 @@ class LineMemo:
         return row
 
 
-def checked(
-    new: NewReceipt, currency: str, now: datetime, memo: LineMemo | None = None, member_id: UUID | None = None
-) -> ReceiptRow:
-    """The receipt as it is to be kept.
+def checked(new: NewReceipt, currency: str, now: datetime, memo: LineMemo | None = None) -> ReceiptRow:
+    """The receipt as it is to be kept, but for whose it is: a member is looked up when it is written.
 
     Args:
         currency: the store's.
         now: UTC.
         memo: of lines checked before, for files.
-        member_id: whom it means by its member; a void has none.
 
     Raises:
         Refused: naming the field.
@@ -122,7 +118,7 @@ def checked(
         currency=currency,
         gross=gross,
         units=units,
-        member_id=member_id,
+        member_id=None,
         cashier=cashier,
         tender=tender,
         refers_to=refers_to,

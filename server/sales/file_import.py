@@ -1,7 +1,9 @@
 """One file on its way into the books, in slices.
 
-While one slice is written the next is read, and no more than these two are ever held: a million rows need the memory of
-ten thousand. What was written stays when a later row is wrong or somebody stops, and the same file can be sent again.
+While one slice is written the next is read and checked, and no more than these two are ever held: a million rows need
+the memory of ten thousand. The trap is to let the thread that writes check, too: the reading is done by the time that
+thread begins to wait for the database, and nothing overlaps. What was written stays when a later row is wrong or
+somebody stops, and the same file can be sent again.
 """
 
 import re
@@ -11,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
+from server.files.handing import handed_over_quickly
 from server.files.sheets import Sheet
 from server.sales.decoding import MOST_RECEIPTS
 from server.sales.import_repository import Counts
@@ -23,8 +26,8 @@ SLICE_ROWS: Final = 10_000
 _MOST_ERRORS: Final = 1_000
 _LINE: Final = re.compile(r"lines\[(\d+)\].*")
 
-#: Tries or keeps a slice; a receipt's index in it is its place in the slice.
-Post = Callable[[Sequence[tuple[int, NewReceipt]]], PostResult]
+#: Checks a slice, and gives what tries or keeps it; a receipt's index in it is its place in the slice.
+Check = Callable[[Sequence[tuple[int, NewReceipt]]], Callable[[], PostResult]]
 #: Keeps rows that were not taken.
 Refuse = Callable[[Sequence[RefusedRow]], None]
 #: Hears how far it is, and says whether to stop.
@@ -92,7 +95,7 @@ class FileImport:
     """A file's way.
 
     Args:
-        post: tries or keeps a slice.
+        check: checks a slice, in the thread that reads; what it gives is called in the one that writes.
         refuse: keeps the rows that were not taken.
         heard: called after each slice.
         slice_rows: rows of a slice; one receipt is never cut.
@@ -102,7 +105,7 @@ class FileImport:
         self,
         sheet: Sheet,
         reader: RowReader,
-        post: Post,
+        check: Check,
         refuse: Refuse,
         heard: Heard,
         slice_rows: int = SLICE_ROWS,
@@ -110,7 +113,7 @@ class FileImport:
         self._slice_rows = slice_rows
         self._sheet = sheet
         self._reader = reader
-        self._post = post
+        self._check = check
         self._refuse = refuse
         self._heard = heard
         self._stopped = False
@@ -122,17 +125,23 @@ class FileImport:
         Raises:
             InvalidInput: the file can't be read on. What was written before stays.
         """
-        with Seen() as seen, ThreadPoolExecutor(1, thread_name_prefix="import") as writer:
+        with (
+            handed_over_quickly(),
+            Seen() as seen,
+            ThreadPoolExecutor(1, thread_name_prefix="import") as writer,
+        ):
             writing: Future[None] | None = None
             for part in self._slices():
                 for place in seen.again([read.number for read in part.reads]):
                     if part.reads[place].number:
                         part.reads[place] = part.reads[place].again()
+                good = [(place, read.new) for place, read in enumerate(part.reads) if read.new is not None]
+                post = self._check(good) if good else PostResult
                 if writing is not None:
                     writing.result()
                 if self._stopped:
                     return False
-                writing = writer.submit(self._write, part)
+                writing = writer.submit(self._write, part, len(good), post)
             if writing is not None:
                 writing.result()
         return True
@@ -151,15 +160,14 @@ class FileImport:
         if part.reads:
             yield part
 
-    def _write(self, part: _Slice) -> None:
-        good = [(place, read.new) for place, read in enumerate(part.reads) if read.new is not None]
-        result = self._post(good) if good else PostResult()
+    def _write(self, part: _Slice, good: int, post: Callable[[], PostResult]) -> None:
+        result = post()
         tally = self.tally
         tally.receipts += len(part.reads)
         tally.accepted += result.accepted
         tally.repeated += result.repeated
         tally.conflicts += len(result.conflicts)
-        tally.rejected += len(result.rejected) + len(part.reads) - len(good)
+        tally.rejected += len(result.rejected) + len(part.reads) - good
         tally.note_count += len(result.notes)
         left = _MOST_ERRORS - len(tally.notes)
         tally.notes.extend(_row_error(part.reads[note.index], note) for note in result.notes[:left])

@@ -283,8 +283,8 @@ class ImportService:
     ) -> ImportResult:
         memo = LineMemo()
 
-        def post(part: Sequence[tuple[int, NewReceipt]]) -> PostResult:
-            return self._sales.post_slice(scope, part, memo, keep=not job.dry_run)
+        def check(part: Sequence[tuple[int, NewReceipt]]) -> Callable[[], PostResult]:
+            return self._sales.slice_of(scope, part, memo, keep=not job.dry_run)
 
         def heard(counts: Counts) -> bool:
             stop = self._note(job, counts)
@@ -292,7 +292,7 @@ class ImportService:
                 progress(counts.rows, counts.done, sheet.size)
             return stop
 
-        way = FileImport(sheet, reader, post, lambda rows: self._keep(job, rows), heard, self.slice_rows)
+        way = FileImport(sheet, reader, check, lambda rows: self._keep(job, rows), heard, self.slice_rows)
         try:
             is_done = not self._turns.is_closing and way.run()
         except BaseException as error:

@@ -6,12 +6,14 @@ sale, and whatever arrives marks its hour, however old, to be computed anew.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import psycopg
+from msgspec.structs import replace
 
 from server.access import audit
 from server.access.models import Role, Scope
@@ -63,16 +65,21 @@ class SalesService:
         scope.require_role(*_POSTERS)
         return self._post(scope, receipts, keep=True)
 
-    def post_slice(
+    def slice_of(
         self, scope: Scope, receipts: Sequence[tuple[int, NewReceipt]], memo: LineMemo, *, keep: bool
-    ) -> PostResult:
-        """As `post_indexed`, for a slice of a file; without `keep` all is tried and nothing stays.
+    ) -> Callable[[], PostResult]:
+        """Check a slice of a file, and give what then does as `post_indexed`; without `keep` all is tried and nothing
+        stays. What checks and what writes may be two threads, so that a slice is checked while another is written.
 
         Args:
-            memo: the file's, of lines checked before.
+            memo: the file's, of lines checked before; used here and not when it is written.
         """
         scope.require_role(*_IMPORTERS)
-        return self._post(scope, receipts, keep=keep, memo=memo)
+        wanted = _stores_of(scope, receipts)
+        with self._db.read() as conn:
+            stores = repository.stores(conn, scope, wanted)
+        ready = _checked(receipts, stores, self._clock(), memo)
+        return lambda: self._post(scope, receipts, keep=keep, ready=ready)
 
     def recent(self, scope: Scope, store_id: str, limit: int = 50) -> list[Receipt]:
         """The newest receipts of a store."""
@@ -133,7 +140,7 @@ class SalesService:
         """
         scope.require_role(*_POSTERS)
         indexed = list(enumerate(receipts))
-        return self._write(conn, scope, indexed, _stores_of(scope, indexed), None)
+        return self._write(conn, scope, indexed, _stores_of(scope, indexed))
 
     # -- inside
 
@@ -143,14 +150,14 @@ class SalesService:
         receipts: Sequence[tuple[int, NewReceipt]],
         *,
         keep: bool,
-        memo: LineMemo | None = None,
+        ready: "_Checked | None" = None,
     ) -> PostResult:
         wanted = _stores_of(scope, receipts)
         result = PostResult()
         if not receipts:
             return result
         with self._db.transaction() as conn:
-            result = self._write(conn, scope, receipts, wanted, memo)
+            result = self._write(conn, scope, receipts, wanted, ready)
             if not keep:
                 raise psycopg.Rollback
         return result
@@ -161,14 +168,16 @@ class SalesService:
         scope: Scope,
         receipts: Sequence[tuple[int, NewReceipt]],
         wanted: Sequence[str],
-        memo: LineMemo | None,
+        ready: "_Checked | None" = None,
     ) -> PostResult:
-        now, result = self._clock(), PostResult()
+        now = self._clock()
         repository.lock_stores(conn, wanted)
         stores = repository.stores(conn, scope, wanted)
+        if ready is None or ready.stores != stores:
+            ready = _checked(receipts, stores, now)
         members = self._members(conn, receipts, stores)
-        arrivals = _checked(receipts, stores, members, now, result, memo)
-        return writing.write(conn, scope, arrivals, now, result)
+        result = PostResult(rejected=ready.rejected)
+        return writing.write(conn, scope, _with_members(ready, members, result), now, result)
 
     def _members(
         self, conn: Connection, receipts: Sequence[tuple[int, NewReceipt]], stores: dict[str, repository.StoreFacts]
@@ -206,30 +215,57 @@ def _stores_of(scope: Scope, receipts: Sequence[tuple[int, NewReceipt]]) -> list
     return [store_id for store_id in wanted if store_id.isprintable()]
 
 
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A batch as far as it can be checked before it is written.
+
+    Attributes:
+        stores: as they were then.
+        arrivals: those that are receipts, each with the member it names.
+        rejected: the others.
+    """
+
+    stores: dict[str, repository.StoreFacts]
+    arrivals: list[tuple[Arrival, MemberOf | None]]
+    rejected: list[Problem]
+
+
 def _checked(
     receipts: Sequence[tuple[int, NewReceipt]],
     stores: dict[str, repository.StoreFacts],
-    members: dict[Named, UUID],
     now: datetime,
-    result: PostResult,
-    memo: LineMemo | None,
-) -> list[Arrival]:
-    """Those that are receipts; what is wrong with the others, and which members nobody knows, goes into `result`."""
-    arrivals: list[Arrival] = []
+    memo: LineMemo | None = None,
+) -> _Checked:
+    arrivals: list[tuple[Arrival, MemberOf | None]] = []
+    rejected: list[Problem] = []
     for index, new in receipts:
         store = stores.get(new.store_id)
         if store is None:
-            result.rejected.append(_no_store(index, new))
+            rejected.append(_no_store(index, new))
             continue
-        member_id = None if new.member is None else members.get((store.country, new.member))
         try:
-            row = checked(new, store.currency, now, memo, member_id)
+            row = checked(new, store.currency, now, memo)
         except Refused as error:
-            result.rejected.append(Problem(index, new.receipt_no, error.field, error.reason, error.remedy))
+            rejected.append(Problem(index, new.receipt_no, error.field, error.reason, error.remedy))
             continue
-        arrivals.append(Arrival(index, row))
-        if new.member is not None and member_id is None and row.kind != "void":
-            result.notes.append(_no_member(index, row.receipt_no))
+        # A void takes back somebody's receipt, and is nobody's itself.
+        arrivals.append((Arrival(index, row), None if row.kind == "void" else new.member))
+    return _Checked(stores, arrivals, rejected)
+
+
+def _with_members(ready: _Checked, members: dict[Named, UUID], result: PostResult) -> list[Arrival]:
+    """The arrivals as they are kept; which members nobody knows goes into `result`."""
+    arrivals: list[Arrival] = []
+    for arrival, member in ready.arrivals:
+        if member is None:
+            arrivals.append(arrival)
+            continue
+        member_id = members.get((ready.stores[arrival.row.store_id].country, member))
+        if member_id is None:
+            arrivals.append(arrival)
+            result.notes.append(_no_member(arrival.index, arrival.row.receipt_no))
+        else:
+            arrivals.append(Arrival(arrival.index, replace(arrival.row, member_id=member_id)))
     return arrivals
 
 

@@ -31,6 +31,7 @@ from server.membership.coupons.models import (
     Stacking,
 )
 from server.membership.coupons.service import CouponsService
+from server.membership.coupons.taking_back import CouponRedemptions
 
 router = APIRouter(prefix="/api/v1/coupons", tags=["coupons"])
 
@@ -44,6 +45,7 @@ Name = Annotated[str, Field(max_length=64)]
 class _State(Protocol):
     coupons: CouponsService
     coupon_definitions: CouponDefinitions
+    coupon_redemptions: CouponRedemptions
 
 
 def _coupons(request: Request) -> CouponsService:
@@ -119,6 +121,12 @@ class VoidInput(Input):
     reason: str = Field(max_length=500)
 
 
+class TakeBackInput(VoidInput):
+    """Why a redemption is taken back."""
+
+    idempotency_key: str = Field(max_length=100)
+
+
 @router.get("/definitions", summary="What is promised")
 def list_definitions(request: Request, scope: Desk, ended: Annotated[bool, Query()] = False) -> list[Definition]:
     """Definitions in force, or all that ever were."""
@@ -164,6 +172,14 @@ def quote(body: BasketInput, request: Request, scope: Till) -> Quote:
 def redeem(body: RedeemInput, request: Request, scope: Till) -> Redemption:
     """Once; the same request again gets the same answer, and a second till is told that it was used."""
     return _coupons(request).redeem(scope, body.code, _basket(body), body.receipt_no, body.idempotency_key)
+
+
+@router.post("/redemptions/{redemption_id}/take-back", summary="Take a redemption back")
+def take_back(redemption_id: int, body: TakeBackInput, request: Request, scope: Till) -> Redemption:
+    """One made by mistake: the coupon is open again for as long as it holds. Once; the same request again gets the same
+    answer."""
+    redemptions = cast("_State", request.app.state.services).coupon_redemptions
+    return redemptions.take_back(scope, redemption_id, body.idempotency_key, body.reason)
 
 
 @router.post("/{coupon_id}/void", summary="Take a coupon back")

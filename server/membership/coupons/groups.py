@@ -16,7 +16,7 @@ from server.membership import consent_repository
 from server.membership.coupons import group_repository, repository
 from server.membership.coupons.issuing import WAYS, issue
 from server.membership.coupons.models import Group, GroupIssued, Tally, UsedUp
-from server.membership.coupons.service import checked_key
+from server.membership.idempotency import checked_key
 from server.storage.pool import Database
 
 _HQ: Final[tuple[Role, ...]] = ("admin", "hq")

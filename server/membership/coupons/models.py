@@ -172,7 +172,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Redemption:
-    """That a coupon was used; `undone_at` set: a whole refund took it back."""
+    """That a coupon was used; `undone_at` set: a whole refund took it back, or whoever made it by mistake."""
 
     redemption_id: int
     coupon_id: UUID
@@ -184,6 +184,14 @@ class Redemption:
     actor: str
     at: datetime
     undone_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What was taken back under an idempotency key, and the digest of what was asked for."""
+
+    redemption_id: int
+    undone_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,9 @@ the way. Whatever comes, the receipts as they are known now are asked whether th
 
 from datetime import datetime
 
-from server import events
-from server.access import audit
 from server.access.models import Scope
-from server.events.models import NewEvent
-from server.membership.coupons import repository
+from server.membership.coupons import repository, taking_back_repository
+from server.membership.coupons.taking_back import restored
 from server.storage.pool import Connection
 
 _SCOPE = Scope.system("coupons")
@@ -32,23 +30,8 @@ def settle(conn: Connection, store_id: str, receipt_no: str, at: datetime) -> in
         (definition,) = repository.definitions(conn, [coupon.definition_id], ended=True)
         if definition.on_refund == "forfeit":
             continue
-        if not repository.undo(conn, _SCOPE, redemption.redemption_id, at):
+        if not taking_back_repository.undo(conn, _SCOPE, redemption.redemption_id, at):
             continue
-        repository.set_state(conn, _SCOPE, coupon.coupon_id, "open")
-        audit.record(
-            conn,
-            at,
-            _SCOPE.actor,
-            "coupon.restore",
-            subject=str(coupon.coupon_id),
-            store_id=store_id,
-            detail={"receipt": receipt_no},
-        )
-        body = {
-            "definition_id": coupon.definition_id,
-            "member_id": None if coupon.member_id is None else str(coupon.member_id),
-            "receipt_no": receipt_no,
-        }
-        events.record(conn, NewEvent("coupon.restored", store_id, str(coupon.coupon_id), body))
+        restored(conn, _SCOPE, coupon, redemption, at, "coupon.restore")
         done += 1
     return done

@@ -160,11 +160,12 @@ def issued_for(conn: Connection, scope: Scope, definition_id: int, issue_key: st
         ).fetchone()
 
 
-def coupon(conn: Connection, scope: Scope, coupon_id: UUID) -> Coupon | None:
-    """A coupon by its id."""
+def coupon(conn: Connection, scope: Scope, coupon_id: UUID, *, lock: bool = False) -> Coupon | None:
+    """A coupon by its id; locked, it is held until the transaction ends."""
     scope.require_role(*SERVERS)
+    query = _COUPON + " WHERE coupon_id = %s"
     with conn.cursor(row_factory=class_row(Coupon)) as cursor:
-        return cursor.execute(_COUPON + " WHERE coupon_id = %s", (coupon_id,)).fetchone()
+        return cursor.execute(query + " FOR UPDATE" if lock else query, (coupon_id,)).fetchone()
 
 
 def coupon_of_code(conn: Connection, scope: Scope, code: str, *, lock: bool = False) -> Coupon | None:
@@ -330,16 +331,6 @@ def beside(conn: Connection, scope: Scope, store_id: str, receipt_no: str, but: 
             """,
             (store_id, receipt_no, but),
         ).fetchall()
-
-
-def undo(conn: Connection, scope: Scope, redemption_id: int, at: datetime) -> bool:
-    """A redemption stands no more; False when it did not any more."""
-    scope.require_role("system")
-    done = conn.execute(
-        "UPDATE coupon_redemption SET undone_at = %s WHERE redemption_id = %s AND undone_at IS NULL",
-        (at, redemption_id),
-    )
-    return done.rowcount == 1
 
 
 def is_given_back(conn: Connection, scope: Scope, store_id: str, receipt_no: str) -> bool:

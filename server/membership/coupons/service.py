@@ -5,9 +5,7 @@ one code, one gets the discount and the other is told that it was used. Receipts
 exclude each other could both look and neither see the other.
 """
 
-import json
 from datetime import datetime
-from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
@@ -21,10 +19,10 @@ from server.membership.coupons import codes, quoting, refunds, repository
 from server.membership.coupons.issuing import issue
 from server.membership.coupons.models import Basket, Coupon, CouponRefused, Quote, Redemption
 from server.membership.coupons.repository import SERVERS
+from server.membership.idempotency import checked_key, checked_reason, request_hash
 from server.storage.pool import Connection, Database
 
 _DESKS: Final[tuple[Role, ...]] = ("admin", "hq", "region", "manager", "desk")
-_LONGEST_KEY: Final = 100
 _MOST_LINES: Final = 1_000
 
 
@@ -165,9 +163,7 @@ class CouponsService:
             InvalidInput: no reason.
         """
         scope.require_role("admin", "hq", "region", "manager")
-        if not reason.strip() or len(reason) > 500:
-            raise InvalidInput("a reason is needed", field="reason", remedy="say why, in 500 characters at most")
-        now = self._clock()
+        why, now = checked_reason(reason), self._clock()
         with self._db.transaction() as conn:
             found = _known(repository.coupon(conn, scope, coupon_id))
             coupon = found if found.code is None else repository.coupon_of_code(conn, scope, found.code, lock=True)
@@ -177,8 +173,8 @@ class CouponsService:
                 raise Conflict(
                     f"the coupon is {coupon.state}", field="coupon_id", remedy="only one that is open is taken back"
                 )
-            repository.set_state(conn, scope, coupon_id, "voided", reason.strip())
-            self._tell(conn, scope, coupon, "voided", None, now, reason.strip())
+            repository.set_state(conn, scope, coupon_id, "voided", why)
+            self._tell(conn, scope, coupon, "voided", None, now, why)
             return _known(repository.coupon(conn, scope, coupon_id))
 
     # -- inside
@@ -237,22 +233,6 @@ def _known(coupon: Coupon | None) -> Coupon:
     return coupon
 
 
-def checked_key(key: str) -> str:
-    """An idempotency key as it is kept.
-
-    Raises:
-        InvalidInput: it is empty, too long or unprintable.
-    """
-    stripped = key.strip()
-    if not stripped or len(stripped) > _LONGEST_KEY or not stripped.isprintable():
-        raise InvalidInput(
-            "an idempotency key is needed",
-            field="idempotency_key",
-            remedy=f"send 1 to {_LONGEST_KEY} printable characters that are new for each request, such as a UUID",
-        )
-    return stripped
-
-
 def _check_basket(basket: Basket) -> None:
     if not 1 <= len(basket.lines) <= _MOST_LINES:
         raise InvalidInput("there is nothing in the basket", field="lines", remedy=f"send 1 to {_MOST_LINES} lines")
@@ -268,7 +248,7 @@ def _hash(code: str, basket: Basket, receipt_no: str) -> bytes:
     lines = [
         [line.sku, str(line.amount.normalize()), str(line.quantity.normalize()), line.group] for line in basket.lines
     ]
-    return sha256(json.dumps([code, basket.currency, str(basket.member_id), lines, receipt_no]).encode()).digest()
+    return request_hash([code, basket.currency, str(basket.member_id), lines, receipt_no])
 
 
 def _reused(key: str) -> Conflict:

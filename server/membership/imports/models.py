@@ -17,6 +17,7 @@ class MemberImportJob:
         enrolled: new members, or with `dry_run` those who would be.
         known: rows that came with an earlier import.
         opened: opening balances booked.
+        tiers_left: tiers not given again, since the members have moved.
         duplicate_count: rows whose number somebody has.
         reason: why it failed, or was cancelled.
         seen_at: when whoever works on it last gave a sign of life.
@@ -34,6 +35,7 @@ class MemberImportJob:
     enrolled: int = 0
     known: int = 0
     opened: int = 0
+    tiers_left: int = 0
     duplicate_count: int = 0
     error_count: int = 0
     reason: str = ""

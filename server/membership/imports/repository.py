@@ -14,7 +14,7 @@ from server.storage.pool import Connection
 
 _JOB = """
     SELECT import_id, store_id, file_name, state, dry_run, started_by, started_at, seen_at, rows, enrolled, known,
-           opened, duplicate_count, error_count, reason, cancel_asked, finished_at
+           opened, tiers_left, duplicate_count, error_count, reason, cancel_asked, finished_at
     FROM member_import
 """
 
@@ -59,6 +59,7 @@ def progress(conn: Connection, scope: Scope, import_id: UUID, so_far: MemberImpo
         """
         UPDATE member_import
         SET state = 'running', rows = %(rows)s, enrolled = %(enrolled)s, known = %(known)s, opened = %(opened)s,
+            tiers_left = %(tiers_left)s,
             duplicate_count = %(doubles)s, error_count = %(errors)s, seen_at = %(at)s
         WHERE import_id = %(id)s AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
         RETURNING cancel_asked
@@ -68,6 +69,7 @@ def progress(conn: Connection, scope: Scope, import_id: UUID, so_far: MemberImpo
             "enrolled": so_far.enrolled,
             "known": so_far.known,
             "opened": so_far.opened,
+            "tiers_left": so_far.tiers_left,
             "doubles": so_far.duplicate_count,
             "errors": so_far.error_count,
             "at": at,

@@ -111,3 +111,17 @@ def decide(
         """,
         (decision, decided_by, at, reason, entry_id, request_id),
     )
+
+
+def adjusted_since(conn: Connection, member_id: UUID, actor: str, since: datetime) -> int:
+    """How many points somebody adjusted alone of a member since a moment, up and down taken together."""
+    row = conn.execute(
+        """
+        SELECT coalesce(sum(abs(e.points)), 0)
+        FROM points_entry e
+        WHERE e.member_id = %s AND e.kind = 'adjust' AND e.actor = %s AND e.at > %s
+          AND NOT EXISTS (SELECT FROM points_request q WHERE q.member_id = e.member_id AND q.entry_id = e.entry_id)
+        """,
+        (member_id, actor, since),
+    ).fetchone()
+    return 0 if row is None else int(row[0])

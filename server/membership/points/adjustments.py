@@ -13,8 +13,9 @@ from server.access.models import Role, Scope
 from server.clock import Clock, utc_now
 from server.errors import Conflict, Forbidden, InvalidInput, NotFound
 from server.membership.points import adjustment_repository, repository
+from server.membership.points.bookings import Why
 from server.membership.points.models import Adjustment, AdjustmentRequest, Decision, Entry, KeyTaken
-from server.membership.points.purse import Purse, Why
+from server.membership.points.purse import Purse
 from server.membership.points.rules import Rules
 from server.membership.points.service import (
     MOST_POINTS,
@@ -76,7 +77,7 @@ class Adjustments:
             if known is not None:
                 return Adjustment(known, None)
             rules = rules_at(conn, now)
-            today = repository.adjusted_since(conn, member_id, scope.actor, now - _DAY)
+            today = adjustment_repository.adjusted_since(conn, member_id, scope.actor, now - _DAY)
             if today + abs(points) > rules.adjust_limit:
                 request = adjustment_repository.insert(
                     conn, member_id, points, store_id, reason, key, content, scope.actor, now

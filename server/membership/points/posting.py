@@ -22,9 +22,10 @@ from server import events
 from server.clock import Clock, utc_now
 from server.events import Event, NewEvent
 from server.membership.points import earning, receipt_repository, repository
+from server.membership.points.bookings import Lot, Why
 from server.membership.points.earning import Bought, Line, Standing
 from server.membership.points.models import EntryKind
-from server.membership.points.purse import Lot, Purse, Why
+from server.membership.points.purse import Purse
 from server.membership.points.receipt_repository import Kept, Key, Told
 from server.membership.points.rules import NO_RULES, Rules, in_force
 from server.storage.pool import Connection, Database

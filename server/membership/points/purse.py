@@ -10,83 +10,10 @@ same result.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
-from server.membership.points.models import EntryKind, NotEnough
-
-#: The lot that stands for what is owed.
-OWED: Final = 0
-
-
-@dataclass(slots=True)
-class Lot:
-    """What was earned together and expires together; the columns of points_lot."""
-
-    lot_id: int
-    root_lot: int | None
-    member_id: UUID
-    earned_by: UUID
-    store_id: str | None
-    receipt_no: str | None
-    earned_at: datetime
-    available_at: datetime
-    expires_at: datetime | None
-    points: int
-    remaining: int
-    lapsed: int
-    is_pending: bool
-
-    @property
-    def root(self) -> int:
-        """The lot it was first made as."""
-        return self.lot_id if self.root_lot is None else self.root_lot
-
-
-@dataclass(slots=True)
-class Movement:
-    """Points into a lot, or (less than nothing) out of it."""
-
-    lot_id: int
-    points: int = 0
-    pending: int = 0
-    absorbed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Booking:
-    """An entry to be added to the ledger, with its movements."""
-
-    entry_id: int
-    member_id: UUID
-    kind: EntryKind
-    points: int
-    pending: int
-    balance: int
-    at: datetime
-    key: str
-    content: bytes
-    store_id: str | None
-    receipt_no: str | None
-    refers_to: int | None
-    actor: str
-    reason: str | None
-    movements: tuple[Movement, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """What an entry says beyond its points."""
-
-    kind: EntryKind
-    key: str
-    at: datetime
-    actor: str
-    content: bytes = b""
-    store_id: str | None = None
-    receipt_no: str | None = None
-    refers_to: int | None = None
-    reason: str | None = None
+from server.membership.points.bookings import Booking, Lot, Movement, Moves, Why, in_turn
+from server.membership.points.models import NotEnough
 
 
 @dataclass(slots=True)
@@ -126,7 +53,7 @@ class Purse:
         points = lot.remaining
         lot.is_pending = False
         self.touched[lot.lot_id] = lot
-        moves = _Moves()
+        moves = Moves()
         moves.add(lot, points=points, pending=-points)
         self._pay_owed(lot, moves)
         self._book(
@@ -136,7 +63,7 @@ class Purse:
     def _expire(self, lot: Lot, now: datetime, actor: str) -> None:
         points = lot.remaining
         lot.lapsed += points
-        moves = _Moves()
+        moves = Moves()
         self._take(lot, points, moves)
         self._book(
             Why("expire", f"expire:{lot.lot_id}", now, actor, store_id=lot.store_id, receipt_no=lot.receipt_no), moves
@@ -153,7 +80,7 @@ class Purse:
         lot.points = lot.remaining = points
         self.lots.append(lot)
         self.made.append(lot)
-        moves = _Moves()
+        moves = Moves()
         if lot.is_pending:
             moves.add(lot, pending=points)
         else:
@@ -169,7 +96,7 @@ class Purse:
         """
         if points > self.balance:
             raise NotEnough(points, self.balance, self.pending)
-        moves = _Moves()
+        moves = Moves()
         left = self._draw(points, self._open(), moves)
         assert left == 0, "a balance is no more than what is in the lots"  # noqa: S101
         return self._book(why, moves)
@@ -185,9 +112,9 @@ class Purse:
         """
         own = set(roots)
         theirs = [each for each in self.lots if each.root in own and (self._is_ours(each) or not each.remaining)]
-        moves = _Moves()
+        moves = Moves()
         left = points
-        for lot in [*(each for each in theirs if each.is_pending), *_in_turn(theirs)]:
+        for lot in [*(each for each in theirs if each.is_pending), *in_turn(theirs)]:
             taken = min(left, lot.remaining)
             if taken:
                 self._take(lot, taken, moves)
@@ -213,7 +140,7 @@ class Purse:
             again_until: how long points live on whose lot has expired since.
         """
         known = {each.lot_id: each for each in self.lots}
-        moves = _Moves()
+        moves = Moves()
         for movement in movements:
             lot = known[movement.lot_id]
             points = -movement.points
@@ -241,7 +168,7 @@ class Purse:
 
     def empty(self, why: Why) -> Booking:
         """Give up everything, what is owed too: the member is no more."""
-        moves = _Moves()
+        moves = Moves()
         for lot in self._live():
             self._take(lot, lot.remaining, moves)
         if self.owed:
@@ -253,7 +180,7 @@ class Purse:
         self, other: "Purse", lots: Sequence[Lot], owed: int, ours: Why, theirs: Why
     ) -> tuple[Booking, Booking]:
         """Move what is left of some lots, and so much of what is owed, to another member."""
-        out, into = _Moves(), _Moves()
+        out, into = Moves(), Moves()
         for lot in lots:
             points = lot.remaining
             moved = replace(
@@ -315,7 +242,7 @@ class Purse:
 
     def _open(self) -> list[Lot]:
         """Lots that can be spent from, in their turn."""
-        return _in_turn(self._live())
+        return in_turn(self._live())
 
     def _live(self) -> list[Lot]:
         """Our own lots with something in them; others may be at hand, from before a merge."""
@@ -324,12 +251,12 @@ class Purse:
     def _is_ours(self, lot: Lot) -> bool:
         return lot.member_id == self.member_id
 
-    def _take(self, lot: Lot, points: int, moves: "_Moves") -> None:
+    def _take(self, lot: Lot, points: int, moves: Moves) -> None:
         lot.remaining -= points
         self.touched[lot.lot_id] = lot
         moves.add(lot, **({"pending": -points} if lot.is_pending else {"points": -points}))
 
-    def _draw(self, points: int, lots: Iterable[Lot], moves: "_Moves") -> int:
+    def _draw(self, points: int, lots: Iterable[Lot], moves: Moves) -> int:
         """Take points from lots in their turn; how many are still wanting."""
         for lot in lots:
             taken = min(points, lot.remaining)
@@ -338,14 +265,14 @@ class Purse:
                 points -= taken
         return points
 
-    def _pay_owed(self, lot: Lot, moves: "_Moves") -> None:
+    def _pay_owed(self, lot: Lot, moves: Moves) -> None:
         paid = min(self.owed, lot.remaining)
         if paid:
             self.owed -= paid
             self._take(lot, paid, moves)
             moves.owe(paid)
 
-    def _book(self, why: Why, moves: "_Moves") -> Booking:
+    def _book(self, why: Why, moves: Moves) -> Booking:
         movements = moves.sums()
         points = sum(each.points for each in movements)
         pending = sum(each.pending for each in movements)
@@ -370,36 +297,3 @@ class Purse:
         )
         self.bookings.append(booking)
         return booking
-
-
-class _Moves:
-    """Movements of one entry, by lot."""
-
-    def __init__(self) -> None:
-        self._by_lot: dict[int, Movement] = {}
-
-    def add(self, lot: Lot, *, points: int = 0, pending: int = 0, absorbed: int = 0) -> None:
-        """Add to a lot's."""
-        self._add(lot.lot_id, points, pending, absorbed)
-
-    def owe(self, points: int) -> None:
-        """Less is owed; or, less than nothing, more."""
-        self._add(OWED, points, 0, 0)
-
-    def sums(self) -> tuple[Movement, ...]:
-        """One movement a lot."""
-        return tuple(self._by_lot.values())
-
-    def _add(self, lot_id: int, points: int, pending: int, absorbed: int) -> None:
-        found = self._by_lot.setdefault(lot_id, Movement(lot_id))
-        found.points += points
-        found.pending += pending
-        found.absorbed += absorbed
-
-
-def _in_turn(lots: Iterable[Lot]) -> list[Lot]:
-    """Those that can be spent from: what expires first goes first, what never does last, alike by age."""
-    return sorted(
-        (each for each in lots if each.remaining and not each.is_pending),
-        key=lambda each: (each.expires_at is None, each.expires_at or each.earned_at, each.earned_at, each.lot_id),
-    )

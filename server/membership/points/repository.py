@@ -13,8 +13,9 @@ from uuid import UUID
 from psycopg.rows import class_row, scalar_row
 
 from server.access.models import Scope
+from server.membership.points.bookings import Booking, Lot, Movement
 from server.membership.points.models import Entry, KeyTaken
-from server.membership.points.purse import Booking, Lot, Movement, Purse
+from server.membership.points.purse import Purse
 from server.storage.arrays import array
 from server.storage.pool import Connection
 
@@ -305,6 +306,22 @@ def entries(conn: Connection, scope: Scope, member_id: UUID, before: int | None,
         ).fetchall()
 
 
+def redeemed(conn: Connection, scope: Scope, member_id: UUID, since: datetime, limit: int) -> list[Entry]:
+    """A member's redemptions in stores of the scope since a moment that nobody took back, newest first."""
+    with conn.cursor(row_factory=class_row(Entry)) as cursor:
+        return cursor.execute(
+            _ENTRY  # noqa: S608 - constants
+            + """
+            WHERE e.member_id IN (SELECT member_family(member_root(%(member_id)s))) AND e.kind = 'redeem'
+              AND e.at >= %(since)s AND (%(scope)s::text[] IS NULL OR e.store_id = ANY(%(scope)s))
+              AND NOT EXISTS (SELECT FROM points_entry v WHERE v.kind = 'void' AND v.refers_to = e.entry_id)
+            ORDER BY e.entry_id DESC
+            LIMIT %(limit)s
+            """,
+            {"member_id": member_id, "since": since, "limit": limit, "scope": scope.store_ids},
+        ).fetchall()
+
+
 def account(conn: Connection, member_id: UUID) -> Purse:
     """A member's purse as it stands, to look at and not to change: it can neither make lots nor entries.
 
@@ -317,20 +334,6 @@ def account(conn: Connection, member_id: UUID) -> Purse:
     purse = Purse(member_id, row[0], row[1], row[2], [], counter, counter)
     load_lots(conn, [purse])
     return purse
-
-
-def adjusted_since(conn: Connection, member_id: UUID, actor: str, since: datetime) -> int:
-    """How many points somebody adjusted alone of a member since a moment, up and down taken together."""
-    row = conn.execute(
-        """
-        SELECT coalesce(sum(abs(e.points)), 0)
-        FROM points_entry e
-        WHERE e.member_id = %s AND e.kind = 'adjust' AND e.actor = %s AND e.at > %s
-          AND NOT EXISTS (SELECT FROM points_request q WHERE q.member_id = e.member_id AND q.entry_id = e.entry_id)
-        """,
-        (member_id, actor, since),
-    ).fetchone()
-    return 0 if row is None else int(row[0])
 
 
 def visible(conn: Connection, scope: Scope, member_id: UUID) -> UUID | None:

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from server.membership.points.bookings import Lot
 from server.membership.points.models import AdjustmentRequest, Entry
-from server.membership.points.purse import Lot
 from server.storage.pool import Connection
 
 

@@ -21,6 +21,7 @@ from server.events import NewEvent
 from server.membership import rulebook
 from server.membership.models import MemberRef
 from server.membership.points import receipt_repository, repository
+from server.membership.points.bookings import Booking, Why
 from server.membership.points.models import (
     Entry,
     Expiring,
@@ -30,7 +31,7 @@ from server.membership.points.models import (
     Redemption,
     SavedRules,
 )
-from server.membership.points.purse import Booking, Purse, Why
+from server.membership.points.purse import Purse
 from server.membership.points.rules import Rules, in_force, read, written
 from server.membership.rulebook_repository import RulesRow
 from server.storage.pool import Connection, Database
@@ -91,6 +92,12 @@ class PointsService:
         scope.require_role(*READERS)
         with self._db.read() as conn:
             return repository.entries(conn, scope, seen(conn, scope, member_id), before, limit)
+
+    def redeemed(self, scope: Scope, member_id: UUID, since: datetime, limit: int = 20) -> list[Entry]:
+        """A member's redemptions in the caller's stores since a moment that nobody took back, newest first."""
+        scope.require_role(*READERS)
+        with self._db.read() as conn:
+            return repository.redeemed(conn, scope, member_id, since, limit)
 
     # -- spending
 

@@ -14,9 +14,9 @@ from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import Conflict, NotFound
 from server.membership.cards import check_digit
+from server.membership.idempotency import checked_key, checked_reason
 from server.membership.stored_value import repository
 from server.membership.stored_value.models import Card, CardNotUsable, CardRow
-from server.membership.stored_value.posting import check_key, reason_of
 from server.membership.stored_value.receipts import known_card, shown
 from server.membership.stored_value.repository import SERVERS
 from server.storage.pool import Connection, Database
@@ -45,7 +45,7 @@ class ValueCards:
         """
         scope.require_role("admin", "hq", "region", "manager", "desk")
         scope.require(store_id)
-        checked, now = check_key(key), self._clock()
+        checked, now = checked_key(key), self._clock()
         with self._db.transaction() as conn:
             currency = repository.store_currency(conn, scope, store_id)
             if currency is None:
@@ -106,7 +106,7 @@ class ValueCards:
         """
         scope.require_role("admin", "hq", "region", "manager", "desk")
         scope.require(store_id)
-        why, now, lost = reason_of(reason), self._clock(), "".join(lost_no.split())
+        why, now, lost = checked_reason(reason), self._clock(), "".join(lost_no.split())
         with self._db.transaction() as conn:
             card = self._locked(conn, scope, card_id)
             if card.member_id is None:
@@ -133,7 +133,7 @@ class ValueCards:
             Forbidden: unless a manager, HQ or an admin asks.
         """
         scope.require_role("admin", "hq", "region", "manager")
-        return self._give(scope, card_id, store_id, member_id, "handed_over", reason_of(reason))
+        return self._give(scope, card_id, store_id, member_id, "handed_over", checked_reason(reason))
 
     # -- inside
 
@@ -175,7 +175,7 @@ class ValueCards:
     ) -> Card:
         scope.require_role("admin", "hq", "region", "manager", "desk")
         scope.require(store_id)
-        why = reason_of(reason)
+        why = checked_reason(reason)
         with self._db.transaction() as conn:
             card = self._locked(conn, scope, card_id)
             if card.state == before:

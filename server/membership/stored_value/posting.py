@@ -1,9 +1,7 @@
 """How a posting is made: under the card's lock, once to a key, with its trace and its event, all in one transaction."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
@@ -13,6 +11,7 @@ from server.access.models import Scope
 from server.clock import Clock
 from server.errors import InvalidInput, NotFound
 from server.events.models import NewEvent
+from server.membership.idempotency import checked_key, request_hash
 from server.membership.stored_value import entries, ledger_repository, repository
 from server.membership.stored_value.ledger_repository import NewPosting
 from server.membership.stored_value.models import (
@@ -28,7 +27,6 @@ from server.membership.stored_value.receipts import known_card, posting_of, rece
 from server.membership.stored_value.repository import SERVERS
 from server.storage.pool import Connection, Database
 
-_LONGEST_KEY: Final = 100
 #: Kinds of postings as events name them.
 _TOLD: Final[dict[PostingKind, str]] = {
     "top_up": "topped_up",
@@ -86,12 +84,12 @@ class Poster:
         """
         scope.require_role(*SERVERS)
         scope.require(store_id)
-        checked_key = check_key(key)
-        asked = request_hash(kind, {**request, "card": str(card_id)})
+        checked = checked_key(key)
+        asked = request_hash([kind, {**request, "card": str(card_id)}])
         now = self._clock()
         with self._db.transaction() as conn:
             card = known_card(repository.lock_card(conn, scope, card_id))
-            before = ledger_repository.posting_of_key(conn, scope, store_id, checked_key)
+            before = ledger_repository.posting_of_key(conn, scope, store_id, checked)
             if before is not None:
                 return receipt_of(conn, scope, same_request(before, asked))
             _same_currency(card, repository.store_currency(conn, scope, store_id), store_id)
@@ -102,7 +100,7 @@ class Poster:
                 member_id=card.member_id,
                 store_id=store_id,
                 currency=card.currency,
-                key=checked_key,
+                key=checked,
                 request_hash=asked,
                 bearer=settings.bonus_borne_by,
                 refers_to=refers_to,
@@ -113,8 +111,8 @@ class Poster:
             posting_id = ledger_repository.insert_posting(conn, new, scope.actor, now)
             if posting_id is None:
                 # Under this key another card was posted to, between the look and now.
-                row = ledger_repository.posting_of_key(conn, scope, store_id, checked_key)
-                raise KeyReused(checked_key, 0 if row is None else row.posting_id)
+                row = ledger_repository.posting_of_key(conn, scope, store_id, checked)
+                raise KeyReused(checked, 0 if row is None else row.posting_id)
             make(conn, card, settings, now, Posting(conn, new, posting_id))
             receipt = receipt_of(conn, scope, posting_of(conn, scope, card_id, posting_id))
             audit.record(
@@ -128,27 +126,6 @@ class Poster:
             )
             events.record(conn, posted(receipt))
             return receipt
-
-
-def check_key(key: str) -> str:
-    """An idempotency key that can be kept.
-
-    Raises:
-        InvalidInput: empty, too long, or not printable.
-    """
-    stripped = key.strip()
-    if not stripped or len(stripped) > _LONGEST_KEY or not stripped.isprintable():
-        raise InvalidInput(
-            "an idempotency key is needed",
-            field="idempotency_key",
-            remedy=f"send 1 to {_LONGEST_KEY} printable characters that are new for each request, such as a UUID",
-        )
-    return stripped
-
-
-def request_hash(kind: str, request: Mapping[str, object]) -> bytes:
-    """What tells a request sent again from another one under the same key."""
-    return sha256(json.dumps([kind, dict(request)], sort_keys=True).encode()).digest()
 
 
 def same_request(before: PostingRow, asked: bytes) -> PostingRow:
@@ -188,14 +165,3 @@ def _same_currency(card: CardRow, currency: str | None, store_id: str) -> None:
             field="currency",
             remedy=f"use a card in {currency}",
         )
-
-
-def reason_of(reason: str) -> str:
-    """A reason somebody gave.
-
-    Raises:
-        InvalidInput: none.
-    """
-    if not reason.strip():
-        raise InvalidInput("a reason is needed", field="reason", remedy="say why; it stands on the receipt")
-    return reason.strip()

@@ -13,11 +13,11 @@ from uuid import UUID
 
 from server.access.models import Scope
 from server.events.models import JSON
+from server.membership.idempotency import request_hash
 from server.membership.rights import Erased, Kept, Section, Words
 from server.membership.stored_value import entries, ledger_repository, repository
 from server.membership.stored_value.ledger_repository import NewPosting
 from server.membership.stored_value.models import NOTHING, CardRow
-from server.membership.stored_value.posting import request_hash
 from server.membership.stored_value.receipts import masked
 from server.membership.stored_value.service import bonus_parts
 from server.storage.pool import Connection
@@ -136,7 +136,7 @@ def _left(conn: Connection, scope: Scope, card: CardRow) -> tuple[Decimal, Decim
 
 
 def _lapse(conn: Connection, scope: Scope, card: CardRow, at: datetime) -> None:
-    asked = request_hash("lapse", {"card": str(card.card_id), "erased": True})
+    asked = request_hash(["lapse", {"card": str(card.card_id), "erased": True}])
     new = NewPosting(
         kind="lapse",
         card_id=card.card_id,

@@ -14,6 +14,7 @@ from uuid import UUID
 from server.access.models import Role, Scope
 from server.clock import Clock, utc_now
 from server.errors import Forbidden, InvalidInput
+from server.membership.idempotency import checked_reason
 from server.membership.stored_value import entries, ledger_repository, parts, repository
 from server.membership.stored_value.models import (
     NOTHING,
@@ -25,7 +26,7 @@ from server.membership.stored_value.models import (
     PostingReceipt,
     ValueSettings,
 )
-from server.membership.stored_value.posting import Poster, Posting, reason_of
+from server.membership.stored_value.posting import Poster, Posting
 from server.membership.stored_value.receipts import known_card, posting_of, receipt_of, shown
 from server.membership.stored_value.repository import SERVERS
 from server.storage.pool import Connection, Database
@@ -126,7 +127,7 @@ class StoredValueService:
         given = NOTHING if bonus == 0 else parts.money(bonus, "bonus")
         if not brought and not given:
             raise InvalidInput("there is nothing to bring in", field="principal", remedy="give principal or bonus")
-        why = reason_of(reason)
+        why = checked_reason(reason)
 
         def make(conn: Connection, card: CardRow, _settings: ValueSettings, now: datetime, posting: Posting) -> None:
             _usable(card)
@@ -243,7 +244,7 @@ class StoredValueService:
                         field="amount",
                         remedy=f"ask a manager, or pay out what was paid in within {settings.cooling_off_days} days",
                     )
-                reason_of(reason)
+                checked_reason(reason)
             posting.write(entries.pay_out(paid, store_id))
 
         request = {"amount": None if wanted is None else str(wanted), "tender": tender}
@@ -259,7 +260,7 @@ class StoredValueService:
             Forbidden: unless admin or HQ asks.
         """
         scope.require_role(*_HQ)
-        why = reason_of(reason)
+        why = checked_reason(reason)
 
         def make(conn: Connection, card: CardRow, _settings: ValueSettings, _now: datetime, posting: Posting) -> None:
             posting.write(entries.lapse(bonus_parts(conn, scope, card)))

@@ -15,10 +15,11 @@ from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import InvalidInput, NotFound
 from server.events.models import NewEvent
+from server.membership.idempotency import checked_key, request_hash
 from server.membership.stored_value import entries, ledger_repository, parts, repository, settlement_repository
 from server.membership.stored_value.ledger_repository import NewPosting
 from server.membership.stored_value.models import KeyReused, Liability, NotEnough, SettlementRow
-from server.membership.stored_value.posting import check_key, request_hash, same_request
+from server.membership.stored_value.posting import same_request
 from server.storage.pool import Connection, Database
 
 
@@ -78,8 +79,8 @@ class Settlement:
         """
         scope.require_role("admin", "hq")
         scope.require_whole_chain()
-        paid, checked = parts.money(amount), check_key(key)
-        asked = request_hash("settle", {"payee": payee, "currency": currency, "amount": str(paid)})
+        paid, checked = parts.money(amount), checked_key(key)
+        asked = request_hash(["settle", {"payee": payee, "currency": currency, "amount": str(paid)}])
         now = self._clock()
         with self._db.transaction() as conn:
             for store_id in sorted((payer, payee)):

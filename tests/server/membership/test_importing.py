@@ -4,12 +4,14 @@ import io
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 from openpyxl import Workbook
 
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput
 from server.membership.fields import CustomField
 from server.membership.importing import MemberImportResult
+from server.membership.tiers.rules import Level
 from server.services import Services
 from tests.server.conftest import SYSTEM
 from tests.server.membership.test_members import person
@@ -134,6 +136,36 @@ def test_members_keep_the_tier_they_had_and_one_that_is_none_is_told_beforehand(
     assert member is not None
     assert chain.tiers.tier(SYSTEM, member.member_id).tier == known
     assert chain.membership.find_by_phone(SYSTEM, "13800138012") is None
+
+
+def test_a_tier_is_given_by_a_file_once_and_what_moved_since_is_left(
+    chain: Services, run: Callable[..., MemberImportResult]
+) -> None:
+    _, rules = chain.tiers.rules(SYSTEM)
+    levels = [Level(slug=slug) for slug in ("member", "silver", "gold")]
+    chain.tiers.save_rules(SYSTEM, replace(rules, levels=levels), "tests")
+    content = "external_no,name,phone,tier,尺码\nC1,张伟,13800138021,silver,\nC2,李娜,13800138022,member,\n".encode()
+    assert (run(content).enrolled, run(content).tiers_left) == (2, 0)
+
+    def tiers() -> list[str]:
+        found = [chain.membership.find_by_phone(SYSTEM, f"1380013802{end}") for end in (1, 2)]
+        return [chain.tiers.tier(SYSTEM, each.member_id).tier for each in found if each is not None]
+
+    def move(end: int, tier: str) -> None:
+        member = chain.membership.find_by_phone(SYSTEM, f"1380013802{end}")
+        assert member is not None
+        chain.tiers.give(SYSTEM, member.member_id, tier, "earned since")
+
+    assert tiers() == ["silver", "member"]
+    move(1, "gold")
+    move(2, "silver")
+    again = run(content)
+    assert (again.known, again.tiers_left, tiers()) == (2, 2, ["gold", "silver"])
+    # A file that says something new of a member is listened to, once.
+    newer = content.replace(b"13800138022,member", b"13800138022,gold")
+    assert (run(newer).tiers_left, tiers()) == (1, ["gold", "gold"])
+    move(2, "member")
+    assert (run(newer).tiers_left, tiers()) == (1, ["gold", "member"])
 
 
 PLAIN = """姓名,手机,积分,尺码

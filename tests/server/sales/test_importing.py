@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -14,10 +15,12 @@ from fastapi.testclient import TestClient
 
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
+from server.files.handing import handed_over_quickly
 from server.jobs.outside import ImportRetention
+from server.sales.checking import LineMemo
 from server.sales.formats import TillFormat, format_of
 from server.sales.importing import SILENCE
-from server.sales.models import ImportResult
+from server.sales.models import ImportResult, NewReceipt
 from server.services import Services
 from tests.fixtures.wait import wait_until
 from tests.server.conftest import SYSTEM, TurnedClock
@@ -250,6 +253,24 @@ def test_a_job_is_watched_and_stopped_from_elsewhere_and_what_was_written_stays(
     assert job.accepted == result.accepted == count(chain)
     again = load(chain, text)
     assert (again.repeated, again.accepted) == (result.accepted, 1_600 - result.accepted)
+
+
+def test_python_is_handed_over_quickly_while_files_are_brought_in_and_as_before_afterwards() -> None:
+    usual = sys.getswitchinterval()
+    with handed_over_quickly():
+        with pytest.raises(ZeroDivisionError), handed_over_quickly():
+            _ = 1 // 0
+        assert sys.getswitchinterval() <= min(usual, 0.001), "the other file still needs it"
+    assert sys.getswitchinterval() == usual
+
+
+def test_a_slice_checked_before_its_store_changed_is_checked_again(chain: Services) -> None:
+    new = NewReceipt(store_id="S01", receipt_no="R1", at=chain.clock(), gross=Decimal(5), currency="CNY")
+    write = chain.sales.slice_of(SYSTEM, [(0, new)], LineMemo(), keep=True)
+    with chain.db.transaction() as conn:
+        conn.execute("UPDATE store SET currency = 'EUR' WHERE store_id = 'S01'")
+    (problem,) = write().rejected
+    assert problem.field == "currency"
 
 
 def test_a_job_whose_process_died_is_told_by_its_silence(chain: Services, clock: TurnedClock) -> None:

@@ -162,6 +162,42 @@ def test_a_whole_refund_gives_the_coupon_back_by_its_rule_in_any_order(chain: Se
     assert post(chain.db, clock) == 0
 
 
+def test_a_redemption_made_by_mistake_is_taken_back_once_and_the_coupon_holds_again(
+    chain: Services, scope_of: ScopeOf, clock: TurnedClock
+) -> None:
+    member, desk = enrol(chain), scope_of("desk")
+    coupon = give(chain, define(chain, on_refund="forfeit").definition_id, member)
+    made, began = redeem(chain, coupon, "R1"), clock.now
+    assert chain.coupon_redemptions.of_member(desk, member, began) == [made]
+    away = Scope("u9", "desk", frozenset({"S02"}), name="away")
+    assert chain.coupon_redemptions.of_member(away, member, began) == [], "a sister shop's is its own"
+    with pytest.raises(NotFound):
+        chain.coupon_redemptions.take_back(away, made.redemption_id, "k-1", "wrong member")
+    with pytest.raises(InvalidInput, match="reason"):
+        chain.coupon_redemptions.take_back(desk, made.redemption_id, "k-1", " ")
+    clock.turn(minutes=5)
+    undone = chain.coupon_redemptions.take_back(desk, made.redemption_id, "k-1", " wrong member ")
+    assert undone.undone_at == clock.now
+    clock.turn(minutes=5)
+    assert chain.coupon_redemptions.take_back(desk, made.redemption_id, "k-1", "wrong member") == undone
+    for number, key_, why in ((made.redemption_id, "k-1", "another reason"), (made.redemption_id, "k-2", "again")):
+        with pytest.raises(Conflict):
+            chain.coupon_redemptions.take_back(desk, number, key_, why)
+    # Given back whatever the definition says of refunds; another receipt may use it, and that use is one of its own.
+    assert state(chain, coupon) == "open"
+    again = redeem(chain, coupon, "R2")
+    with pytest.raises(Conflict, match="stands for something else"):
+        chain.coupon_redemptions.take_back(desk, again.redemption_id, "k-1", "wrong member")
+    trail = [each for each in chain.access.audit_trail(SYSTEM) if each.action == "coupon.take_back"]
+    assert [(each.subject, each.store_id, each.detail["reason"]) for each in trail] == [
+        (str(coupon.coupon_id), "S01", "wrong member")
+    ]
+    # One whose time is over meanwhile comes back as what it is.
+    clock.turn(days=31)
+    chain.coupon_redemptions.take_back(desk, again.redemption_id, "k-3", "wrong receipt")
+    assert state(chain, coupon) == "expired"
+
+
 def test_part_of_a_refund_gives_no_coupon_back(chain: Services, clock: TurnedClock) -> None:
     coupon = give(chain, define(chain).definition_id)
     redeem(chain, coupon, "R1")

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 from server import events
 from server.events import NewEvent
 from server.membership.models import MemberRef
+from server.membership.points.bookings import OWED
 from server.membership.points.posting import CONSUMER, Standings, no_tiers, post
-from server.membership.points.purse import OWED
 from server.membership.points.reports import PointsReports
 from server.membership.points.rules import Rules, written
 from server.membership.points.service import PointsService
