@@ -88,23 +88,23 @@ _STREET: Final = (0, 0, 0, 0, 0, 0, 0, 0, 0, 22, 40, 54, 66, 58, 60, 70, 72, 70,
 STORES: Final[tuple[DemoStore, ...]] = (
     DemoStore(
         "S01", "上海南京东路旗舰店 Shanghai Nanjing Rd", "华东 East", 900, _WEEKEND, _FLAGSHIP,
-        0.235, 0.41, 19, 14, _ALWAYS, "overhead",
+        0.235, 0.27, 19, 14, _ALWAYS, "overhead",
     ),
     DemoStore(
         "S02", "北京机场店 Beijing Airport", "华北 North", 520, _TRAVEL, _AIRPORT,
-        0.305, 0.18, 9, 9, _ALWAYS, "oblique",
+        0.305, 0.12, 9, 9, _ALWAYS, "oblique",
     ),
     DemoStore(
         "S03", "广州天河店 Guangzhou Tianhe", "华南 South", 300, _COMMUTERS, _MALL,
-        0.262, 0.37, 16, 6, _daily(time(10, 0), time(22, 0)),
+        0.262, 0.24, 16, 6, _daily(time(10, 0), time(22, 0)),
     ),
     DemoStore(
         "S04", "成都春熙路店 Chengdu Chunxi Rd", "西南 Southwest", 270, _WEEKEND, _NIGHT,
-        0.221, 0.33, 21, 6, _daily(time(10, 0), time(2, 0)),
+        0.221, 0.21, 21, 6, _daily(time(10, 0), time(2, 0)),
     ),
     DemoStore(
         "S05", "杭州湖滨店 Hangzhou Hubin", "华东 East", 180, _WEEKEND, _STREET,
-        0.284, 0.46, 17, 4,
+        0.284, 0.3, 17, 4,
         (*_daily(time(9, 30), time(21, 30), (0, 1, 2, 3, 6)), *_daily(time(9, 30), time(22, 30), (4, 5))),
     ),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from cli.demo import repository
 from cli.demo.chain import STORES, TIMEZONE, DemoStore
 from cli.demo.people import STAFF
 from cli.demo.story import Story, dice
@@ -37,7 +38,7 @@ from server.membership.stored_value.cards import ValueCards
 from server.membership.stored_value.models import NewBonusRule
 from server.membership.stored_value.rules import ValueRules
 from server.membership.stored_value.service import StoredValueService
-from server.membership.tiers.evaluation import TierRun, standings
+from server.membership.tiers.evaluation import TierRun, evaluate, standings
 from server.membership.tiers.rules import Benefits, Level, TierRules
 from server.membership.tiers.service import TiersService
 from server.membership.value.service import ValueService
@@ -147,13 +148,27 @@ class Promises:
         later = StoredValueService(self._db, lambda: at + timedelta(days=2))
         later.spend(SCOPE, card.card_id, store.store_id, spent, key("spend"))
 
-    def follow(self, stop: Event) -> None:
-        """What jobs would have made of it: points, tiers, coupons by event and by night, and what members are worth."""
+    def follow(self, start: datetime, end: datetime, stop: Event) -> None:
+        """What jobs would have made of it: points, tiers, coupons by event and by night, and what members are worth.
+
+        Args:
+            start: what was bought from then on.
+            end: and up to then.
+        """
         Posting(self._db, standings).run(stop)
+        self._rise(start, end, stop)
         TierRun(self._db).follow(stop)
         CouponPosting(self._db).run(stop)
         CouponNights(self._db, self._keys).run(stop)
         ValueService(self._db, "CNY").make(SCOPE)
+
+    def _rise(self, start: datetime, end: datetime, stop: Event) -> None:
+        """Tiers of who bought, day after day: one begins on the day it was reached, not on that of the making."""
+        while start < end and not stop.is_set():
+            until = min(start + timedelta(days=1), end)
+            with self._db.transaction() as conn:
+                evaluate(conn, repository.buyers(conn, start, until), until)
+            start = until
 
     def _long_ago(self) -> datetime:
         return self._before

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 
 from server.storage.pool import Connection
 
@@ -54,6 +54,14 @@ def members_of(conn: Connection, store_id: str) -> list[KnownMember]:
     with conn.cursor(row_factory=class_row(KnownMember)) as cursor:
         return cursor.execute(
             "SELECT member_id, enrolled_at FROM member WHERE home_store = %s ORDER BY enrolled_at", (store_id,)
+        ).fetchall()
+
+
+def buyers(conn: Connection, start: datetime, end: datetime) -> list[UUID]:
+    """Members who bought from `start` up to `end`, as far as points know of it."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(
+            "SELECT DISTINCT holder FROM points_receipt WHERE holder IS NOT NULL AND at > %s AND at <= %s", (start, end)
         ).fetchall()
 
 

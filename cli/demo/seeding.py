@@ -36,7 +36,7 @@ from server.stores.models import NewFact, NewStore
 from server.stores.service import StoresService
 
 #: Members who were there before the history begins, for each visitor of an ordinary day.
-_FOUNDERS: Final = 0.3
+_FOUNDERS: Final = 0.9
 _DAYS_AT_ONCE: Final = 6
 #: Joined facts of so many days are computed before anything is shown.
 _AT_ONCE: Final = 30
@@ -77,14 +77,18 @@ class Seeding:
         keys: of the members' data.
         today: the stores' date when the chain was made; what happened is placed before it.
         progress: told how far it is.
+        founders: members who were there before, for each visitor of an ordinary day; fewer make a shorter past quicker.
     """
 
-    def __init__(self, db: Database, keys: MemberKeys, today: date, progress: Progress) -> None:
+    def __init__(
+        self, db: Database, keys: MemberKeys, today: date, progress: Progress, founders: float = _FOUNDERS
+    ) -> None:
         self._db = db
         self._keys = keys
         self._story = Story(today)
         self._promises = Promises(db, keys, self._story, datetime.now(UTC) - _LONG_AGO)
         self._progress = progress
+        self._founders = founders
         self._stores = StoresService(db)
         self._facts = FactsService(db)
         self._kpi = KpiService(db, self._stores)
@@ -161,7 +165,8 @@ class Seeding:
         first = [(stretch, [day for day in stretch.days() if day >= recent]) for stretch, _ in stretches]
         self._done, total = 0, sum(len(days) for _, days in first)
         # Members' points beside the stores' numbers: the one asks nothing of the other.
-        self._run([self._follow, *(partial(self._compute, stretch, days, total) for stretch, days in first)])
+        follow = partial(self._follow, min(stretch.start for stretch, _ in stretches), end)
+        self._run([follow, *(partial(self._compute, stretch, days, total) for stretch, days in first)])
         with self._db.transaction() as conn:
             repository.forget_marks(conn)
             for stretch, _ in stretches:
@@ -189,7 +194,7 @@ class Seeding:
         def found(stretch: _Stretch) -> None:
             store = stretch.store
             desk = Desk(self._membership_at, STORES.index(store) * _BLOCK)
-            how_many = round(_FOUNDERS * store.visitors)
+            how_many = round(self._founders * store.visitors)
             known[store.store_id] = founding_members(desk, store, stretch.start, how_many)
 
         self._run([partial(found, stretch) for stretch in new])
@@ -252,9 +257,9 @@ class Seeding:
                 [telling.recorded(row, is_voided=(row.store_id, row.receipt_no) in taken_back) for row in told],
             )
 
-    def _follow(self) -> None:
+    def _follow(self, start: datetime, end: datetime) -> None:
         self._progress("members", 0, 1)
-        self._promises.follow(self._given_up)
+        self._promises.follow(start, end, self._given_up)
         self._progress("members", 1, 1)
 
     def _compute(self, stretch: _Stretch, days: list[date], total: int) -> None:

@@ -12,12 +12,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 import httpx2
 import msgspec
@@ -25,6 +23,7 @@ import numpy as np
 
 from cli.demo import baskets, repository
 from cli.demo.chain import STORES, TIMEZONE, DemoStore, by_id
+from cli.demo.sold import Members
 from cli.demo.story import Story
 from edge.clock import Moment, SystemClock, moment
 from edge.link.mqtt import MqttTransport
@@ -172,10 +171,10 @@ class SimulatedTills:
         """Ring up until `stop` is set; a server that is away for a moment is tried again."""
         with Database(self._plan.dsn, 1) as db, httpx2.Client(base_url=self._plan.web, timeout=20) as web:
             with db.read() as conn:
-                members = {
-                    store.store_id: [row.member_id for row in repository.members_of(conn, store.store_id)]
-                    for store in STORES
-                }
+                members = {store.store_id: Members() for store in STORES}
+                for store_id, known in members.items():
+                    for row in repository.members_of(conn, store_id):
+                        known.add(row.enrolled_at, row.member_id)
             since = datetime.now(UTC)
             while not stop.wait(_TILLS_EVERY_S):
                 try:
@@ -201,7 +200,7 @@ class SimulatedTills:
                 heapq.heappush(self._queue, (due, self._number, arrival.store_id))
         return since
 
-    def _ring_up(self, web: httpx2.Client, store: DemoStore, number: int, members: Sequence[UUID]) -> None:
+    def _ring_up(self, web: httpx2.Client, store: DemoStore, number: int, members: Members) -> None:
         now = datetime.now(UTC)
         made = baskets.sale(
             self._rng.random(baskets.DICE).tolist(),
@@ -209,7 +208,7 @@ class SimulatedTills:
             receipt_no=f"L{now:%y%m%d%H%M%S}-{number}",
             at=now,
         )
-        member = members[int(len(members) * self._rng.random() ** 2.2)] if members else None
+        member = members.someone(self._rng.random(), now)
         answer = web.post(
             "/api/v1/receipts",
             content=msgspec.json.encode({"receipts": [as_till(made, member if self._member(store) else None)]}),

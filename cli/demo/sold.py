@@ -3,6 +3,7 @@
 Members go through the service the desk uses, with its clock turned back, for nothing else may write what is encrypted.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -33,22 +34,44 @@ _LOOKS: Final = 0.45
 _CHECK_INS: Final = UUID("5a4cf2c2-3f0e-4a3b-8a9c-1f6b8f2d7e10")
 
 
+#: How often a member comes at the least, and those first ones do whom a demo shows; others by chance, one on average.
+_SELDOM: Final = 0.2
+_OFTENEST: Final = 6.0
+_REGULAR: Final = 3.0
+_REGULARS: Final = 14
+_EVERY_ID: Final = float(2**128)
+
+
 @dataclass(slots=True)
 class Members:
-    """Members of one store in order of enrolment."""
+    """Members of one store in order of enrolment, each with a rhythm of their own.
+
+    The rhythm follows from the member's id, so that who comes every few days still does so after the next fill.
+    """
 
     since: list[datetime] = field(default_factory=list)
     ids: list[UUID] = field(default_factory=list)
+    _running: list[float] = field(default_factory=list)
 
     def add(self, at: datetime, member_id: UUID) -> None:
         """Another one, enrolled after those before."""
+        often = min(_OFTENEST, _SELDOM - math.log((member_id.int + 0.5) / _EVERY_ID))
+        if len(self.ids) < _REGULARS:
+            often = _REGULAR
         self.since.append(at)
         self.ids.append(member_id)
+        self._running.append(often + (self._running[-1] if self._running else 0.0))
 
     def someone(self, die: float, at: datetime) -> UUID | None:
-        """A member at that time; a few come often, most seldom."""
+        """A member at that time: some come every few days, half of them once in a month or less.
+
+        Args:
+            die: a number from 0 to 1, 1 left out.
+        """
         there = bisect_right(self.since, at)
-        return None if there == 0 else self.ids[int(there * die**2.2)]
+        if there == 0:
+            return None
+        return self.ids[min(there - 1, bisect_right(self._running, die * self._running[there - 1], 0, there))]
 
 
 class Desk:

@@ -1,7 +1,9 @@
 """The demo's past: believable, the same whenever it is made, and booked as ingest and the tills would have."""
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from cli.demo.chain import STORES, TIMEZONE, DemoStore, by_id
 from cli.demo.day import store_day
 from cli.demo.seeding import Seeding
 from cli.demo.simulated import as_till
+from cli.demo.sold import Members
 from cli.demo.story import Story
 from server.access.models import Scope
 from server.kpi.service import KpiService
@@ -91,9 +94,30 @@ def test_receipts_made_here_are_what_the_tills_checks_would_have_made() -> None:
         assert checked(receipt, baskets.CURRENCY, at) == made
 
 
+def test_members_come_in_rhythms_of_their_own() -> None:
+    chance = np.random.default_rng(3)
+    since = datetime(2026, 8, 1, tzinfo=UTC)
+    members, again = Members(), Members()
+    ids = [UUID(bytes=chance.bytes(16)) for _ in range(800)]
+    for place, member in enumerate(ids):
+        for each in (members, again):
+            each.add(since + timedelta(hours=place), member)
+    late = since + timedelta(days=90)
+    came = Counter(members.someone(die, late) for die in chance.random(4000).tolist())
+    often = sorted((came[member] for member in ids), reverse=True)
+    # Five times on average: nobody every day, the best twentieth a fifth of all, a quarter once or twice or not at all.
+    assert often[0] < 40
+    assert 0.12 < sum(often[:40]) / 4000 < 0.3
+    assert often[-200] <= 2
+    assert 8 < came[ids[0]] < 25, "whom the demo shows is a regular, and no prodigy"
+    assert again.someone(0.3, late) == members.someone(0.3, late)
+    assert members.someone(0.999999, since) == ids[0], "nobody comes before they are enrolled"
+    assert members.someone(0.5, since - timedelta(days=1)) is None
+
+
 def test_history_is_booked_exactly_and_a_second_fill_only_adds(db: Database) -> None:
     now = datetime(2026, 11, 21, 6, 30, tzinfo=UTC)
-    seeding = Seeding(db, MemberKeys(b"k" * 32), TODAY, lambda *_: None)
+    seeding = Seeding(db, MemberKeys(b"k" * 32), TODAY, lambda *_: None, founders=0.06)
     secrets = seeding.make_chain(TODAY - timedelta(days=5))
     assert sorted(secrets) == sorted(store.device for store in STORES)
     seeding.fill(TODAY - timedelta(days=5), now)
@@ -130,8 +154,13 @@ def test_history_is_booked_exactly_and_a_second_fill_only_adds(db: Database) -> 
                    (SELECT count(*) FROM member WHERE tier <> 'member')
             """
         ).fetchone()
+        risen = conn.execute("SELECT array_agg(DISTINCT at::date) FROM tier_change WHERE actor = 'rules'").fetchone()
     assert held is not None
     assert all(count > 10 for count in held), held
+    # A tier begins on the day it was reached.
+    assert risen is not None
+    assert len(risen[0]) > 2
+    assert max(risen[0]) <= TODAY
 
 
 def _figures(db: Database) -> dict[str, Decimal]:
