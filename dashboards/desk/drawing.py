@@ -137,7 +137,7 @@ def draw(
 def _forms(shown: dict[str, Any]) -> set[str]:
     """The forms a member's card has; what is refused of another, as of a coupon that is used up, stands above it."""
     has = shown["holdings"]
-    forms = {"note", "advisor", "tags"} if shown["own"] else set()
+    forms = {each["where"] for each in shown["redeemed"]} | ({"note", "advisor", "tags"} if shown["own"] else set())
     if has is None:
         return forms
     if has["points"] and has["points"]["may_redeem"]:

@@ -40,6 +40,9 @@ _FIELDS: Final = {
     "currency": N_("This card is in another currency than the store."),
     "advisor": N_("Use 80 letters at the most."),
     "tags": N_("Use 40 letters at the most, and 30 tags."),
+    "reason": N_("Say why, in a few words."),
+    "redemption_id": N_("It was taken back already, or is not of today."),
+    "entry_id": N_("It was taken back already, or is not of today."),
     "text": N_("Use 4,000 letters at the most."),
 }
 _USED: Final = N_("This form was used for something else already. Open the member anew; nothing more was taken.")

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any, Final
 
 from dashboards.desk.holdings import TENDERS, Counter, holdings
+from dashboards.desk.redeemed import redeemed_today
 from dashboards.formats import Formats
 from dashboards.i18n import N_, translations
 from server.access.models import Locale, Scope
@@ -117,6 +118,7 @@ def card(
         "birthday": fmt.plain_day(member.birthday) if member.birthday else "",
         "enrolled": fmt.local_day(member.enrolled_at, zone),
         "holdings": holdings(services, scope, member, counter, locale, own=own) if counter else None,
+        "redeemed": redeemed_today(services, scope, member, stores, locale),
         "tenders": [(value, translations(locale).gettext(label)) for value, label in TENDERS.items()],
     }
     if not own:

@@ -132,6 +132,7 @@ def _counts(job: ImportJob | MemberImportJob) -> list[tuple[str, int, str]]:
             (N_("would be enrolled") if job.dry_run else N_("enrolled"), job.enrolled, ""),
             (N_("came before"), job.known, ""),
             (N_("opening balances"), job.opened, ""),
+            *([(N_("tiers left as they are"), job.tiers_left, "")] if job.tiers_left else []),
             (N_("numbers taken"), job.duplicate_count, "warn" if job.duplicate_count else ""),
             (N_("refused"), job.error_count, "bad" if job.error_count else ""),
         ]

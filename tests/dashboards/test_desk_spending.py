@@ -8,16 +8,23 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from playwright.sync_api import Page, expect
 
 from dashboards.entry.forms import Form, read_number
 from server.membership.coupons.models import NewDefinition
-from server.membership.models import Member, NewMember
+from server.membership.models import Member, MemberRef, NewMember
 from server.membership.points.rules import Rules
 from server.membership.stored_value.models import NewBonusRule
 from server.membership.wording import standard_consents
 from tests.dashboards.conftest import Shop
 from tests.dashboards.seed import ADMIN
+from tests.dashboards.test_in_browser import sign_in
 from tests.dashboards.test_sign_in import csrf_of
+from tests.fixtures.browser import Watch
+
+_TEN_OFF = NewDefinition(
+    title={"zh": "立减十元", "en": "Ten off"}, kind="amount", currency="CNY", value=Decimal(10), valid_days=30
+)
 
 
 @dataclass
@@ -172,6 +179,80 @@ def test_a_card_is_opened_topped_up_and_paid_with(desk: Desk, shop: Shop) -> Non
     frozen = desk.send("/desk/spend/value", amount="1", item=str(uuid4()), sure="yes", **values)
     assert frozen.status_code == 409
     assert "This card is frozen or closed." in frozen.text
+
+
+def test_what_was_redeemed_by_mistake_today_is_told_then_taken_back_once(
+    desk: Desk, shop: Shop, as_user: Callable[[str], httpx.Client]
+) -> None:
+    promise = shop.services.coupon_definitions.add(ADMIN, _TEN_OFF)
+    coupon = shop.services.coupons.issue(ADMIN, promise.definition_id, desk.member.member_id, str(uuid4()))
+    desk.go_on(desk.send("/desk/spend/points", points="500", item=str(uuid4()), receipt_no="T-5"))
+    values = {"coupon": str(coupon.coupon_id), "amount": "80", "receipt_no": "T-6"}
+    card = desk.go_on(desk.send("/desk/spend/coupons", item=str(uuid4()), **values)).text
+    (points,) = re.findall(r'name="number" value="(\d+)"', _form(card, "/desk/take-back/points"))
+    (redemption,) = re.findall(r'name="number" value="(\d+)"', _form(card, "/desk/take-back/coupons"))
+    bare = desk.send("/desk/take-back/points", number=points, reason=" ", item=str(uuid4()))
+    assert bare.status_code == 422
+    assert "Say why, in a few words." in bare.text
+    asked = desk.send("/desk/take-back/points", number=points, reason="wrong member", item=str(uuid4()))
+    for words in ("Take a redemption of 钱多多 back?", "<dd>500</dd>", "<dd>730</dd>", "T-5", "wrong member"):
+        assert words in asked.text
+    assert shop.services.points.balance(ADMIN, desk.member.member_id).balance == 230, "nothing is done by asking"
+    for _ in range(2):
+        done = desk.go_on(asked).text
+        assert "500 points given back" in done
+        assert "The member has 730 now." in done
+        assert 'action="/desk/take-back/points"' not in done, "there is nothing of points left to be taken back"
+    late = desk.send("/desk/take-back/points", number=points, reason="once more", item=str(uuid4()))
+    assert late.status_code == 409
+    assert "It was taken back already, or is not of today." in late.text
+    asked = desk.send("/desk/take-back/coupons", number=redemption, reason="wrong receipt", item=str(uuid4()))
+    assert "Ten off" in asked.text
+    for _ in range(2):
+        assert "¥10.00 is to be paid again on receipt T-6." in desk.go_on(asked).text
+    assert [each.coupon_id for each in shop.services.coupons.of_member(ADMIN, desk.member.member_id)] == [
+        coupon.coupon_id
+    ]
+    desk.go_on(desk.send("/desk/spend/points", points="100", item=str(uuid4())))
+    shop.clock.pass_by(26 * 3600)
+    client = as_user("desk")
+    page = client.get("/desk").text
+    tomorrow = client.post("/desk", data={"q": desk.member.card_no, "csrf_token": csrf_of(page)}).text
+    assert "<dd data-points>630</dd>" in tomorrow
+    assert "take-back" not in tomorrow, "what is of yesterday is in the books"
+
+
+@pytest.mark.browser
+def test_a_mistake_is_taken_back_with_the_keyboard_alone(page: Page, shop: Shop, rules: None, watch: Watch) -> None:
+    member = shop.services.membership.enrol(
+        ADMIN, NewMember("周到", "13744440001", "S01", standard_consents("zh", marketing=False))
+    )
+    shop.services.adjustments.adjust(ADMIN, member.member_id, 400, "tests", str(uuid4()))
+    sign_in(page, shop, "desk")
+    page.goto(f"/desk/members/{member.member_id}")
+    made = shop.services.points.redeem(ADMIN, "S01", MemberRef(card=member.card_no), 150, str(uuid4()), "T-7")
+    page.reload()
+    listed = page.locator("li", has=page.locator('form[action="/desk/take-back/points"]'))
+    expect(listed).to_contain_text("T-7")
+    listed.locator("summary").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.locator(f"#points-{made.entry.entry_id}-reason")).to_be_focused()
+    page.keyboard.type("wrong customer")
+    page.keyboard.press("Enter")
+    confirm = page.locator(".confirm")
+    expect(confirm).to_contain_text("150")
+    expect(confirm).to_contain_text("wrong customer")
+    expect(confirm.get_by_role("button")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-points]")).to_have_text("400")
+    expect(page.locator('form[action="/desk/take-back/points"]')).to_have_count(0)
+
+
+def _form(text: str, action: str) -> str:
+    form = re.search(rf'<form[^>]*action="{action}".*?</form>', text, re.DOTALL)
+    assert form is not None, f"no form for {action}"
+    return form.group(0)
 
 
 def test_nobody_spends_in_a_store_that_is_not_theirs_or_with_a_card_that_is_none(desk: Desk) -> None:
