@@ -179,7 +179,13 @@ class CameraSettings(Section, frozen=True, kw_only=True):
             "obliquely, else motion."
         ),
     ] = "auto"
-    model: Annotated[str, Meta(description="Model file of the onnx and yolo detectors.")] = ""
+    model: Annotated[
+        str,
+        Meta(
+            description="Model file of the onnx and yolo detectors: .onnx or .pt, or for "
+            "OpenVINO an .xml with its .bin beside it."
+        ),
+    ] = ""
     confidence: Annotated[
         Annotated[float, Meta(gt=0, lt=1)] | None,
         Meta(description="The least score of a trained detector's box; its own default when left out."),

@@ -1,8 +1,8 @@
 """Weights turned into ONNX by ultralytics, on a machine that has it; a box in a shop needs only the result.
 
-One file serves every runtime, OpenVINO's too. The trap: left to itself an export takes whatever size, precision and
-extra steps its version likes that week; all that bears on the boxes is asked for by name, and what comes out is read
-back before anyone relies on it.
+One file serves every runtime, OpenVINO's too, whose own form is made from it (see `irmaking`). The trap: left to itself
+an export takes whatever size, precision and extra steps its version likes that week; all that bears on the boxes is
+asked for by name, and what comes out is read back before anyone relies on it.
 """
 
 import shutil

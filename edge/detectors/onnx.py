@@ -22,8 +22,9 @@ from edge.detectors.decoding import (
     strongest,
 )
 from edge.detectors.errors import DetectorError
+from edge.detectors.irfile import SUFFIX, read_ir
 from edge.detectors.letterbox import Letterbox
-from edge.detectors.onnxfile import OnnxFile, read_onnx
+from edge.detectors.onnxfile import ModelFile, read_onnx
 from edge.detectors.runtimes import AUTO, Network, choose, load
 from edge.detectors.vocabulary import COCO_CLASSES, our_classes
 from edge.models import PERSON, Detections
@@ -34,11 +35,11 @@ class OnnxFinder:
 
     Args:
         model: an .onnx file of YOLOX, or of YOLO (v5, v8, v9, v10, 11, 12, 26) as its exporter writes it, with a class
-            `person` or only one class.
+            `person` or only one class; or the .xml file of one in OpenVINO's form, its weights beside it.
         confidence: the least score; None for `LEAST_SCORE`.
         overlap: of two boxes that overlap more than this (intersection over union) the weaker is left out.
         threads: processor threads one picture may use.
-        runtime: one of `edge.detectors.runtimes.NAMES`, or `auto` for the first that is installed.
+        runtime: one of `edge.detectors.runtimes.NAMES`, or `auto` for the first that is installed and can run it.
 
     Attributes:
         runtime: the one that is used.
@@ -61,8 +62,8 @@ class OnnxFinder:
     ) -> None:
         self._confidence = LEAST_SCORE if confidence is None else confidence
         self._overlap = overlap
-        self.runtime = choose(runtime)
-        file = read_onnx(model)
+        self.runtime = choose(runtime, model)
+        file = read_ir(model) if model.suffix == SUFFIX else read_onnx(model)
         height, width = _input_size(file, model)
         wanted = _wanted(file.notes, model)
         self.size = (width, height)
@@ -109,7 +110,7 @@ class OnnxFinder:
         return Detections(boxes[solid], np.clip(raw.scores[kept], 0.0, 1.0), raw.classes[kept])
 
 
-def _input_size(file: OnnxFile, model: Path) -> tuple[int, int]:
+def _input_size(file: ModelFile, model: Path) -> tuple[int, int]:
     """Height and width of the pictures the model takes; where the export left them open, what it notes, or 640."""
     batch, channels, height, width = file.input_shape
     if width == 3 and channels != 3:

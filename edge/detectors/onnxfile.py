@@ -26,11 +26,11 @@ class _CutShort(_NotProtobuf):
 
 
 @dataclass(frozen=True, slots=True)
-class OnnxFile:
-    """What an ONNX file says of itself.
+class ModelFile:
+    """What a model says of itself.
 
     Attributes:
-        content: the whole file.
+        content: the whole file; of a model in OpenVINO's form, its description (see `irfile`).
         input_shape: of the picture input: batch, channels, height, width; None where it is left open.
         notes: what the exporter noted (ultralytics: `names`, `task`, `imgsz`).
     """
@@ -40,14 +40,14 @@ class OnnxFile:
     notes: dict[str, str]
 
 
-def read_onnx(path: Path) -> OnnxFile:
+def read_onnx(path: Path) -> ModelFile:
     """Read a model file.
 
     Raises:
         DetectorError: it is missing, unreadable, no ONNX model, or not one for pictures of float32.
     """
     if path.is_dir():
-        raise DetectorError(f"Model {path} is a directory. Give the .onnx file in it.")
+        raise DetectorError(f"Model {path} is a directory. Give the .onnx or .xml file in it.")
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -88,7 +88,7 @@ def read_onnx(path: Path) -> OnnxFile:
         raise DetectorError(
             f"Model {path} takes half-precision or integer pictures; export it with float32 (half=False, int8=False)."
         )
-    return OnnxFile(content, shape, notes)
+    return ModelFile(content, shape, notes)
 
 
 def _begins_like_one(content: bytes) -> bool:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 
 from edge.detectors.decoding import overlaps
 from edge.detectors.errors import DetectorError
+from edge.detectors.irfile import SUFFIX
 from edge.detectors.onnx import OnnxFinder
-from edge.detectors.runtimes import installed
+from edge.detectors.runtimes import AUTO, choose, fit_for, installed
 from edge.models import Detections
 
 Image = NDArray[np.uint8]
@@ -30,6 +32,7 @@ OVERLAP: Final = 0.9
 SCORE: Final = 0.03
 #: A box so near to the least score may be on one side of it here and on the other there.
 _DOUBTFUL: Final = 0.05
+_HARDLY: Final = 0.9  # of the fastest's pictures a second: what is nearer is the measuring's own noise
 _ROUNDS: Final = 3  # measured so many times, the best taken: others work on this box, too
 
 
@@ -71,12 +74,14 @@ class Measured:
 
     Attributes:
         threads: processor threads it may use.
+        model: the file it ran.
         per_s: pictures a second, all in: laying in, network, boxes.
         agreement: with the reference; None where the runtime can't run the model, `fault` says why.
     """
 
     runtime: str
     threads: int
+    model: Path
     per_s: float
     agreement: Agreement | None
     fault: str = ""
@@ -139,7 +144,7 @@ def rate(find: Find, pictures: Sequence[Image], *, threads: int, at_least_s: flo
 
 
 def try_runtimes(
-    model: Path,
+    models: Sequence[Path],
     pictures: Sequence[Image],
     *,
     threads: Sequence[int],
@@ -151,7 +156,7 @@ def try_runtimes(
     """Measure every runtime of this machine on a model.
 
     Args:
-        model: an .onnx file.
+        models: its .onnx file, the same in OpenVINO's form (.xml), or both; each runtime runs those it can.
         pictures: to find people in; they should show some, or agreement proves nothing.
         threads: numbers of processor threads to measure with.
         confidence: the least score of a box.
@@ -160,25 +165,29 @@ def try_runtimes(
         runtimes: the ones to try; all that are installed when left out.
 
     Returns:
-        One row for each runtime and number of threads, in the order of `runtimes.NAMES`.
+        One row for each runtime, file and number of threads, in the order of `runtimes.NAMES`.
 
     Raises:
         DetectorError: the model can be run by none of them.
     """
     rows: list[Measured] = []
-    for name in installed() if runtimes is None else runtimes:
-        for count in threads:
-            with _opencv_threads(count):
-                try:
-                    finder = OnnxFinder(model, runtime=name, threads=count, confidence=confidence)
-                    answers = [finder.find(picture) for picture in pictures]
-                except DetectorError as error:
-                    rows.append(Measured(name, count, 0.0, None, str(error)))
-                    continue
-                reference = answers if reference is None else reference
-                agreement = compare(reference, answers, confidence)
-                per_s = rate(finder.find, pictures, threads=count, at_least_s=at_least_s)
-                rows.append(Measured(name, count, per_s, agreement))
+    names = installed() if runtimes is None else runtimes
+    for name, model, count in product(names, models, threads):
+        if name not in fit_for(model):
+            continue
+        with _opencv_threads(count):
+            try:
+                finder = OnnxFinder(model, runtime=name, threads=count, confidence=confidence)
+                answers = [finder.find(picture) for picture in pictures]
+            except DetectorError as error:
+                rows.append(Measured(name, count, model, 0.0, None, str(error)))
+                continue
+            reference = answers if reference is None else reference
+            agreement = compare(reference, answers, confidence)
+            per_s = rate(finder.find, pictures, threads=count, at_least_s=at_least_s)
+            rows.append(Measured(name, count, model, per_s, agreement))
+    if not rows:
+        choose(AUTO, models[0])  # which says what is missing
     if all(row.agreement is None for row in rows):
         raise DetectorError(rows[0].fault)
     return rows
@@ -196,6 +205,13 @@ def _opencv_threads(count: int) -> Iterator[None]:
 
 
 def best(rows: Iterable[Measured], threads: int) -> Measured | None:
-    """The fastest row with that many threads whose boxes agree; None if none does."""
+    """The fastest row with that many threads whose boxes agree; None if none does.
+
+    Where that runtime is hardly slower with a model in its own form, it is that: it takes less memory.
+    """
     fit = [row for row in rows if row.threads == threads and row.agreement is not None and row.agreement.same]
-    return max(fit, key=lambda row: row.per_s, default=None)
+    first = max(fit, key=lambda row: row.per_s, default=None)
+    if first is None:
+        return None
+    own = (row for row in fit if row.model.suffix == SUFFIX and row.runtime == first.runtime)
+    return next((row for row in own if row.per_s >= _HARDLY * first.per_s), first)

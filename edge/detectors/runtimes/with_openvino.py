@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.detectors.irfile import SUFFIX
 from edge.detectors.runtimes import Floats, Network, cannot_run
 
 
@@ -23,7 +24,8 @@ def load(content: bytes, model: Path, size: tuple[int, int], threads: int) -> Ne
         "PERFORMANCE_HINT": "LATENCY",
     }
     try:
-        network = core.read_model(content, b"")
+        # In its own form the weights are a second file, mapped and not read: told by its path, it finds them.
+        network = core.read_model(str(model)) if model.suffix == SUFFIX else core.read_model(content, b"")
         if network.inputs[0].partial_shape.is_dynamic:
             network.reshape({network.inputs[0].any_name: [1, 3, *size]})
         request = core.compile_model(network, "CPU", settings).create_infer_request()

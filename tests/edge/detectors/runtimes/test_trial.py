@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from edge.detectors import DetectorError
+from edge.detectors import DetectorError, runtimes
 from edge.detectors.export import export
 from edge.detectors.onnx import OnnxFinder
 from edge.detectors.runtimes import installed, trial
@@ -19,6 +19,7 @@ from edge.models import BAG, PERSON, Detections
 from edge.scene import door_line, open_scene
 from tests.edge.detectors.conftest import SCENE
 from tests.fixtures.onnxmodel import answering
+from tests.fixtures.skips import skip_or_fail
 
 runner = CliRunner()
 
@@ -60,16 +61,27 @@ def test_where_nobody_is_nothing_is_shown() -> None:
 
 def test_the_fastest_that_agrees_is_taken() -> None:
     fine, off = Agreement(5, 0, 0, 0.99, 0.0), Agreement(5, 2, 0, 0.99, 0.0)
+    onnx, own = Path("model.onnx"), Path("model.xml")
     rows = [
-        Measured("onnxruntime", 1, 40.0, fine),
-        Measured("onnxruntime", 2, 90.0, fine),
-        Measured("openvino", 1, 80.0, off),
-        Measured("opencv", 1, 30.0, fine),
+        Measured("onnxruntime", 1, onnx, 40.0, fine),
+        Measured("onnxruntime", 2, onnx, 90.0, fine),
+        Measured("openvino", 1, onnx, 80.0, off),
+        Measured("opencv", 1, onnx, 30.0, fine),
     ]
     chosen = best(rows, 1)
     assert chosen is not None
     assert chosen.runtime == "onnxruntime"
     assert best(rows[2:3], 1) is None
+    rows += [Measured("openvino", 1, onnx, 50.0, fine), Measured("openvino", 1, own, 47.0, fine)]
+    chosen = best(rows, 1)
+    assert chosen is not None
+    assert (chosen.runtime, chosen.model) == ("openvino", own), "as fast, and it takes less memory"
+    slow = best([*rows[:-1], Measured("openvino", 1, own, 30.0, fine)], 1)
+    assert slow is not None
+    assert slow.model == onnx
+    other = best([*rows[:-1], Measured("openvino", 1, own, 60.0, off)], 1)
+    assert other is not None
+    assert other.model == onnx
 
 
 def person(folder: Path) -> Path:
@@ -81,10 +93,10 @@ def person(folder: Path) -> Path:
 def test_a_runtime_with_other_boxes_is_rejected(tmp_path: Path) -> None:
     pictures = [np.zeros((64, 64, 3), np.uint8)]
     model = person(tmp_path)
-    rows = try_runtimes(model, pictures, threads=(1,), confidence=0.15, at_least_s=0.01)
+    rows = try_runtimes([model], pictures, threads=(1,), confidence=0.15, at_least_s=0.01)
     assert all(row.agreement is not None and row.agreement.same and row.per_s > 0 for row in rows)
     wrong = [found((0.3, 0.2, 0.6, 0.8, 0.9))]
-    rows = try_runtimes(model, pictures, threads=(1,), confidence=0.15, at_least_s=0.01, reference=wrong)
+    rows = try_runtimes([model], pictures, threads=(1,), confidence=0.15, at_least_s=0.01, reference=wrong)
     assert best(rows, 1) is None
 
 
@@ -120,10 +132,34 @@ def test_missing_weights_and_a_wrong_size_are_refused_before_anything_is_importe
     assert "for example 416x256" in ran.output
 
 
-def test_an_onnx_model_is_not_exported_again(tmp_path: Path) -> None:
+def test_without_openvino_an_onnx_model_is_as_it_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "installed", lambda: ("onnxruntime", "opencv"))
     ran = runner.invoke(app, ["models", "export", str(person(tmp_path))])
     assert ran.exit_code == 2
-    assert "is an ONNX model already" in " ".join(ran.output.split())
+    said = " ".join(ran.output.split())
+    assert "is an ONNX model already" in said
+    assert "pip install 'doorline[openvino]'" in said
+
+
+def test_an_onnx_model_is_turned_into_openvinos_form_held_against_it_and_picked(tmp_path: Path) -> None:
+    if "openvino" not in installed():
+        skip_or_fail("openvino", "pip install 'doorline[openvino]'")
+    model, lines = person(tmp_path), tmp_path / "lines.toml"
+    out = tmp_path / "box" / "person.xml"
+    asked = ["--seconds", "0.1", "--write", str(lines)]
+    ran = runner.invoke(app, ["models", "export", str(model), "--out", str(out), *asked])
+    said = " ".join(ran.output.split())
+    assert ran.exit_code == 0, said
+    assert "in half precision: the boxes stay the same" in said
+    assert sorted(path.name for path in out.parent.iterdir()) == ["person.bin", "person.xml"]
+    assert ".xml" in said
+    assert "other boxes" not in said
+    picked = tomllib.loads(lines.read_text(encoding="utf-8"))
+    finder = OnnxFinder(Path(picked["model"]), runtime=picked["runtime"])
+    assert finder.find(np.zeros((64, 64, 3), np.uint8)).classes.tolist() == [PERSON]
+    ran = runner.invoke(app, ["models", "check", str(out), *asked])
+    assert ran.exit_code == 0, ran.output
+    assert tomllib.loads(lines.read_text(encoding="utf-8"))["model"] == str(out)
 
 
 @pytest.mark.yolo
@@ -139,9 +175,12 @@ def test_weights_are_exported_compared_measured_and_counted_with(
     assert "rejected" not in said
     assert all(name in said for name in installed())
     picked = tomllib.loads(lines.read_text(encoding="utf-8"))
-    assert (picked["detector"], picked["model"]) == ("onnx", str(model))
+    form = model.with_suffix(".xml")
+    assert form.exists() == ("openvino" in installed())
+    assert picked["detector"] == "onnx"
+    assert picked["model"] == str(form if picked["runtime"] == "openvino" else model)
     assert picked["runtime"] in installed()
-    finder = OnnxFinder(model, runtime=picked["runtime"])
+    finder = OnnxFinder(Path(picked["model"]), runtime=picked["runtime"])
     assert (finder.family, finder.size) == ("yolo", (192, 128))
     door = ["--line", "0.12,0.5,0.88,0.5", "--inside", "0.5,0.9", "--detector", "onnx", "--model", picked["model"]]
     ran = runner.invoke(app, ["count", SCENE, *door, "--json", str(counts)])
