@@ -28,6 +28,8 @@ _LONG: Final[dict[Locale, str]] = {"zh": "y年M月d日 EEEE", "en": "EEEE d MMMM
 _PLAIN: Final[dict[Locale, str]] = {"zh": "y-MM-dd", "en": "d MMM y"}
 #: Inside one chain everyone knows the currency; its short sign keeps columns narrow.
 _SIGNS: Final = {"CNY": "¥", "HKD": "HK$", "TWD": "NT$", "SGD": "S$", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+#: One of the last place, by how many places there are.
+_PLACES: Final = tuple(Decimal(1).scaleb(-digits) for digits in range(8))
 
 
 @lru_cache(maxsize=20_000)
@@ -35,6 +37,12 @@ def _written(rounded: Decimal, digits: int, locale: Locale) -> str:
     """A page has hundreds of numbers, mostly those it had when somebody last looked; writing one takes long."""
     pattern = "#,##0" + ("." + "0" * digits if digits else "")
     return str(numbers.format_decimal(rounded, format=pattern, locale=_BABEL[locale]))
+
+
+@lru_cache(maxsize=5_000)
+def _dated(day: date, pattern: str, locale: Locale) -> str:
+    """The same few weeks stand on a page several times, and on all pages."""
+    return str(dates.format_date(day, pattern, locale=_BABEL[locale]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +108,23 @@ class Formats:
 
     def day(self, day: date) -> str:
         """Month and day: ``11月3日``, ``3 Nov``."""
-        return dates.format_date(day, _DAY[self.locale], locale=self.babel)
+        return _dated(day, _DAY[self.locale], self.locale)
 
     def weekday_day(self, day: date) -> str:
         """Month, day and weekday, short."""
-        return dates.format_date(day, _WEEKDAY_DAY[self.locale], locale=self.babel)
+        return _dated(day, _WEEKDAY_DAY[self.locale], self.locale)
 
     def weekday(self, day: date) -> str:
         """The weekday, short."""
-        return dates.format_date(day, "EEE", locale=self.babel)
+        return _dated(day, "EEE", self.locale)
 
     def long_day(self, day: date) -> str:
         """The whole date with its weekday."""
-        return dates.format_date(day, _LONG[self.locale], locale=self.babel)
+        return _dated(day, _LONG[self.locale], self.locale)
 
     def plain_day(self, day: date) -> str:
         """Year, month and day, for lists."""
-        return dates.format_date(day, _PLAIN[self.locale], locale=self.babel)
+        return _dated(day, _PLAIN[self.locale], self.locale)
 
     def local_day(self, at: datetime, zone: str) -> str:
         """The date an instant falls on in `zone`, for lists."""
@@ -142,4 +150,4 @@ def _decimal(value: Number) -> Decimal:
 
 
 def _rounded(value: Number, digits: int) -> Decimal:
-    return _decimal(value).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP)
+    return _decimal(value).quantize(_PLACES[digits], rounding=ROUND_HALF_UP)

@@ -1,5 +1,6 @@
 """What else stands on a store's page of the day: what people said of it, hours left out of it, and power hours."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -12,11 +13,11 @@ from dashboards.formats import NOTHING, Formats
 from dashboards.i18n import N_, translations
 from dashboards.reasons import reason
 from dashboards.viewer import Viewer
+from server.access.models import Locale
 from server.kpi.live import LiveView
+from server.kpi.models import KpiValue
 from server.stores.models import Store
 
-#: Weeks of which power hours are told.
-_WEEKS: Final = timedelta(days=28)
 _SHOWN: Final = 3
 _HOUR: Final = timedelta(hours=1)
 
@@ -65,22 +66,17 @@ def left_out_hours(request: Request, viewer: Viewer, live: LiveView) -> dict[str
     return found
 
 
-def power_hours(request: Request, viewer: Viewer, store_id: str, today: date) -> dict[str, Any]:
+def power_hours(weeks: Mapping[str, KpiValue], locale: Locale) -> dict[str, Any]:
     """The store's power hours of the last weeks: how many, which, the busiest of them, or why they are not known.
+
+    Args:
+        weeks: figures of the weeks, by slug.
 
     Returns:
         ``hours``: weekday (0 is Monday) and hour of each; the rest is text.
     """
-    gettext, fmt = translations(viewer.locale).gettext, Formats(viewer.locale)
-    report = request.app.state.services.kpi.report(
-        viewer.scope,
-        kpis=["power_hours"],
-        day_from=today - _WEEKS,
-        day_to=today - timedelta(days=1),
-        store_ids=[store_id],
-        group_by="store",
-    )
-    value = report.rows[0].values["power_hours"] if report.rows else None
+    gettext, fmt = translations(locale).gettext, Formats(locale)
+    value = weeks.get("power_hours")
     if value is None or value.value is None:
         why = gettext(reason(value.withheld if value else "no_data").long)
         return {"text": NOTHING, "note": why, "busiest": "", "hours": frozenset()}

@@ -1,5 +1,6 @@
 """Members on a store's page: who enrolled today, and four weeks of members beside everybody else, by tier."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from dashboards.i18n import N_, translations
 from dashboards.reasons import reason
 from dashboards.store_view import written
 from dashboards.viewer import Viewer
-from server.kpi.models import KpiValue
+from server.kpi.models import KpiValue, Report
 from server.membership.visits.shares import Part, weeks_before
 from server.stores.models import Store
 
@@ -23,25 +24,36 @@ _CONVERSIONS: Final = (
 )
 
 
-def members_of_store(request: Request, viewer: Viewer, store: Store, today: date) -> dict[str, Any]:
-    """What the members' part of the page shows.
+def four_weeks(request: Request, viewer: Viewer, store_id: str, today: date) -> Mapping[str, KpiValue]:
+    """Figures of the last four weeks by slug, for power hours and for members; none where there is nothing.
 
     The weeks end with yesterday and are whole, so that no weekday counts more than the others.
+    """
+    first, last = weeks_before(today, _WEEKS)
+    report: Report = request.app.state.services.kpi.report(
+        viewer.scope,
+        kpis=["power_hours", *(slug for slug, _ in _CONVERSIONS)],
+        day_from=first,
+        day_to=last,
+        store_ids=[store_id],
+        group_by="store",
+    )
+    return report.rows[0].values if report.rows else {}
+
+
+def members_of_store(
+    request: Request, viewer: Viewer, store: Store, today: date, weeks: Mapping[str, KpiValue]
+) -> dict[str, Any]:
+    """What the members' part of the page shows.
+
+    Args:
+        weeks: figures of `four_weeks`.
     """
     services, scope, fmt = request.app.state.services, viewer.scope, Formats(viewer.locale)
     gettext = translations(viewer.locale).gettext
     begins = services.stores.calendar(scope, store.store_id).bounds(today)[0]
     first, last = weeks_before(today, _WEEKS)
     (shares,) = services.member_shares.shares(scope, first, last, [store.store_id])
-    report = services.kpi.report(
-        scope,
-        kpis=[slug for slug, _ in _CONVERSIONS],
-        day_from=first,
-        day_to=last,
-        store_ids=[store.store_id],
-        group_by="store",
-    )
-    values = report.rows[0].values if report.rows else {}
     places = Places.of(services, scope, [store], viewer.locale)
 
     def line(part: Part, label: str) -> dict[str, str]:
@@ -67,7 +79,7 @@ def members_of_store(request: Request, viewer: Viewer, store: Store, today: date
         else [],
         "withheld": gettext(reason(shares.withheld).long) if shares.withheld else "",
         "coverage": fmt.percent(shares.coverage) if shares.coverage is not None else NOTHING,
-        "conversions": [_told(values.get(slug), gettext(label), fmt) for slug, label in _CONVERSIONS],
+        "conversions": [_told(weeks.get(slug), gettext(label), fmt) for slug, label in _CONVERSIONS],
     }
 
 

@@ -13,7 +13,7 @@ from dashboards.i18n import N_, translations
 from dashboards.pages import page_router, renderer_of
 from dashboards.reasons import reason
 from dashboards.store_marks import left_out_hours, power_hours, said_of_day
-from dashboards.store_members import members_of_store
+from dashboards.store_members import four_weeks, members_of_store
 from dashboards.store_view import FIGURES, MORE_FIGURES, store_view, written
 from dashboards.store_week import week_heat
 from dashboards.viewer import STORE_READERS, Viewer, viewer_with
@@ -83,7 +83,8 @@ def _shown(request: Request, store_id: str, viewer: Viewer) -> dict[str, Any]:
     )
     fmt = Formats(viewer.locale)
     calendar = services.stores.calendar(scope, store_id)
-    power = power_hours(request, viewer, store_id, live.day)
+    weeks = four_weeks(request, viewer, store_id, live.day)
+    power = power_hours(weeks, viewer.locale)
     return {
         "stores": stores,
         "store": store,
@@ -94,7 +95,7 @@ def _shown(request: Request, store_id: str, viewer: Viewer) -> dict[str, Any]:
         "lead": len(FIGURES),
         "more": len(FIGURES) + len(MORE_FIGURES),
         "power": power,
-        "members": members_of_store(request, viewer, store, live.day),
+        "members": members_of_store(request, viewer, store, live.day, weeks),
         "week": week_heat(request, viewer, store_id, live.day, live.as_of, power["hours"]),
         "silences": open_silences(request, viewer, store_id, stores),
         "facts": [

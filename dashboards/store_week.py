@@ -4,9 +4,9 @@ It is a table and not a picture, so it reads the same to a screen reader and on 
 enough is marked, for an empty shop and a dead camera look alike in colours; the store's power hours are framed.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -52,28 +52,26 @@ def week_heat(
     report = services.kpi.report(
         scope, kpis=["visitors"], day_from=first, day_to=today, store_ids=[store_id], group_by="day,hour"
     )
-    rows = {(row.labels["day"], row.labels["hour"]): row for row in report.rows}
-    counts = [int(row.values["visitors"].value or 0) for row in rows.values()]
-    most = max(counts, default=0)
+    most = max((int(row.values["visitors"].value or 0) for row in report.rows), default=0)
     days = [first + timedelta(days=offset) for offset in range(_DAYS)]
+    rows = _by_hour(calendar, report.rows)
     hours = _hours(calendar, days, rows)
     base = f"/stores/{quote(store_id, safe='')}/why/visitors"
+    watched = translations(viewer.locale).gettext(N_("Coverage %(share)s"))
 
     def cell(day: date, hour: int) -> Cell:
-        at = _instant(calendar, day, hour)
-        row = None if at is None else rows.get((day.isoformat(), f"{at:%Y-%m-%dT%H:%MZ}"))
-        if row is None or at is None or at > now:
+        at, row = rows.get((day, hour), (now, None))
+        if row is None or at > now:
             return Cell("", 0, "", "", is_low=False, is_power=False)
         value = row.values["visitors"]
         count = int(value.value or 0)
         is_low = row.coverage is not None and row.coverage < _ENOUGH
-        gettext = translations(viewer.locale).gettext
-        watched = fmt.percent(row.coverage) if row.coverage is not None else NOTHING
         return Cell(
             text=fmt.number(value.value),
             level=0 if not count or not most else max(1, round(count / most * _LEVELS)),
-            href=f"{base}?day={day.isoformat()}&hour={quote(at.isoformat(), safe='')}",
-            title=gettext(N_("Coverage %(share)s")) % {"share": watched},
+            # Of an instant in UTC the colons and the plus alone mean something in an address.
+            href=f"{base}?day={day.isoformat()}&hour={at.isoformat().replace(':', '%3A').replace('+', '%2B')}",
+            title=watched % {"share": fmt.percent(row.coverage) if row.coverage is not None else NOTHING},
             is_low=is_low,
             is_power=(day.weekday(), hour) in power,
         )
@@ -89,36 +87,31 @@ def week_heat(
             }
             for day in days
         ],
-        "any_low": any(row.coverage is not None and row.coverage < _ENOUGH for row in rows.values()),
+        "any_low": any(row.coverage is not None and row.coverage < _ENOUGH for _, row in rows.values()),
         "any_power": bool(power),
     }
 
 
-def _hours(calendar: StoreCalendar, days: list[date], rows: dict[tuple[str, str], ReportRow]) -> list[int]:
+def _by_hour(calendar: StoreCalendar, rows: Iterable[ReportRow]) -> dict[tuple[date, int], tuple[datetime, ReportRow]]:
+    """When each hour of the clock begins on a business day (UTC), with its row; the first of one that comes twice."""
+    found: dict[tuple[date, int], tuple[datetime, ReportRow]] = {}
+    for row in sorted(rows, key=lambda row: row.labels["hour"]):
+        day, at = date.fromisoformat(row.labels["day"]), datetime.fromisoformat(row.labels["hour"])
+        found.setdefault((day, at.astimezone(calendar.zone_on(day)).hour), (at, row))
+    return found
+
+
+def _hours(
+    calendar: StoreCalendar, days: list[date], rows: Mapping[tuple[date, int], tuple[datetime, ReportRow]]
+) -> list[int]:
     """Hours of the clock in which the store is open on any of the days, or somebody came, as the business day runs."""
-    open_hours: set[int] = set()
+    shown = {hour for (_, hour), (_, row) in rows.items() if row.values["visitors"].value}
     for day in days:
         zone = calendar.zone_on(day)
         for start, end in calendar.open_spans(day):
             at = start
             while at < end:
-                open_hours.add(at.astimezone(zone).hour)
+                shown.add(at.astimezone(zone).hour)
                 at += _HOUR
-    for (day_text, hour_text), row in rows.items():
-        if row.values["visitors"].value:
-            at = datetime.strptime(hour_text, "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
-            open_hours.add(at.astimezone(calendar.zone_on(date.fromisoformat(day_text))).hour)
     begins = calendar.bounds(days[-1])[0].astimezone(calendar.zone_on(days[-1])).hour
-    return sorted(open_hours, key=lambda hour: (hour - begins) % 24)
-
-
-def _instant(calendar: StoreCalendar, day: date, hour: int) -> datetime | None:
-    """When an hour of the clock begins on a business day (UTC); None where the clock skips it."""
-    start, end = calendar.bounds(day)
-    zone = calendar.zone_on(day)
-    at = start
-    while at < end:
-        if at.astimezone(zone).hour == hour:
-            return at
-        at += _HOUR
-    return None
+    return sorted(shown, key=lambda hour: (hour - begins) % 24)

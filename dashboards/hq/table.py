@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -132,6 +133,7 @@ def lines(
             second = ngettext("%(num)d store", "%(num)d stores", len(own)) % {"num": len(own)}
             href = "/hq" + state.query(by="store", region=key)
             currency = by_id[own[0]].currency if own else ""
+        seen = _seen(each, own)
         found.append(
             Line(
                 key,
@@ -139,22 +141,20 @@ def lines(
                 second,
                 href,
                 cells(row, state, fmt, currency),
-                tuple(_seen(each, own, day) for day in shown),
+                tuple(map(seen.get, shown)),
                 places.get(key),
             )
         )
     return _sorted(found, report, state)
 
 
-def _seen(each: Mapping[str, Sequence[DayLine]], stores: Sequence[str], day: date) -> int | None:
-    """Visitors of some stores on a day; of those that were not watched well enough nothing is known."""
-    found = [
-        line.visitors
-        for store_id in stores
-        for line in each.get(store_id, ())
-        if line.day == day and line.visitors is not None and line.coverage is not None and line.coverage >= OUTAGE
-    ]
-    return sum(found) if found else None
+def _seen(each: Mapping[str, Sequence[DayLine]], stores: Sequence[str]) -> dict[date, int]:
+    """Visitors of some stores by the day; of those that were not watched well enough nothing is known."""
+    found: dict[date, int] = {}
+    for line in chain.from_iterable(each.get(store_id, ()) for store_id in stores):
+        if line.visitors is not None and line.coverage is not None and line.coverage >= OUTAGE:
+            found[line.day] = found.get(line.day, 0) + line.visitors
+    return found
 
 
 def _places(report: Report, state: Stores) -> dict[str, int]:

@@ -20,6 +20,7 @@ from server.kpi.corrections import correction_checks, correction_repository
 from server.kpi.corrections.in_force import Correction, NewCorrection, quarters_around
 from server.kpi.days import repository
 from server.storage import dirty
+from server.storage.moment import remembered
 from server.storage.pool import Connection, Database
 from server.stores import checks
 from server.stores.calendar import ONE_DAY, StoreCalendar
@@ -117,11 +118,14 @@ class CorrectionsService:
             scope.require(store_id)
         if at is not None:
             checks.check_instant(at, "at")
-        with self._db.read() as conn:
-            found = correction_repository.history(conn, scope, store_id, _MOST_LISTED)
+        found = remembered((CorrectionsService, self._db, scope, store_id), lambda: self._history(scope, store_id))
         if at is not None:
             return [each for each in found if each.stood_at(at)]
         return [each for each in found if withdrawn or each.withdrawn_at is None]
+
+    def _history(self, scope: Scope, store_id: str | None) -> list[Correction]:
+        with self._db.read() as conn:
+            return correction_repository.history(conn, scope, store_id, _MOST_LISTED)
 
     # -- rosters
 

@@ -146,18 +146,18 @@ def insert_camera(conn: Connection, camera: Camera) -> bool:
     )
 
 
-def cameras(conn: Connection, scope: Scope, store_id: str) -> list[Camera]:
-    """All cameras a store ever had, by id."""
+def cameras(conn: Connection, scope: Scope, store_ids: Sequence[str]) -> list[Camera]:
+    """All cameras some stores ever had, by id."""
     with conn.cursor(row_factory=class_row(Camera)) as cursor:
         return cursor.execute(
             """
             SELECT camera_id, store_id, name, installed_at, removed_at
             FROM camera
-            WHERE store_id = %(store_id)s
+            WHERE store_id = ANY(%(wanted)s)
               AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
             ORDER BY camera_id
             """,
-            {"store_id": store_id, "scope": scope.store_ids},
+            {"wanted": list(store_ids), "scope": scope.store_ids},
         ).fetchall()
 
 
@@ -251,18 +251,18 @@ def revoke_device(conn: Connection, scope: Scope, device_id: str, at: datetime) 
         ).fetchone()
 
 
-def devices(conn: Connection, scope: Scope, store_id: str) -> list[Device]:
-    """A store's boxes, revoked ones too, by name."""
+def devices(conn: Connection, scope: Scope, store_ids: Sequence[str]) -> list[Device]:
+    """The boxes of some stores, revoked ones too, by name."""
     with conn.cursor(row_factory=class_row(Device)) as cursor:
         return cursor.execute(
             """
             SELECT device_id, store_id, created_at, revoked_at, status, status_at, skew_ms
             FROM device
-            WHERE store_id = %(store_id)s
+            WHERE store_id = ANY(%(wanted)s)
               AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
             ORDER BY device_id
             """,
-            {"store_id": store_id, "scope": scope.store_ids},
+            {"wanted": list(store_ids), "scope": scope.store_ids},
         ).fetchall()
 
 

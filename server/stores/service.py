@@ -74,6 +74,9 @@ class StoresService:
             NotFound: when there is none.
         """
         scope.require(store_id)
+        return remembered((StoresService.store, self._db, scope, store_id), lambda: self._store(scope, store_id))
+
+    def _store(self, scope: Scope, store_id: str) -> Store:
         with self._db.read() as conn:
             return _found(repository.store(conn, scope, store_id), store_id)
 
@@ -211,7 +214,7 @@ class StoresService:
         """All cameras a store ever had, by id."""
         scope.require(store_id)
         with self._db.read() as conn:
-            return repository.cameras(conn, scope, store_id)
+            return repository.cameras(conn, scope, [store_id])
 
     def remove_camera(self, scope: Scope, camera_id: str, at: datetime | None = None) -> None:
         """Take a camera out of service; no coverage is due from then on, and its past stays."""
@@ -265,13 +268,31 @@ class StoresService:
 
     def camera_health(self, scope: Scope, store_id: str) -> list[CameraHealth]:
         """How each camera in service does now, with what to do about it in the reader's language."""
-        scope.require(store_id)
+        return self.cameras_health(scope, [store_id])[store_id]
+
+    def cameras_health(self, scope: Scope, store_ids: Sequence[str]) -> dict[str, list[CameraHealth]]:
+        """The same of some stores, in their order.
+
+        Raises:
+            Forbidden: when one of them isn't the caller's.
+        """
+        for store_id in store_ids:
+            scope.require(store_id)
         now = self._clock()
         with self._db.read() as conn:
-            cameras = repository.cameras(conn, scope, store_id)
-            devices = repository.devices(conn, scope, store_id)
+            cameras = repository.cameras(conn, scope, store_ids)
+            devices = repository.devices(conn, scope, store_ids)
         in_service = [each for each in cameras if each.removed_at is None or each.removed_at > now]
-        return camera_health(in_service, [each for each in devices if each.revoked_at is None], now, scope.locale)
+        live = [each for each in devices if each.revoked_at is None]
+        return {
+            store_id: camera_health(
+                [each for each in in_service if each.store_id == store_id],
+                [each for each in live if each.store_id == store_id],
+                now,
+                scope.locale,
+            )
+            for store_id in store_ids
+        }
 
     # -- devices
 
@@ -296,7 +317,7 @@ class StoresService:
         """A store's boxes with their last word, revoked ones too."""
         scope.require(store_id)
         with self._db.read() as conn:
-            return repository.devices(conn, scope, store_id)
+            return repository.devices(conn, scope, [store_id])
 
     def check_device(self, scope: Scope, name: str, password: str) -> bool:
         """Whether this is the password of a live box."""

@@ -26,6 +26,7 @@ from server.kpi.answers.telling import Days, Teller, Wish, is_kept_beside
 from server.kpi.days.compute import StoreDay
 from server.kpi.figures.registry import chosen
 from server.kpi.models import Report
+from server.storage.moment import remembered
 from server.storage.pool import Connection, Readable
 from server.stores import checks, labels
 from server.stores.calendar import StoreCalendar
@@ -113,7 +114,7 @@ class ReportMaker:
             scope.require(store_id)
         wanted = None
         with self._db.read() as conn:
-            stores = {row.store_id: row for row in state_repository.store_rows(conn, scope, where)}
+            stores = {row.store_id: row for row in _store_rows(conn, scope, where)}
             stores, left_out = _chosen_stores(conn, scope, stores, where, Days(day_from, day_to), other)
             if not where.is_all:
                 wanted = list(stores)
@@ -151,7 +152,7 @@ class ReportMaker:
         parts = []
         shown: dict[str, StoreRow] = {}
         with self._db.read() as conn:
-            stores = {row.store_id: row for row in state_repository.store_rows(conn, scope, where)}
+            stores = {row.store_id: row for row in _store_rows(conn, scope, where)}
             # Stores whose today is the same date have the same days; there are never more than three such dates.
             alike: dict[date, dict[str, StoreRow]] = defaultdict(dict)
             for store_id, row in stores.items():
@@ -272,6 +273,12 @@ def _late(
 
 def _computed_stores(chosen: Chosen) -> set[str]:
     return {unit.store_day[0] for unit in chosen.computed} | {store_id for store_id, _ in chosen.late}
+
+
+def _store_rows(conn: Connection, scope: Scope, where: StoreFilter) -> list[StoreRow]:
+    """The stores meant; a page has several reports of the same ones."""
+    wanted = None if where.store_ids is None else tuple(where.store_ids)
+    return remembered((_store_rows, conn, scope, wanted), lambda: state_repository.store_rows(conn, scope, where))
 
 
 def _marks(conn: Connection, scope: Scope, wanted: Sequence[str] | None, days: Days, other: Days | None) -> list[Mark]:

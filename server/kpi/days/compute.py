@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from server.access.models import Scope
@@ -23,7 +24,7 @@ from server.kpi.days.inputs_repository import Found, Wanted
 from server.kpi.days.repository import Window
 from server.kpi.days.watching import door_weights
 from server.kpi.models import DayFacts
-from server.storage.moment import recalled
+from server.storage.moment import recalled, remembered
 from server.storage.pool import Connection
 from server.stores.calendar import QUARTER, StoreCalendar
 
@@ -89,7 +90,9 @@ def inputs_of(conn: Connection, scope: Scope, wants: Sequence[Want]) -> list[Day
     for row in repository.raw_traffic(conn, scope, begun):
         kept[(row.store_id, row.day)].traffic.append(row)
     corrections: dict[str | None, list[Correction]] = defaultdict(list)
-    for correction in correction_repository.standing(conn, scope, sorted({want.store_id for want in wants})):
+    stores = tuple(sorted({want.store_id for want in wants}))
+    standing = partial(correction_repository.standing, conn, scope, stores)
+    for correction in remembered((correction_repository.standing, conn, scope, stores), standing):
         corrections[correction.store_id].append(correction)
     weights = _weights(conn, scope, windows, kept)
     found = []

@@ -32,7 +32,8 @@ _SOLD: Final = sql.SQL("FILTER (WHERE r.voided_at IS NULL AND r.kind = 'sale')")
 _TO_MEMBER: Final = sql.SQL("FILTER (WHERE r.voided_at IS NULL AND r.kind = 'sale' AND r.member_id IS NOT NULL)")
 _REFUNDED: Final = sql.SQL("FILTER (WHERE r.voided_at IS NULL AND r.kind = 'refund')")
 
-_STATEMENT: Final = sql.SQL("""
+_STATEMENT: Final = (
+    sql.SQL("""
 SELECT w.store_id, w.day, k.settings,
        (
            SELECT json_agg(json_build_array({traffic_quarter}, l.kind, t.direction, t.class, t.count, t.groups,
@@ -127,14 +128,17 @@ CROSS JOIN LATERAL (
     ) k
 ) k
 WHERE %(scope)s::text[] IS NULL OR w.store_id = ANY(%(scope)s)
-""").format(
-    traffic_quarter=_SECONDS.format(sql.SQL("t.quarter")),
-    coverage_quarter=_SECONDS.format(sql.SQL("v.quarter")),
-    receipt_quarter=_SECONDS.format(sql.SQL("quarter")),
-    quarter=_QUARTER,
-    sold=_SOLD,
-    to_member=_TO_MEMBER,
-    refunded=_REFUNDED,
+""")
+    .format(
+        traffic_quarter=_SECONDS.format(sql.SQL("t.quarter")),
+        coverage_quarter=_SECONDS.format(sql.SQL("v.quarter")),
+        receipt_quarter=_SECONDS.format(sql.SQL("quarter")),
+        quarter=_QUARTER,
+        sold=_SOLD,
+        to_member=_TO_MEMBER,
+        refunded=_REFUNDED,
+    )
+    .as_bytes()
 )
 
 # What stands in the cells, list by list.
