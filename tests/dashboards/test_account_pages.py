@@ -82,7 +82,7 @@ def test_one_time_codes_are_set_up_with_a_camera_and_asked_for(shop: Shop, page:
     page.fill("#password", PASSWORD)
     page.locator("form[action='/sign-in'] button").click()
     page.get_by_role("link", name="启用动态验证码").click()
-    picture = cv2.imdecode(np.frombuffer(page.locator(".qr").screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    picture = cv2.imdecode(np.frombuffer(page.locator(".code-picture").screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert picture is not None
     read, _, _ = cv2.QRCodeDetector().detectAndDecode(cv2.resize(picture, None, fx=3, fy=3))
     told = urlsplit(read)
