@@ -137,5 +137,14 @@ def _line(each: AuditEntry, zone: str, fmt: Formats) -> dict[str, Any]:
         "what": each.action,
         "subject": each.subject,
         "store": each.store_id or "",
-        "detail": " · ".join(f"{key}: {value}" for key, value in each.detail.items()),
+        "detail": " · ".join(f"{key}: {_plain(value)}" for key, value in each.detail.items()),
     }
+
+
+def _plain(value: object) -> str:
+    """A value as people write it: brackets and quotes are a program's."""
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or "—"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(each)}" for key, each in value.items()) or "—"
+    return "—" if value is None or value == "" else str(value)
