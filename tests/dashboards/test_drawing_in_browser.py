@@ -241,6 +241,13 @@ def test_counts_follow_the_line_that_is_drawn(
             return any(each.online for each in services.provisioning.devices(SYSTEM))
 
         wait_until(heard, 60, "the box to be heard")
+        # Open beside it all the while: the first hour, which looks for itself how far they are.
+        guide = context.new_page()
+        watch.attach(guide)
+        guide.goto("/setup")
+        counts = guide.locator(".first-steps li", has_text="The first one counted")
+        expect(counts).to_be_visible()
+        expect(counts).not_to_have_class("done")
         page.goto("/admin/cameras/S01/S01-C1")
         script = page.locator('script[src$="camera.js"]').get_attribute("src") or ""
         assert page.evaluate(_GEOMETRY, script.replace("camera.js", "camera-geometry.js")) == _EXPECTED
@@ -318,5 +325,7 @@ def test_counts_follow_the_line_that_is_drawn(
         before = counted(services, "S01-C1-L1")
         wait_until(lambda: counted(services, "S01-C1-L2") > 0, 60, "somebody to be counted at the other line")
         assert counted(services, "S01-C1-L1") - before <= 1
+        expect(counts).to_have_class("done")
+        expect(guide.locator(".first-steps li", has_text="A line over the door")).to_have_class("done")
         context.close()
         watch.check()

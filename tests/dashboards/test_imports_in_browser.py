@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ from openpyxl import Workbook
 from playwright.sync_api import FilePayload, Page, Route, expect
 
 from server.sales.models import NewReceipt
+from server.sales.repository import lock_stores
 from tests.dashboards.conftest import Shop
 from tests.dashboards.seed import ADMIN
 from tests.dashboards.test_entry_in_browser import fits
@@ -37,6 +39,15 @@ _POLLING = """async (url) => {
     window.hide = (is) => {
         Object.defineProperty(document, "hidden", { configurable: true, get: () => is });
         document.dispatchEvent(new Event("visibilitychange"));
+    };
+}"""
+
+#: Notes how much of a file goes out to be looked at.
+_LOOKED = """() => {
+    const own = window.fetch;
+    window.fetch = (address, how) => {
+        window.looked = how?.body?.get("file")?.size;
+        return own(address, how);
     };
 }"""
 
@@ -124,6 +135,51 @@ def test_a_wrong_column_is_put_right_and_refused_rows_come_back_corrected(
     expect(page.get_by_role("heading", name="完成")).to_be_visible()
     expect(page.locator("#job")).to_contain_text("所有行都已导入")
     assert gross_of(shop, "IMP-3") == 70
+
+
+def test_a_file_at_work_is_watched_and_stopped(page: Page, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else writes the store's receipts at the moment, so the file waits where the test wants it to."""
+    rows = [("单号", "交易时间", "金额"), *((f"IMP-{n}", "2026-11-20 11:00:00", "90.00") for n in range(300))]
+    # Of a long file its beginning is looked at, up to the end of a row; what is brought in is all of it.
+    long = as_csv(tuple(rows)) + b"".join(f"IMP-{n},2026-11-20 11:00:00,90.00\r\n".encode() for n in range(300, 75_000))
+    monkeypatch.setattr(shop.services.imports, "slice_rows", 100)
+    sign_in(page, shop, "hq", "en")
+    page.goto("/imports")
+    page.evaluate(_LOOKED)
+    with page.expect_response("**/imports/receipts/preview"):
+        page.locator("#file").set_input_files({"name": "long.csv", "mimeType": "text/csv", "buffer": long})
+    assert len(long) > (2 << 20) >= page.evaluate("window.looked") > (2 << 20) - 100
+    expect(page.locator("#look")).to_contain_text("90.00")
+    expect(page.locator(".wrongs")).to_have_count(0)
+
+    taken, progress = page.locator("#progress dd").first, page.locator("#progress")
+    with ExitStack() as meanwhile:
+        lock_stores(meanwhile.enter_context(shop.services.db.transaction()), ["S01"])
+        page.get_by_role("button", name="Import the file").click()
+        expect(progress).to_contain_text("Waiting for its turn")
+        # Somebody has their finger on Stop while the numbers beside it move: the button stays the one it was.
+        page.get_by_role("button", name="Stop").evaluate("each => { each.mine = true; each.focus(); }")
+        again = ExitStack()
+        with again:
+            meanwhile.close()
+            lock_stores(again.enter_context(shop.services.db.transaction()), ["S01"])
+            expect(progress).to_contain_text("At work")
+            expect(taken).not_to_have_text("0")
+            stop = page.get_by_role("button", name="Stop")
+            expect(stop).to_be_focused()
+            assert stop.evaluate("each => each.mine")
+            stop.click()
+            expect(progress).to_contain_text("Stopping")
+            expect(page.get_by_role("button", name="Stop")).to_be_disabled()
+            fits(page)
+    # Let go, it stops after the slice at hand, and the page says so by itself.
+    expect(progress).to_contain_text("Stopped before its end")
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    (job,) = shop.services.imports.jobs(ADMIN)
+    assert job.state == "cancelled"
+    assert 100 <= job.rows < 1_000
+    assert taken.inner_text() == str(job.rows)
+    assert (gross_of(shop, "IMP-0"), gross_of(shop, "IMP-70000")) == (90, None)
 
 
 def test_members_of_an_old_system_are_tried_then_enrolled(page: Page, shop: Shop) -> None:

@@ -2,15 +2,17 @@
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from server.ingest.models import Incoming
 from server.kpi.live import LiveView
 from tests.dashboards.conftest import Shop
-from tests.dashboards.seed import ADMIN, PASSWORD
+from tests.dashboards.seed import ADMIN, PASSWORD, ZONE
 from tests.fixtures.browser import Watch
 from wire.messages import Ack, Crossing, encode, make_batch
 
@@ -89,6 +91,20 @@ def test_a_page_says_when_it_is_no_longer_fresh(page: Page, shop: Shop, monkeypa
         expect(badge).to_have_attribute("data-state", "stale")
         expect(badge).to_contain_text("Not updating")
     expect(badge).to_have_attribute("data-state", "live")
+
+
+def test_an_open_page_goes_over_to_the_new_day(page: Page, shop: Shop) -> None:
+    # Half a minute before the business day ends: everything on the page is then another day's.
+    shop.clock.now = datetime(2026, 11, 22, 3, 59, 30, tzinfo=ZONE).astimezone(UTC)
+    sign_in(page, shop, "manager", "en")
+    badge = page.locator("#live")
+    expect(badge).to_have_attribute("data-state", "live")
+    expect(badge).to_have_attribute("data-day", "2026-11-21")
+    expect(page.locator('[data-live="visitors"]')).to_have_text(re.compile(r"^[\d,]+$"))
+    shop.clock.pass_by(60)
+    expect(badge).to_have_attribute("data-day", "2026-11-22")
+    expect(badge).to_have_attribute("data-state", "live")
+    expect(page.locator('[data-live="visitors"]')).to_have_text("—")
 
 
 def test_an_open_page_shows_a_figure_being_withheld(page: Page, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,6 +188,35 @@ def test_the_desk_enrols_and_finds_with_the_keyboard_alone(page: Page, shop: Sho
     page.get_by_role("button", name="Show full number").press("Enter")
     expect(page.locator("[data-phone]")).to_have_text("+8613655550001")
     assert "13655550001" not in page.url
+
+
+def test_a_form_whose_answer_is_shown_once_is_sent_once(page: Page, shop: Shop) -> None:
+    """Of two presses the second's answer would take the place of the password that the first one's shows."""
+    name = f"box-{uuid4().hex[:8]}"
+    held: list[Route] = []
+    sent: list[Request] = []
+    sign_in(page, shop, "admin", "en")
+    page.goto("/admin/devices/new")
+    page.locator("#store").select_option("S01")
+    page.locator("#device").fill(name)
+    button = page.get_by_role("button", name="Add the box")
+    expect(button).to_have_attribute("aria-disabled", "false")
+    place: Any = button.bounding_box()
+    page.route("**/admin/devices/new", lambda route: held.append(route))
+    page.on("request", lambda request: sent.append(request) if request.method == "POST" else None)
+    with page.expect_request("**/admin/devices/new"):
+        page.mouse.click(place["x"] + 10, place["y"] + 10)
+    # Pressed again while its answer is awaited, by mouse and by key.
+    page.mouse.click(place["x"] + 10, place["y"] + 10)
+    page.keyboard.press("Enter")
+    held[0].continue_()
+    expect(page.locator(".handed code")).not_to_be_empty()
+    assert len(sent) == len(held) == 1
+    page.unroute("**/admin/devices/new")
+    assert [each.device_id for each in shop.services.provisioning.devices(ADMIN)].count(name) == 1
+    # Whoever comes back to the form may send it again.
+    page.go_back()
+    expect(page.get_by_role("button", name="Add the box")).to_have_attribute("aria-disabled", "false")
 
 
 @pytest.mark.parametrize(
