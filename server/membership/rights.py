@@ -64,7 +64,8 @@ class RightsPart(Protocol):
     """One package's part.
 
     `members` is the member and all who were merged into it: data of any of them is data of the one person. Every call
-    is within one transaction of the caller's, and `scope` is that of whoever asked, who was found to be allowed to.
+    is within one transaction of the caller's. `scope` is that of whoever asked, who was found to be allowed to; in an
+    erasure it is the whole chain under their name. `balances` and `left` only read: a proof asks for them years later.
     """
 
     @property

@@ -82,6 +82,7 @@ def remember(conn: Connection, told: Sequence[Told]) -> None:
     """Keep receipts; of one known already, only whose it is, if it was nobody's.
 
     The business day is the store's own, by the calendar in force when it was sold; a store without one has days in UTC.
+    What an erased member bought is nobody's: it may be told of after the erasure, and would earn what nobody can spend.
     """
     last = {(each.store_id, each.receipt_no): each for each in told}
     rows = [last[key] for key in sorted(last)]
@@ -89,11 +90,13 @@ def remember(conn: Connection, told: Sequence[Told]) -> None:
         """
         INSERT INTO points_receipt (store_id, receipt_no, kind, channel, at, currency, gross, net, refers_to, member_id,
                                     lines, holder, day)
-        SELECT n.*, member_root(n.member_id),
+        SELECT n.store_id, n.receipt_no, n.kind, n.channel, n.at, n.currency, n.gross, n.net, n.refers_to, m.member_id,
+               n.lines, CASE WHEN m.member_id IS NOT NULL THEN member_root(n.member_id) END,
                ((n.at AT TIME ZONE coalesce(c.timezone, 'UTC')) - coalesce(c.day_starts, '00:00')::interval)::date
         FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::numeric[],
                     %s::numeric[], %s::text[], %s::uuid[], %s::jsonb[])
              AS n (store_id, receipt_no, kind, channel, at, currency, gross, net, refers_to, member_id, lines)
+        LEFT JOIN member m ON m.member_id = n.member_id AND m.erased_at IS NULL
         LEFT JOIN LATERAL (
             SELECT timezone, day_starts FROM store_calendar
             WHERE store_id = n.store_id AND valid_from <= n.at::date

@@ -2,7 +2,8 @@
 
 The ledger can't be changed and needn't be: it holds numbers, times and stores under an id that leads to nobody once the
 member is erased. What a person typed (reasons) and what was bought (lines of receipts) stands elsewhere, and goes. The
-points themselves are given up afterwards, by an entry of their own, when the event of the erasure is followed.
+points themselves are given up in the same transaction, by an entry of their own; so what the books said, and must say
+ever after, is the ledger without that entry.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from uuid import UUID
 
 from server.access.models import Scope
 from server.events import JSON
-from server.membership.points import repository, rights_repository
+from server.membership.points import forfeiting, rights_repository
 from server.membership.rights import Erased, Kept, Section, Words
 from server.storage.pool import Connection
 
@@ -88,21 +89,22 @@ class PointsRights:
             Section("points_requests", {"zh": "积分调整申请", "en": "Adjustments asked for"}, _REQUESTS, requests),
         ]
 
-    def holds(self, _conn: Connection, _scope: Scope, _members: Sequence[UUID]) -> Sequence[str]:
-        """Nothing: points are no money of the member's, and who asks to be erased gives them up."""
+    def holds(self, conn: Connection, _scope: Scope, members: Sequence[UUID]) -> Sequence[str]:
+        """Nothing: points are no money of the member's, and who asks to be erased gives them up.
+
+        The accounts are held from here on, so that no desk adds to the ledger while its sums are taken.
+        """
+        forfeiting.keep_still(conn, members)
         return []
 
     def balances(self, conn: Connection, _scope: Scope, members: Sequence[UUID]) -> Mapping[str, str]:
-        """Balance, pending points and number of entries; the accounts are held until the transaction ends."""
-        purses = repository.hold(conn, members).values()
-        return {
-            "points": str(sum(purse.balance for purse in purses)),
-            "pending": str(sum(purse.pending for purse in purses)),
-            "entries": str(rights_repository.count_entries(conn, members)),
-        }
+        """Points, pending points and number of entries by the ledger, but for what was given up."""
+        said = forfeiting.ledger(conn, members)
+        return {"points": str(said.points), "pending": str(said.pending), "entries": str(said.entries)}
 
-    def erase(self, conn: Connection, _scope: Scope, members: Sequence[UUID], _at: datetime) -> Erased:
-        """Remove reasons, requests and what was bought; the ledger stays."""
+    def erase(self, conn: Connection, scope: Scope, members: Sequence[UUID], at: datetime) -> Erased:
+        """Remove reasons, requests and what was bought, and give up the points; the ledger stays."""
+        forfeiting.give_up(conn, members, at, scope.actor)
         removed = {
             "reasons": rights_repository.delete_reasons(conn, members),
             "requests": rights_repository.delete_requests(conn, members),
