@@ -149,3 +149,13 @@ def test_smaller_locks_agree_with_the_largest() -> None:
 
     for name in ("build", "edge", "server", "demo"):
         assert pins(name) <= pins("test"), name
+
+
+def test_the_readme_shows_four_pictures_and_each_is_small() -> None:
+    """They come with every clone; `make screenshots` takes them."""
+    shown = re.findall(r"!\[([^\]]+)\]\((docs/pictures/[\w.-]+)\)", (ROOT / "README.md").read_text("utf-8"))
+    assert len(shown) == 4
+    for words, name in shown:
+        assert len(words) > 40, f"{name} says nothing to who can't see it"
+        assert (ROOT / name).stat().st_size < 150_000, name
+    assert {path.name for path in (ROOT / "docs" / "pictures").iterdir()} == {Path(name).name for _, name in shown}

@@ -20,6 +20,7 @@ from cli.demo.chain import STORES, TIMEZONE, DemoStore
 from cli.demo.people import STAFF
 from cli.demo.story import Story, dice
 from server.access.models import Scope
+from server.clock import Clock, utc_now
 from server.kpi.correction_service import CorrectionsService, Shift
 from server.membership.care import CareService
 from server.membership.coupons.definitions import CouponDefinitions
@@ -67,13 +68,15 @@ class Promises:
 
     Args:
         before: when the promises were made: before anybody in this chain bought anything (aware).
+        clock: what the jobs that follow go by.
     """
 
-    def __init__(self, db: Database, keys: MemberKeys, story: Story, before: datetime) -> None:
+    def __init__(self, db: Database, keys: MemberKeys, story: Story, before: datetime, clock: Clock = utc_now) -> None:
         self._db = db
         self._keys = keys
         self._story = story
         self._before = before
+        self._clock = clock
 
     def make(self) -> None:
         """Rules of points, tiers and stored value, as if they always held."""
@@ -108,7 +111,7 @@ class Promises:
 
         What happened before is passed over first: the chain had no coupons then.
         """
-        CouponPosting(self._db).run(Event())
+        CouponPosting(self._db, self._clock).run(Event())
         definitions = CouponDefinitions(self._db, self._long_ago)
         return [definitions.add(SCOPE, new).definition_id for new in _coupons()]
 
@@ -130,7 +133,7 @@ class Promises:
         cards = ValueCards(self._db, lambda: at)
         for place, member in enumerate(members[:_HOLDERS]):
             self._load(cards, rng, store, member, place, at)
-        coupons = CouponsService(self._db)
+        coupons = CouponsService(self._db, self._clock)
         for member in members[:_HOLDERS]:
             coupons.issue(SCOPE, promised[0], member, str(uuid5(_KEYS, f"coupon {member}")))
 
@@ -155,12 +158,12 @@ class Promises:
             start: what was bought from then on.
             end: and up to then.
         """
-        Posting(self._db, standings).run(stop)
+        Posting(self._db, standings, self._clock).run(stop)
         self._rise(start, end, stop)
-        TierRun(self._db).follow(stop)
-        CouponPosting(self._db).run(stop)
-        CouponNights(self._db, self._keys).run(stop)
-        ValueService(self._db, "CNY").make(SCOPE)
+        TierRun(self._db, self._clock).follow(stop)
+        CouponPosting(self._db, self._clock).run(stop)
+        CouponNights(self._db, self._keys, self._clock).run(stop)
+        ValueService(self._db, "CNY", self._clock).make(SCOPE)
 
     def _rise(self, start: datetime, end: datetime, stop: Event) -> None:
         """Tiers of who bought, day after day: one begins on the day it was reached, not on that of the making."""

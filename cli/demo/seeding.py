@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Final
@@ -21,6 +21,7 @@ from cli.demo.day import store_day
 from cli.demo.promised import SCOPE, Promises, write_rosters
 from cli.demo.sold import Desk, Members, Seen, check_ins_of_day, founding_members, receipts_of_day
 from cli.demo.story import Story
+from server.clock import Clock, utc_now
 from server.events import outbox
 from server.kpi.service import KpiService
 from server.membership.crypto import MemberKeys
@@ -78,20 +79,28 @@ class Seeding:
         today: the stores' date when the chain was made; what happened is placed before it.
         progress: told how far it is.
         founders: members who were there before, for each visitor of an ordinary day; fewer make a shorter past quicker.
+        clock: what is now.
     """
 
     def __init__(
-        self, db: Database, keys: MemberKeys, today: date, progress: Progress, founders: float = _FOUNDERS
+        self,
+        db: Database,
+        keys: MemberKeys,
+        today: date,
+        progress: Progress,
+        founders: float = _FOUNDERS,
+        clock: Clock = utc_now,
     ) -> None:
         self._db = db
         self._keys = keys
         self._story = Story(today)
-        self._promises = Promises(db, keys, self._story, datetime.now(UTC) - _LONG_AGO)
+        self._promises = Promises(db, keys, self._story, clock() - _LONG_AGO, clock)
+        self._clock = clock
         self._progress = progress
         self._founders = founders
-        self._stores = StoresService(db)
-        self._facts = FactsService(db)
-        self._kpi = KpiService(db, self._stores)
+        self._stores = StoresService(db, clock)
+        self._facts = FactsService(db, clock)
+        self._kpi = KpiService(db, self._stores, clock)
         self._done = 0
         self._lock = threading.Lock()
         self._given_up = threading.Event()
@@ -214,7 +223,7 @@ class Seeding:
         self, stretch: _Stretch, days: list[date], start: datetime, end: datetime, desk: Desk, known: Members
     ) -> None:
         """Some days at once: first the sales, which may be written twice without harm, then what was counted."""
-        store, now = stretch.store, datetime.now(UTC)
+        store, now = stretch.store, self._clock()
         made = [(day, store_day(self._story, store, stretch.calendar, day)) for day in days]
         receipts: list[ReceiptRow] = []
         checked_in: list[Seen] = []

@@ -49,6 +49,7 @@ class Chain:
 
     store_ids: tuple[str, ...]
     members: tuple[UUID, ...]
+    box: str = "box-S01"
 
 
 def seed(services: Services, *, stores: int = 3, days: int = 16, now: datetime = NOW) -> Chain:
@@ -68,11 +69,11 @@ def seed(services: Services, *, stores: int = 3, days: int = 16, now: datetime =
         services.stores.add_camera(ADMIN, store_id, f"{store_id}-C1", "大门", installed)
         services.stores.add_line(ADMIN, f"{store_id}-C1", f"{store_id}-L1", "门线")
         services.stores.add_device(ADMIN, store_id, f"box-{store_id}")
-    _people(services, [store_id for store_id, *_ in chosen])
+    people(services, [store_id for store_id, *_ in chosen])
     _facts(services, today, chosen[0][0])
     members = _members(services, [store_id for store_id, *_ in chosen])
     _history(services, chosen, days, now, members)
-    _statuses(services, [store_id for store_id, *_ in chosen], now)
+    statuses(services, {f"box-{store_id}": f"{store_id}-C1" for store_id, *_ in chosen}, now)
     for store_id, *_ in chosen:
         for back in range(days + 1):
             services.kpi.recompute(store_id, today - timedelta(days=back))
@@ -81,7 +82,8 @@ def seed(services: Services, *, stores: int = 3, days: int = 16, now: datetime =
     return Chain(tuple(store_id for store_id, *_ in chosen), tuple(members))
 
 
-def _people(services: Services, store_ids: list[str]) -> None:
+def people(services: Services, store_ids: list[str]) -> None:
+    """Somebody of each role."""
     make = services.access.create_user
     make(ADMIN, "manager", PASSWORD, "陈店长", "manager", [store_ids[0]])
     make(ADMIN, "other", PASSWORD, "林店长", "manager", [store_ids[1]])
@@ -185,19 +187,19 @@ def _watched(out: bool, quarter: datetime, now: datetime) -> list[float]:
     return [0.0 if out or minute + timedelta(minutes=1) > now else 60.0 for minute in minutes]
 
 
-def _statuses(services: Services, store_ids: list[str], now: datetime) -> None:
-    """What the boxes said last: all is well, but for the third shop's camera."""
+def statuses(services: Services, cameras: dict[str, str], now: datetime) -> None:
+    """What boxes said last of their cameras: all is well, but for the third shop's."""
     with services.db.transaction() as conn:
-        for store_id in store_ids:
-            state: Literal["ok", "dark"] = "dark" if store_id == "S03" else "ok"
+        for box, camera in cameras.items():
+            state: Literal["ok", "dark"] = "dark" if camera.startswith("S03") else "ok"
             status = Status(
-                device=f"box-{store_id}",
+                device=box,
                 online=True,
                 at=now,
                 version="0.1.0",
-                cameras=(CameraStatus(camera=f"{store_id}-C1", state=state, fps=24.0),),
+                cameras=(CameraStatus(camera=camera, state=state, fps=24.0),),
             )
             conn.execute(
                 "UPDATE device SET status = %s, status_at = %s WHERE device_id = %s",
-                (Jsonb(to_builtins(status)), now - timedelta(seconds=20), f"box-{store_id}"),
+                (Jsonb(to_builtins(status)), now - timedelta(seconds=20), box),
             )

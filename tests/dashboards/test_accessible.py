@@ -53,7 +53,7 @@ def test_nothing_serious_stands_between_anybody_and_a_page(
         for view in VIEWS:
             if view.who != who:
                 continue
-            show(page, address, view, shop.chain.members)
+            show(page, address, view, shop.chain)
             wait_until_drawn(page, scheme)
             for violation in axe.run(page).response["violations"]:
                 if violation["impact"] in GRAVE:

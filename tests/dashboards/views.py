@@ -1,17 +1,16 @@
 """Every page, as somebody comes to it: what pictures are taken of, and what is asked whether everybody can use it.
 
 One list for both, so that a page nobody looks at fails a test (`test_accessible.py`) and not a visitor. An address may
-name what a chain has: `{member}` (the id of the first member of `tests.dashboards.seed`).
+name what a chain has: `{member}` (the id of its first member) and `{box}` (the name of the first store's box).
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from uuid import UUID
 
 from playwright.sync_api import Page
 
-from tests.dashboards.seed import PASSWORD
+from tests.dashboards.seed import PASSWORD, Chain
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ VIEWS = (
     View("desk", "desk", "/desk"),
     View("desk-enrol", "desk", "/desk", lambda page: find(page, "13912345678")),
     View("desk-problem", "desk", "/desk", _wrong_number),
-    View("desk-member", "desk", "/desk", lambda page: find(page, "13800138000")),
+    View("desk-member", "desk", "/desk/members/{member}"),
     View("desk-kept", "desk", "/desk/kept"),
     View("desk-offline", "desk", "/desk/offline"),
     View("card-print", "desk", "/desk/members/{member}/card"),
@@ -94,7 +93,7 @@ VIEWS = (
     View("admin-store-new", "admin", "/admin/stores/new"),
     View("admin-stores-file", "admin", "/admin/stores/file"),
     View("admin-devices", "admin", "/admin/devices"),
-    View("admin-device", "admin", "/admin/devices/box-S01"),
+    View("admin-device", "admin", "/admin/devices/{box}"),
     View("admin-device-new", "admin", "/admin/devices/new"),
     View("admin-cameras", "admin", "/admin/cameras/S01"),
     View("admin-camera", "admin", "/admin/cameras/S01/S01-C1"),
@@ -119,13 +118,14 @@ NO_VIEW = {
     "/setup/state": "a part of /setup",
     "/c/{key}": "its key is in no database: tests/dashboards/test_card_page.py looks at it",
     "/desk/kept/{item_id}": "needs an item a tablet sealed: tests/dashboards/test_desk_offline.py looks at it",
-    "/desk/members/{member_id}": "the desk's page again, with a member: desk-member",
     "/desk/worker.js": "a script",
     "/imports/conflicts/{conflict_id}": "needs a conflict: tests/dashboards/test_imports_in_browser.py looks at it",
     "/imports/members/{import_id}": "needs a file that was sent: as above",
     "/imports/members/{import_id}/errors.csv": "a file",
+    "/imports/members/{import_id}/errors.xlsx": "a file",
     "/imports/receipts/{import_id}": "needs a file that was sent: as above",
     "/imports/receipts/{import_id}/errors.csv": "a file",
+    "/imports/receipts/{import_id}/errors.xlsx": "a file",
     "/members/coupons/{definition_id}": "needs a coupon: tests/dashboards/test_members_in_browser.py looks at it",
     "/sign-in/code": "a step within signing in, as the two below",
     "/sign-in/enrol": "as above",
@@ -137,9 +137,9 @@ NO_VIEW = {
 }
 
 
-def address_of(view: View, members: tuple[UUID, ...]) -> str:
+def address_of(view: View, chain: Chain) -> str:
     """The view's address in a seeded chain."""
-    return view.path.replace("{member}", str(members[0]))
+    return view.path.replace("{member}", str(chain.members[0])).replace("{box}", chain.box)
 
 
 def matches(path: str, view: View) -> bool:
@@ -157,9 +157,9 @@ def sign_in(page: Page, address: str, who: str) -> None:
         page.keyboard.press("Enter")
 
 
-def show(page: Page, address: str, view: View, members: tuple[UUID, ...]) -> None:
+def show(page: Page, address: str, view: View, chain: Chain) -> None:
     """Open a view and bring it into its state."""
-    page.goto(address + address_of(view, members))
+    page.goto(address + address_of(view, chain))
     if view.arrange is not None:
         view.arrange(page)
 
