@@ -19,7 +19,7 @@ STORE_DATA = (
     "kpi_setting|line|sales_import|sales_import_error|lost_range|member|member_cost|member_import|member_import_error|member_value|"
     "member_advisor|member_attachment|member_consent|member_link|member_merge|member_note|member_phone|member_tag|"
     "member_token|opening_exception|opening_hours|receipt|"
-    "receipt_conflict|receipt_line|roster_day|roster_shift|silence|store|store_calendar|store_day|store_day_beside|store_hour|store_hour_past|store_label|tally|traffic_15m"
+    "receipt_conflict|receipt_line|roster_day|roster_shift|silence|store|store_calendar|store_day|store_day_beside|store_hour|store_hour_past|store_label|store_week|tally|traffic_15m"
 )
 #: Every other table, by the reason why it needs no scope. What stands in neither fails: a new table is not forgotten.
 NOT_STORE_DATA = {

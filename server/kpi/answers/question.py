@@ -21,10 +21,10 @@ Comparison = Compare | DayRange
 
 @dataclass(frozen=True, slots=True)
 class StoreFilter:
-    """Which stores of the scope are meant; what is None or empty leaves nothing out.
+    """Which stores of the scope are meant; what is None leaves nothing out, an empty list leaves nothing in.
 
     Attributes:
-        tags: a store must have all of them.
+        tags: a store must have all of them; without any, none is asked for.
     """
 
     store_ids: Sequence[str] | None = None

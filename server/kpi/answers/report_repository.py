@@ -2,7 +2,8 @@
 
 One statement for the period asked for and the one it is compared with: one pass over the current rows of each, adding
 up only the facts that the KPIs asked for need. The plan relied on is the partial index of the current rows and a hash
-aggregate for each. What every row would have alike (the currency, a filter that leaves nothing out) is not asked.
+aggregate for each; whole weeks of a store are one row where nothing smaller is asked for. What every row
+would have alike (the currency, a filter that leaves nothing out) is not asked.
 """
 
 from collections import defaultdict
@@ -16,12 +17,14 @@ from psycopg import sql
 from server.access.models import Scope
 from server.kpi.answers.grouping import EXPRESSIONS, DayLine, Dimension, Group, is_hourly
 from server.kpi.answers.standing_repository import rows_at
+from server.kpi.answers.week_repository import split, whose, with_weeks
 from server.kpi.models import FACT_NAMES, AuditErrors, Facts, Occupancy
 from server.storage.pool import Connection
 
 #: Facts kept in bigint columns, whose sum PostgreSQL would give as numeric.
-_BIG: Final = frozenset({"due_ms", "observed_ms", "required_ms"})
-
+_BIG: Final = frozenset(
+    {"due_ms", "observed_ms", "required_ms", "staff_seconds", "star_seconds", "dwell_seconds", "imputed_seconds"}
+)
 
 #: Rows as they stand; what is kept beside running days; whole hours of store-days up to a moment of each.
 Source = Literal["rows", "beside", "hours"]
@@ -224,9 +227,10 @@ def daily(conn: Connection, scope: Scope, day_from: date, day_to: date) -> dict[
     }
 
 
-#: How many store-days, or store-hours, are in a group; of a day told by its hours, the day counts once.
+#: How many store-days, or store-hours, are in a group: of a day told by its hours, the day once; of a week, its days.
 _PERIODS: Final = sql.SQL("count(*)")
 _DAYS: Final = sql.SQL("count(DISTINCT (d.store_id, d.day))")
+_DAYS_OF_WEEKS: Final = sql.SQL("sum(d.days)::bigint")
 #: What can't be added up; read where a group is a single row.
 _OCCUPANCY: Final[tuple[LiteralString, ...]] = ("max(d.occupancy)", "max(d.occupancy_peak)", "max(d.drift)")
 
@@ -260,22 +264,21 @@ def _over(
         audited: whether to go through the errors of each row by audit, as `e`.
     """
     given: dict[str, Any] = {"scope": scope.store_ids, "wanted": _listed(asked.store_ids), "at": asked.at}
-    where = []
+    where = whose(scope, asked.store_ids)
     if audited:
         where.append(sql.SQL("d.audit_errors IS NOT NULL"))
-    if scope.store_ids is not None:
-        where.append(sql.SQL("d.store_id = ANY(%(scope)s)"))
-    if asked.store_ids is not None:
-        where.append(sql.SQL("d.store_id = ANY(%(wanted)s)"))
     joined = []
     if asked.currency is None:
         joined.append(sql.SQL("JOIN store s ON s.store_id = d.store_id"))
     if "region" in asked.by:
         joined.append(_REGIONS)
     number = len(asked.by) if grouped is None else grouped
+    adds_weeks = set(asked.by) <= {"store"} and asked.at is None and not (hourly or audited or asked.occupancy)
     parts = []
     for place, stretch in enumerate(stretches):
-        names = {name: f"{name}{place}" for name in ("from", "to", "shift", "stores", "days", "until")}
+        names = {
+            name: f"{name}{place}" for name in ("from", "to", "shift", "stores", "days", "until", "weeks", "single")
+        }
         given |= {names["from"]: stretch.day_from, names["to"]: stretch.day_to, names["shift"]: stretch.shift}
         own = [*where, sql.SQL("d.day BETWEEN {} AND {}").format(*map(sql.Placeholder, (names["from"], names["to"])))]
         if stretch.source == "rows" and not hourly and asked.at is None:
@@ -301,6 +304,13 @@ def _over(
         if stretch.source == "hours":
             own.append(sql.SQL("d.hour < o.until"))
         shown = columns if hourly or stretch.source != "hours" else [_DAYS if c is _PERIODS else c for c in columns]
+        source = _source(scope, asked, stretch, hourly=hourly)
+        told_by = split(stretch.day_from, stretch.day_to, (day for _, day in stretch.without))
+        if adds_weeks and stretch.source == "rows" and told_by.weeks:
+            given |= {names["weeks"]: told_by.weeks, names["single"]: told_by.days}
+            source = with_weeks(scope, asked.store_ids, asked.needs, own, weeks=names["weeks"], days=names["single"])
+            own = [sql.SQL("true")]
+            shown = [_DAYS_OF_WEEKS if column is _PERIODS else column for column in columns]
         parts.append(
             sql.SQL(
                 """
@@ -316,7 +326,7 @@ def _over(
             ).format(
                 place=sql.Literal(place),
                 columns=sql.SQL(", ").join(shown),
-                source=_source(scope, asked, stretch, hourly=hourly),
+                source=source,
                 only=only,
                 shift=sql.Placeholder(names["shift"]),
                 store=sql.SQL(" ").join(joined),

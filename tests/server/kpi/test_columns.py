@@ -32,3 +32,12 @@ def test_the_columns_of_a_row_are_the_facts(db: Database, table: str) -> None:
     columns = {name for name, _ in rows}
     assert errors == ("jsonb",)
     assert columns == KEYS[table] | NOT_ADDITIVE | set(FACT_NAMES)
+
+
+def test_a_week_has_a_sum_of_every_fact(db: Database) -> None:
+    with db.read() as conn:
+        columns = conn.execute(
+            "SELECT column_name FROM information_schema.columns"
+            " WHERE table_schema = 'public' AND table_name = 'store_week' AND is_nullable = 'NO'"
+        ).fetchall()
+    assert {name for (name,) in columns} == {"week", "days", "store_id"} | set(FACT_NAMES)
