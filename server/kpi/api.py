@@ -92,7 +92,8 @@ def report(
     `as_of` in the answer, and in each of its rows, is the moment up to which all of it is told. Of few stores that is
     now. Of so many that their running days can't be computed while somebody waits, those are read as the jobs process
     last kept them, and `as_of` is when the oldest of them was (`answered_at` is now): look at it before you take today
-    for the present. `pending` store-days have changed and are not in the answer yet.
+    for the present. `pending` store-days have changed and are not in the answer yet. Where nothing was computed so far
+    of a day of the past, the day beside it is left out as well, and counted there.
 
     With `as_of` it is made of the answers that stood then, of days and of hours: `missing` says of how many store-days
     there was none (a day that was still running had none yet). Quarter hours are not kept and can't be asked for so.

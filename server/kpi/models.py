@@ -343,7 +343,8 @@ class Report:
         answered_at: when it was asked (UTC).
         compared_from: first day of the period compared with; None when none was asked for.
         pending: store-days whose facts have changed and are not in the answer yet; of running ones, those of which
-            nothing is kept.
+            nothing is kept; and where nothing has been computed yet of a day of the past, the day beside it, which is
+            left out as well, so that like stands against like.
         missing: store-days that had no answer at the moment asked for, or whose hours of then are not kept.
     """
 

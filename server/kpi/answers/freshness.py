@@ -96,7 +96,10 @@ class Chosen:
         as_of: of the past, read although they were still running when they were computed.
         unknown: running days of which nothing is kept and nothing is computed: neither they nor the days beside them
             may be counted.
-        pending: changed or unknown, and not in the answer.
+        unread: of the past, changed and not computed for it; some have no row at all.
+        apart: of each period, the one asked for first, days that are known and left out, because nothing is known yet
+            of the day that they stand beside.
+        pending: changed or unknown, and not in the answer, and those that are left out beside them.
     """
 
     computed: list[Unit] = field(default_factory=list)
@@ -104,6 +107,8 @@ class Chosen:
     late: set[StoreDay] = field(default_factory=set)
     as_of: dict[StoreDay, datetime] = field(default_factory=dict)
     unknown: list[Unit] = field(default_factory=list)
+    unread: set[StoreDay] = field(default_factory=set)
+    apart: tuple[set[StoreDay], set[StoreDay]] = field(default_factory=lambda: (set(), set()))
     pending: int = 0
 
 
@@ -135,7 +140,9 @@ def choose(units: list[Unit], late: list[Late], allowance: Allowance, now: datet
             chosen.late.add(each.store_day)
             continue
         chosen.pending += int(each.marked)
-        if each.row is not None:
+        if each.row is None:
+            chosen.unread.add(each.store_day)
+        else:
             chosen.as_of[each.store_day] = each.row.computed_at
     return chosen
 

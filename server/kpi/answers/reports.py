@@ -7,8 +7,7 @@ that stood then alone: no mark, no today, nothing computed.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -17,12 +16,13 @@ from server.clock import Clock
 from server.errors import InvalidInput, NotFound
 from server.kpi.answers import grouping, standing_repository, state_repository
 from server.kpi.answers.assembling import Asking, Part, Periods, Slices, report_of
+from server.kpi.answers.choosing import chosen_of, computed_stores, leave_out_beside_nothing, with_marked_days
 from server.kpi.answers.decomposition import NEEDS, Decomposition, Pair, decompose
-from server.kpi.answers.freshness import Allowance, Chosen, Late, Running, Unit, choose
+from server.kpi.answers.freshness import Allowance, Chosen, Running
 from server.kpi.answers.grouping import Group
 from server.kpi.answers.question import ALL_STORES, Compare, Comparison, DayRange, Question, StoreFilter
 from server.kpi.answers.state_repository import Mark, StoreRow
-from server.kpi.answers.telling import Days, Teller, Wish, is_kept_beside
+from server.kpi.answers.telling import Days, Teller, Wish
 from server.kpi.days.compute import StoreDay
 from server.kpi.figures.registry import chosen
 from server.kpi.models import Report
@@ -178,101 +178,19 @@ class ReportMaker:
             store_id for part in parts for store_id, _ in part.running
         }:
             clocks = self._stores.clocks(asking.scope, sorted(timed))
-        parts = _with_marked_days(parts, clocks)
-        chosen = [self._chosen(asking, part, clocks) for part in parts]
+        parts = with_marked_days(parts, clocks)
+        chosen = [chosen_of(asking, part, clocks) for part in parts]
         needed = {
             store_id
             for part, each in zip(parts, chosen, strict=True)
-            for store_id in (part.stores if grouping.is_by_quarter(asking.by) else _computed_stores(each))
+            for store_id in (part.stores if grouping.is_by_quarter(asking.by) else computed_stores(each))
         }
         # Opening hours, of which a chain has thousands, of those stores alone that have a day computed.
         calendars = {**clocks, **(self._stores.calendars(asking.scope, sorted(needed)) if needed else {})}
         with self._db.read() as conn:
+            for part, each in zip(parts, chosen, strict=True):
+                leave_out_beside_nothing(conn, asking.scope, part, each)
             return [_tell(conn, asking, part, each, calendars) for part, each in zip(parts, chosen, strict=True)]
-
-    @staticmethod
-    def _chosen(asking: Asking, part: Part, clocks: Mapping[str, StoreCalendar]) -> Chosen:
-        """What is computed of a part, and what is read."""
-        if asking.at is not None or grouping.is_by_quarter(asking.by):
-            return Chosen()
-        keeps_beside = part.other is not None and is_kept_beside(part.other, asking.by, asking.wish)
-        units = _units(part)
-        late, as_of = _late(part, units, clocks)
-        chosen = choose(units, late, asking.allowance, asking.now, keeps_beside=keeps_beside)
-        chosen.as_of |= as_of
-        return chosen
-
-
-def _with_marked_days(parts: Sequence[Part], clocks: Mapping[str, StoreCalendar]) -> list[Part]:
-    """Parts with their days that are marked.
-
-    While boxes send, every store's today is marked, and most reports are of other days: what tells so is the
-    timezone, and the whole calendars of a chain are ten times as many rows.
-    """
-    known: dict[tuple[StoreCalendar, datetime], list[date]] = {}
-
-    def days_of(mark: Mark) -> list[date]:
-        key = (clocks[mark.store_id], mark.hour)
-        if key not in known:
-            known[key] = key[0].days_of_hour(mark.hour)
-        return known[key]
-
-    def marked(part: Part) -> dict[StoreDay, bool]:
-        found: dict[StoreDay, bool] = {}
-        for mark in part.marks:
-            for day in days_of(mark):
-                if _is_shown(part, day):
-                    found[(mark.store_id, day)] = mark.said or found.get((mark.store_id, day), False)
-        return found
-
-    return [replace(part, marked=marked(part)) for part in parts]
-
-
-def _is_shown(part: Part, day: date) -> bool:
-    return any(days.first <= day <= days.last for days in (part.days, part.other) if days is not None)
-
-
-def _units(part: Part) -> list[Unit]:
-    """The running store-days of a part, each with the day that it is compared with."""
-    units = []
-    for store_id, today in part.todays.items():
-        pair, beside = (store_id, today), None
-        if pair in part.left_out or not _is_shown(part, today):
-            continue
-        if part.other is not None and part.other.shift > 0:
-            if not part.days.first <= today <= part.days.last:
-                continue
-            before = (store_id, today - timedelta(days=part.other.shift))
-            beside = before if before[1] <= part.other.last and before not in part.left_out else None
-        said = part.marked.get(pair, False) or (beside is not None and part.marked.get(beside, False))
-        units.append(Unit(pair, beside, part.running.get(pair), pair in part.marked, said))
-    return units
-
-
-def _late(
-    part: Part, units: Sequence[Unit], clocks: Mapping[str, StoreCalendar]
-) -> tuple[list[Late], dict[StoreDay, datetime]]:
-    """Days of the past whose rows are not what would be computed now; and when others were, that may still change."""
-    running = {unit.store_day for unit in units}
-    cut_from = {unit.beside[0]: unit.beside[1] for unit in units if unit.beside is not None}
-    found: list[Late] = []
-    as_of: dict[StoreDay, datetime] = {}
-    for pair in sorted((part.marked.keys() | part.running.keys()) - running - part.left_out):
-        store_id, day = pair
-        in_days = part.days.first <= day <= part.days.last
-        if not in_days and store_id in cut_from and day >= cut_from[store_id]:
-            continue  # cut, or later than what is compared
-        row, marked = part.running.get(pair), pair in part.marked
-        is_over = row is not None and row.computed_at >= clocks[store_id].bounds(day)[1]
-        if marked or not is_over:
-            found.append(Late(pair, marked, part.marked.get(pair, False), row))
-        elif row is not None:
-            as_of[pair] = row.computed_at
-    return found, as_of
-
-
-def _computed_stores(chosen: Chosen) -> set[str]:
-    return {unit.store_day[0] for unit in chosen.computed} | {store_id for store_id, _ in chosen.late}
 
 
 def _store_rows(conn: Connection, scope: Scope, where: StoreFilter) -> list[StoreRow]:

@@ -4,7 +4,7 @@ Marks are few or, while boxes send, as many as stores; rows that were still runn
 index of their own, so that a report of last year pays nothing for looking.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -97,6 +97,24 @@ def running(
         ):
             found[(store_id, day)] = Running(computed_at, has_beside)
     return found
+
+
+def kept(conn: Connection, scope: Scope, pairs: Collection[tuple[str, date]]) -> set[tuple[str, date]]:
+    """Those store-days of which a row stands."""
+    found = conn.execute(
+        """
+        SELECT d.store_id, d.day
+        FROM unnest(%(stores)s::text[], %(days)s::date[]) AS w (store_id, day)
+        JOIN store_day d ON d.store_id = w.store_id AND d.day = w.day AND d.superseded_at IS NULL
+        WHERE %(scope)s::text[] IS NULL OR d.store_id = ANY(%(scope)s)
+        """,
+        {
+            "stores": [store_id for store_id, _ in pairs],
+            "days": [day for _, day in pairs],
+            "scope": scope.store_ids,
+        },
+    )
+    return {(store_id, day) for store_id, day in found}
 
 
 def _listed(names: Sequence[str] | None) -> list[str] | None:

@@ -161,8 +161,8 @@ class Teller:
         if other is not None and other.shift > 0:
             apart |= self._later(days, other)
         on_the_spot = {*chosen.late, *(unit.store_day for unit in chosen.computed)}
-        for span in spans:
-            own = {pair for pair in on_the_spot if span.days.first <= pair[1] <= span.days.last}
+        for span, beside_nothing in zip(spans, chosen.apart, strict=False):
+            own = {pair for pair in on_the_spot if span.days.first <= pair[1] <= span.days.last} - beside_nothing
             if span is cut:
                 own -= {*apart, *cut.beside, *cut.hours}
             span.computed = self._compute(sorted(own))
@@ -171,8 +171,8 @@ class Teller:
         cut.computed |= compute(
             self.conn, self.scope, [self._cut(unit.beside, other) for unit in chosen.computed if unit.beside and other]
         )
-        for span in spans:
-            span.without = {*span.computed, *self.left_out, *span.beside, *span.hours}
+        for span, beside_nothing in zip(spans, chosen.apart, strict=False):
+            span.without = {*span.computed, *self.left_out, *span.beside, *span.hours, *beside_nothing}
         cut.without |= apart
         return spans
 

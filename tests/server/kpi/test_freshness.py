@@ -20,7 +20,7 @@ import pytest
 from server.jobs.days import Days
 from server.kpi.answers import exports, freshness, telling
 from server.kpi.answers.freshness import Allowance, Late, Running, Unit, choose
-from server.kpi.answers.question import Question
+from server.kpi.answers.question import DayRange, Question
 from server.kpi.correction_service import CorrectionsService
 from server.kpi.corrections.in_force import NewCorrection
 from server.kpi.days.compute import Want, compute
@@ -219,6 +219,30 @@ def test_whose_today_is_not_in_the_answer_has_no_last_week_in_it(chain: Chain, g
     overlapping = today(of_many(chain, 1), group_by, "last_week", first=LAST - timedelta(days=1))
     assert overlapping.total.compare is not None
     assert (overlapping.total.values["visitors"].value, overlapping.total.compare["visitors"].value) == (43, None)
+
+
+@pytest.mark.parametrize("group_by", ["store", "region", "chain", "hour"])
+def test_a_past_day_that_nobody_computed_has_nothing_beside_it(chain: Chain, group_by: str) -> None:
+    """Jobs were down for days: of a store whose Monday is not computed yet the Monday before is left out as well."""
+    chain.now += timedelta(days=3)
+    for store in CAME:
+        chain.cross(store, _at(chain, TODAY, "11:30"), 1)
+
+    def asked(allowed: int, day: date, beside: date) -> tuple[object, object, int]:
+        report = of_many(chain, allowed).report(
+            SYSTEM, kpis=KPIS, day_from=day, day_to=day, group_by=group_by, compare=DayRange(beside)
+        )
+        assert report.total.compare is not None
+        return report.total.values["visitors"].value, report.total.compare["visitors"].value, report.pending
+
+    # The latest of their names comes first: S02, then S01. Three are not in it, and three left out beside them.
+    assert asked(0, TODAY, LAST) == (None, None, 6)
+    assert asked(1, TODAY, LAST) == (5, 3, 4)
+    assert asked(3, TODAY, LAST) == (5 + 14 + 11, 3 + 12 + 27, 0)
+    assert asked(1, LAST, TODAY) == (3, 5, 4)
+    # What was computed and has changed since stands as it did.
+    chain.kpi.recompute("S01", TODAY)
+    assert asked(0, TODAY, LAST) == (14, 12, 5)
 
 
 def test_what_somebody_corrected_of_last_week_is_seen_at_once(chain: Chain) -> None:
