@@ -33,7 +33,7 @@ _STATES: Final = {
     "dark": (N_("Too dark"), "warn"),
     "covered": (N_("Covered"), "bad"),
     "stalled": (N_("Too slow"), "warn"),
-    "never_seen": (N_("Not reporting"), "warn"),
+    "never_seen": (N_("Not heard yet"), "warn"),
 }
 _DAYS: Final = 14
 _TALLEST: Final = 60
@@ -150,10 +150,15 @@ def camera_panel(cameras: list[CameraHealth], locale: Locale) -> dict[str, Any]:
             "list": lines,
         }
     title = texts.ngettext("%(num)d camera needs a look", "%(num)d cameras need a look", len(troubled))
+    unheard = all(camera.state == "never_seen" for camera in troubled)
+    if unheard:
+        title = texts.ngettext(
+            "%(num)d camera has not been heard yet", "%(num)d cameras have not been heard yet", len(troubled)
+        )
     # The same remedy for several cameras is said once.
     remedies = dict.fromkeys(camera.message for camera in troubled if camera.message)
     return {
-        "kind": "bad",
+        "kind": "warn" if unheard else "bad",
         "icon": "camera",
         "title": title % {"num": len(troubled)},
         "text": " ".join(remedies),

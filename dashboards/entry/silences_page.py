@@ -31,6 +31,11 @@ _WORDS: Final = {
     "stalled": (N_("Too few pictures"), N_("Restart the box; if it goes on, tell the chain's IT.")),
     "never_seen": (N_("Not reporting yet"), N_("The box has not said anything of this camera: see that it is set up.")),
 }
+#: Of a box that never said a word.
+_UNHEARD: Final = (
+    N_("The box has not been heard yet"),
+    N_("Start it with the file it was given: it speaks within a minute. If not, see that it reaches the server."),
+)
 _UNKNOWN: Final = (N_("Silent"), N_("Tell the chain's IT."))
 _PAST: Final = 40
 Reader = Annotated[Viewer, Depends(viewer_with(*STORE_READERS))]
@@ -80,6 +85,8 @@ def _line(each: Silence, stores: list[Store], now: datetime, locale: Locale) -> 
     store = next((one for one in stores if one.store_id == each.store_id), None)
     zone = store.timezone if store else "UTC"
     what, todo = _WORDS.get(each.state, _UNKNOWN)
+    if each.last_heard is None and not each.camera_id:
+        what, todo = _UNHEARD
     since = each.last_heard or each.noticed_at
 
     def moment(at: datetime) -> str:

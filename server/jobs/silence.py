@@ -18,7 +18,7 @@ from server.clock import Clock, utc_now
 from server.jobs import silence_repository
 from server.jobs.models import Quiet, Silence
 from server.storage.pool import Database
-from server.stores.health import SILENT_AFTER, camera_health
+from server.stores.health import SILENT_AFTER, camera_health, is_awaited
 from server.stores.models import Camera, Device
 
 _log = structlog.get_logger(__name__)
@@ -78,6 +78,8 @@ class Silences:
 def quiet_now(devices: Sequence[Device], cameras: Sequence[Camera], now: datetime) -> list[Quiet]:
     """Boxes that are silent, and cameras that are not counted although their box is well.
 
+    A box that was only just added has not gone silent: it is given time for its first word.
+
     Args:
         devices: all live ones.
         cameras: all in service.
@@ -89,7 +91,10 @@ def quiet_now(devices: Sequence[Device], cameras: Sequence[Camera], now: datetim
     for device in devices:
         by_store[device.store_id].append(device)
         heard = device.status_at
-        if heard is None or now - heard > SILENT_AFTER or not (device.status or {}).get("online"):
+        if is_awaited(device, now):
+            # Nor are its cameras missed before it has had time to name them.
+            silent.add(device.device_id)
+        elif heard is None or now - heard > SILENT_AFTER or not (device.status or {}).get("online"):
             silent.add(device.device_id)
             found.append(Quiet(device.store_id, device.device_id, "", SILENT, heard))
     hung: dict[str, list[Camera]] = defaultdict(list)

@@ -42,6 +42,11 @@ _REFUSED: Final[dict[Locale, str]] = {
     "start the box anew.",
     "zh": "摄像头拒绝了盒子的用户名或密码。请在 edge.toml 的摄像头地址中写上正确的用户名和密码，然后重新启动盒子。",
 }
+#: Of a box that never said a word; nothing went silent there, it has yet to begin.
+_NOT_HEARD: Final[dict[Locale, str]] = {
+    "en": "The box {device} has not been heard yet. Start it with the file it was given: it speaks within a minute.",
+    "zh": "还没有收到盒子 {device} 的消息。请用发放的文件启动它：一分钟内就会有消息。",
+}
 _BOX_GONE: Final[dict[Locale, str]] = {
     "en": "The box {device} is not connected. Check its power and network; it keeps its counts and sends them later.",
     "zh": "盒子 {device} 未连接。请检查其电源和网络；计数保存在盒子里，恢复后会补传。",
@@ -87,7 +92,14 @@ def _unreported(camera: Camera, devices: Sequence[Device], now: datetime, locale
     if gone:
         seen, device = max(gone, key=lambda found: found[0])
         return _box_gone(camera, device, seen, locale)
-    return CameraHealth(camera.camera_id, camera.name, False, "never_seen", None, _REMEDY[locale]["never_seen"])
+    unheard = next((device.device_id for device in devices if device.status_at is None), None)
+    remedy = _REMEDY[locale]["never_seen"] if unheard is None else _NOT_HEARD[locale].format(device=unheard)
+    return CameraHealth(camera.camera_id, camera.name, False, "never_seen", None, remedy, unheard)
+
+
+def is_awaited(device: Device, now: datetime) -> bool:
+    """Whether a box that never said a word has had no time for it yet."""
+    return device.status_at is None and now - device.created_at <= SILENT_AFTER
 
 
 def _is_gone(device: Device, now: datetime) -> bool:

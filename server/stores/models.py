@@ -141,7 +141,7 @@ class CameraHealth:
         state: a stable code.
         last_seen: the last word about it (UTC), None before the first.
         message: for a person: what is wrong and what to do; empty when all is well.
-        device_id: the box that reports it, None before the first report.
+        device_id: the box that reports it; before the first report a box of the store that was never heard, or None.
     """
 
     camera_id: str

@@ -75,11 +75,30 @@ def test_a_camera_nobody_ever_reported(shops: Chain, silences: Silences) -> None
     assert open_now(silences) == [("", "S01-C1", "never_seen")]
 
 
+def test_a_box_is_given_time_for_its_first_word(shops: Chain, silences: Silences) -> None:
+    assert silences.look(NOW) is None
+    (waiting,) = shops.stores.camera_health(SYSTEM, "S01")
+    assert (waiting.state, waiting.device_id) == ("never_seen", "door-1")
+    assert "还没有收到盒子 door-1 的消息" in waiting.message
+    shops.now += timedelta(minutes=11)
+    # One line for the box, which would have named its camera.
+    assert silences.look(NOW) == "silent: door-1"
+    says(shops)
+    assert silences.look(NOW) == "silent: S01-C1; back: door-1"
+
+
 def test_what_is_ended_is_silent_no_more(shops: Chain, silences: Silences) -> None:
-    assert silences.look(NOW) == "silent: S01-C1, door-1"
+    says(shops, online=False)
+    assert silences.look(NOW) == "silent: door-1"
     shops.stores.revoke_device(SYSTEM, "door-1")
+    assert silences.look(NOW) == "silent: S01-C1; back: door-1"
+    shops.stores.add_device(SYSTEM, "S01", "door-2")
+    assert silences.look(NOW) == "back: S01-C1"
+    shops.now += timedelta(minutes=11)
+    assert silences.look(NOW) == "silent: door-2"
+    shops.stores.revoke_device(SYSTEM, "door-2")
     shops.stores.remove_camera(SYSTEM, "S01-C1", shops.now - timedelta(minutes=1))
-    assert silences.look(NOW) == "back: S01-C1, door-1"
+    assert silences.look(NOW) == "back: door-2"
 
 
 def test_everybody_sees_those_of_their_stores(shops: Chain, silences: Silences) -> None:
@@ -124,6 +143,8 @@ def test_nights_on_which_nobody_worked_are_made_up_for(shops: Chain) -> None:
 
 def test_runs_and_silences_over_the_api(chain: Services, sign_in: Callable[[str], TestClient]) -> None:
     chain.stores.add_device(SYSTEM, "S02", "door-2")
+    with chain.db.transaction() as conn:
+        conn.execute("UPDATE device SET created_at = created_at - interval '1 hour'")
     jobs = standard_jobs(chain.settings, chain.db, chain.stores, chain.kpi, chain.access)
     assert JobsProcess(chain.db, jobs).run_once(NOW)
     hq = sign_in("hq")
