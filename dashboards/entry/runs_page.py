@@ -12,7 +12,7 @@ from dashboards.i18n import N_, translations
 from dashboards.pages import page_router, renderer_of
 from dashboards.viewer import Viewer, viewer_with
 from server.access.models import Locale
-from server.jobs.models import JobRun
+from server.jobs.models import JobRun, Waiting
 
 router = page_router()
 
@@ -65,27 +65,40 @@ def runs(request: Request, viewer: Reader) -> Response:
         stores=services.stores.stores(viewer.scope),
         latest=[_line(run, viewer.locale) for _, run in sorted(latest.items())],
         runs=[_line(run, viewer.locale) for run in found],
+        waiting=_waiting(services.jobs.waiting(viewer.scope), viewer.locale),
     )
+
+
+def _waiting(found: Waiting, locale: Locale) -> str:
+    """How far computing anew has come: what is left of it. Where nothing is left, no words."""
+    if found.since is None:
+        return ""
+    texts, fmt = translations(locale), Formats(locale)
+    days = texts.ngettext("%(num)d day", "%(num)d days", found.days) % {"num": found.days}
+    stores = texts.ngettext("%(num)d store", "%(num)d stores", found.stores) % {"num": found.stores}
+    told = {"days": days, "stores": stores, "at": _moment(found.since, fmt)}
+    return texts.gettext(N_("%(days)s of %(stores)s, the oldest marked at %(at)s")) % told
+
+
+def _moment(at: datetime, fmt: Formats) -> str:
+    return f"{fmt.day(at.astimezone(UTC).date())} {fmt.clock(at, 'UTC', seconds=True)}"
 
 
 def _line(run: JobRun, locale: Locale) -> dict[str, Any]:
     gettext, fmt = translations(locale).gettext, Formats(locale)
     words, kind = _OUTCOMES[run.outcome]
 
-    def moment(at: datetime) -> str:
-        return f"{fmt.day(at.astimezone(UTC).date())} {fmt.clock(at, 'UTC', seconds=True)}"
-
     return {
         "job": run.job,
         "what": gettext(JOBS[run.job]) if run.job in JOBS else "",
         "outcome": gettext(words),
         "kind": kind,
-        "started": moment(run.started_at),
+        "started": _moment(run.started_at, fmt),
         "took": NOTHING
         if run.finished_at is None or run.runs > 1
         else gettext(N_("%(seconds)s s"))
         % {"seconds": fmt.number((run.finished_at - run.started_at).total_seconds(), 1)},
-        "finished": moment(run.finished_at) if run.finished_at else NOTHING,
+        "finished": _moment(run.finished_at, fmt) if run.finished_at else NOTHING,
         "times": fmt.number(run.runs),
         "detail": run.detail or "",
     }

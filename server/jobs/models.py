@@ -42,6 +42,20 @@ class JobRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is still to be computed anew.
+
+    Attributes:
+        days: store-days, told by UTC.
+        since: when the oldest of it was marked (UTC); None where nothing waits.
+    """
+
+    stores: int
+    days: int
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class MarkRow:
     """An hour (UTC) of a store whose facts have changed, and the mark that says so."""
 

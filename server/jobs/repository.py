@@ -6,7 +6,7 @@ from datetime import date, datetime
 from psycopg.rows import class_row
 
 from server.access.models import Scope
-from server.jobs.models import DayRow, JobRun, MarkRow
+from server.jobs.models import DayRow, JobRun, MarkRow, Waiting
 from server.storage.pool import Connection
 
 
@@ -23,6 +23,22 @@ def marks(conn: Connection, scope: Scope, limit: int) -> list[MarkRow]:
             """,
             {"scope": scope.store_ids, "limit": limit},
         ).fetchall()
+
+
+def waiting(conn: Connection, scope: Scope) -> Waiting:
+    """What is marked to be computed anew."""
+    with conn.cursor(row_factory=class_row(Waiting)) as cursor:
+        found = cursor.execute(
+            """
+            SELECT count(DISTINCT store_id) AS stores,
+                   count(DISTINCT (store_id, date_trunc('day', hour, 'UTC'))) AS days,
+                   min(marked_at) AS since
+            FROM dirty_mark
+            WHERE (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            """,
+            {"scope": scope.store_ids},
+        ).fetchone()
+    return found or Waiting(0, 0, None)
 
 
 def delete_marks(conn: Connection, mark_ids: Sequence[int]) -> None:

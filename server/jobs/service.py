@@ -3,7 +3,7 @@
 from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.jobs import repository
-from server.jobs.models import JobRun, Silence
+from server.jobs.models import JobRun, Silence, Waiting
 from server.jobs.silence import Silences
 from server.storage.pool import Database
 
@@ -24,6 +24,16 @@ class JobsService:
         scope.require_role("admin", "hq")
         with self._db.read() as conn:
             return repository.runs(conn, limit)
+
+    def waiting(self, scope: Scope) -> Waiting:
+        """How much is still to be computed anew.
+
+        Raises:
+            Forbidden: unless an admin or HQ asks.
+        """
+        scope.require_role("admin", "hq")
+        with self._db.read() as conn:
+            return repository.waiting(conn, scope)
 
     def silences(
         self, scope: Scope, store_id: str | None = None, *, past: bool = False, limit: int = 500

@@ -10,6 +10,7 @@ import pytest
 
 from dashboards.entry.runs_page import JOBS
 from server.jobs.process import standard_jobs
+from server.storage import dirty
 from tests.dashboards.conftest import Shop
 from tests.dashboards.seed import ADMIN, TODAY
 
@@ -264,6 +265,15 @@ def test_what_ran_by_the_clock(as_user: AsUser, shop: Shop) -> None:
     said = text_of(hq.get("/jobs"))
     for words in ("3 store-days computed", "a roll-up differs", "Failed", "Running", "Settles days that are over"):
         assert words in said
+    # How far computing anew has come.
+    assert "Being computed anew" not in said
+    with shop.services.db.transaction() as conn:
+        hours = [shop.clock.now, shop.clock.now - timedelta(days=3), shop.clock.now - timedelta(days=3, minutes=1)]
+        dirty.mark(conn, STORE, hours, "a test")
+    said = text_of(hq.get("/jobs"))
+    with shop.services.db.transaction() as conn:
+        conn.execute("DELETE FROM dirty_mark WHERE reason = 'a test'")
+    assert "2 days of 1 store, the oldest marked at" in said
 
 
 def test_the_store_s_page_shows_what_the_api_has(manager: httpx.Client) -> None:
