@@ -15,6 +15,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import cv2
@@ -26,12 +27,14 @@ from bench.bench_accuracy import Clip, Score, TrueCrossing, TrueLine, read_truth
 from bench.footage import footage_folder
 from edge.camera import open_source
 from edge.detectors.motion import MotionDetector, filled
+from edge.detectors.pixels import above, box_of, brightest
 from edge.models import Frame
 from edge.pipeline import make_pipeline
 
 Image = NDArray[np.uint8]
 _SAMPLES: Final = 41
 _DIFFERS: Final = 22
+_MARGIN: Final = 16  # pixels around people that are looked at with them: more than a blur and a closing reach
 _AROUND: Final = 5  # pixels of motion's small picture: what it sees is widened by two on each side
 
 
@@ -74,6 +77,7 @@ COMPANY: Final = (
 )
 
 
+@cache
 def empty_scene(path: str) -> Image:
     """The scene without people: the median over the whole clip, in which nobody stays for half of it."""
     kept: list[Image] = []
@@ -83,8 +87,10 @@ def empty_scene(path: str) -> Image:
     return np.asarray(np.median(np.stack(kept), axis=0), np.uint8)
 
 
-def people(path: str, clip: Clip) -> Iterator[Image]:
-    """For each frame of a clip as it is, 255 where motion sees somebody whom it follows; shape (h, w)."""
+@cache
+def people(path: str, clip: Clip) -> list[Image]:
+    """For each frame of a clip as it is, 255 where motion sees somebody whom it follows; shape (h, w), made small."""
+    kept: list[Image] = []
     detector = MotionDetector(mounting=clip.mounting)
     width, height = clip.size
     lines = [line.line() for line in clip.lines]
@@ -94,9 +100,10 @@ def people(path: str, clip: Clip) -> Iterator[Image]:
             boxes = [t.box for t in pipeline.step(frame).tracks if t.confirmed]
             shapes = cv2.dilate(detector.foreground, np.ones((_AROUND, _AROUND), np.uint8))
             _, labels = cv2.connectedComponents(shapes)
-            theirs = np.unique(labels[filled(np.array(boxes).reshape(-1, 4), shapes.shape) > 0])
-            kept = np.isin(labels, theirs).astype(np.uint8) * shapes
-            yield np.asarray(cv2.resize(kept, clip.size, interpolation=cv2.INTER_NEAREST), np.uint8)
+            theirs = np.zeros(labels.max() + 1, np.uint8)
+            theirs[labels[filled(np.array(boxes).reshape(-1, 4), shapes.shape) > 0]] = 1
+            kept.append(theirs[labels] * shapes)
+    return kept
 
 
 def with_company(frames: Iterable[Frame], empty: Image, somebody: Iterable[Image], company: Company) -> Iterator[Frame]:
@@ -105,26 +112,39 @@ def with_company(frames: Iterable[Frame], empty: Image, somebody: Iterable[Image
     Args:
         frames: of a clip as it is.
         empty: its scene without people.
-        somebody: 255 where people are in each frame.
+        somebody: 255 where people are in each frame, of any size.
         company: where the companions are.
     """
     past: deque[tuple[Image, Image]] = deque(maxlen=company.behind + 1)
-    for frame, seen in zip(frames, somebody, strict=True):
+    for frame, small in zip(frames, somebody, strict=True):
+        size = (frame.image.shape[1], frame.image.shape[0])
+        seen = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_NEAREST), np.uint8)
         past.append((frame.image.copy(), seen))
         if len(past) <= company.behind:
             yield frame
             continue
-        other, where = past[0]
-        apart = cv2.absdiff(other, empty).max(axis=2)
-        mask = (cv2.medianBlur(apart, 5) > _DIFFERS).astype(np.uint8) * 255
-        mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
-        mask = cv2.bitwise_and(mask, where)
-        move = np.array([[1, 0, company.aside], [0, 1, 0]], np.float32)
-        size = (mask.shape[1], mask.shape[0])
-        mask = cv2.warpAffine(mask, move, size)
-        image = frame.image.copy()
-        cv2.copyTo(cv2.warpAffine(other, move, size), mask, image)
-        yield Frame(frame.index, frame.time_s, image)
+        yield Frame(frame.index, frame.time_s, pasted(frame.image, empty, *past[0], company.aside))
+
+
+def pasted(image: Image, empty: Image, other: Image, where: Image, aside: int) -> Image:
+    """A picture with what of another lies in a mask and differs from the empty scene, some pixels to the right."""
+    rows, columns = part = box_of(where, margin=_MARGIN)
+    if columns.stop <= _MARGIN:  # nobody
+        return image
+    apart = brightest(np.asarray(cv2.absdiff(other[part], empty[part]), np.uint8))
+    differs = above(np.asarray(cv2.medianBlur(apart, 5), np.uint8), _DIFFERS)
+    closed = cv2.morphologyEx(differs, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
+    mask = np.asarray(cv2.bitwise_and(closed, where[part]), np.uint8)
+    left = columns.start + aside
+    width = min(mask.shape[1], image.shape[1] - left)
+    if width <= 0:
+        return image
+    image = image.copy()
+    there = np.ascontiguousarray(image[rows, left : left + width])
+    image[rows, left : left + width] = cv2.copyTo(
+        np.ascontiguousarray(other[part][:, :width]), np.ascontiguousarray(mask[:, :width]), there
+    )
+    return image
 
 
 def truth_of(line: TrueLine, company: Company) -> TrueLine:

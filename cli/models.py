@@ -203,6 +203,8 @@ def _report(
             else f"No runtime on this machine gives the boxes of {against}. Don't use this model here; export it anew."
         )
     lines = f'detector = "onnx"\nmodel = "{chosen.model.resolve()}"\nruntime = "{chosen.runtime}"\nthreads = 1\n'
+    if reference is None and len({(row.runtime, row.model) for row in rows}) == 1:
+        typer.echo(f"Only {chosen.runtime} could be tried here, so nothing shows that another would give its boxes.")
     if write is not None:
         try:
             write.write_text(lines, encoding="utf-8")

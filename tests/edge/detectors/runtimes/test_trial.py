@@ -100,7 +100,7 @@ def test_a_runtime_with_other_boxes_is_rejected(tmp_path: Path) -> None:
     assert best(rows, 1) is None
 
 
-def test_check_prints_and_writes_the_lines_for_a_camera(tmp_path: Path) -> None:
+def test_check_prints_and_writes_the_lines_for_a_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = tmp_path / "lines.toml"
     model = person(tmp_path)
     ran = runner.invoke(app, ["models", "check", str(model), "--seconds", "0.1", "--write", str(lines)])
@@ -109,6 +109,10 @@ def test_check_prints_and_writes_the_lines_for_a_camera(tmp_path: Path) -> None:
     assert f'model = "{model}"' in text
     assert 'detector = "onnx"' in text
     assert "same: 12 boxes" in " ".join(ran.output.split())
+    assert ("Only " in ran.output) == (len(installed()) == 1)
+    monkeypatch.setattr(trial, "installed", lambda: ("opencv",))
+    ran = runner.invoke(app, ["models", "check", str(model), "--seconds", "0.1"])
+    assert "Only opencv could be tried here" in ran.output
 
 
 def test_check_says_when_no_runtime_can_be_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +163,7 @@ def test_an_onnx_model_is_turned_into_openvinos_form_held_against_it_and_picked(
     assert finder.find(np.zeros((64, 64, 3), np.uint8)).classes.tolist() == [PERSON]
     ran = runner.invoke(app, ["models", "check", str(out), *asked])
     assert ran.exit_code == 0, ran.output
+    assert "Only openvino could be tried here" in ran.output
     assert tomllib.loads(lines.read_text(encoding="utf-8"))["model"] == str(out)
 
 
