@@ -100,8 +100,8 @@ class Promises:
             promotions=(double,),
         )
         membership = MembershipService(self._db, self._keys, self._long_ago)
-        PointsService(self._db, membership, self._long_ago).save_rules(SCOPE, points, "the demo's rules")
-        TiersService(self._db, self._long_ago).save_rules(SCOPE, _tiers(), "the demo's tiers")
+        PointsService(self._db, membership, self._long_ago).save_rules(SCOPE, points, "演示规则 the demo's rules")
+        TiersService(self._db, self._long_ago).save_rules(SCOPE, _tiers(), "演示等级 the demo's tiers")
         value = ValueRules(self._db, self._long_ago)
         value.add_bonus_rule(SCOPE, NewBonusRule("CNY", Decimal(500), amount=Decimal(50), valid_from=self._before))
         value.add_bonus_rule(SCOPE, NewBonusRule("CNY", Decimal(1000), percent=Decimal(15), valid_from=self._before))

@@ -185,6 +185,7 @@ def _history(saved: list[SavedGrading], fmt: Formats, zone: str) -> list[dict[st
                 "version": fmt.number(each.version),
                 "is_current": not place,
                 "is_coming": False,
+                "is_update": False,
                 "from": moment,
                 "by": each.saved_by,
                 "at": moment,
