@@ -5,8 +5,19 @@
 
 let loading = null;
 
+/** Once the page has been painted: reading the library takes long, and a page that waits for it shows nothing. */
+const painted = new Promise((resolve) => {
+  if (document.hidden) resolve();
+  else requestAnimationFrame(() => setTimeout(resolve));
+});
+
 export function plotly(host) {
-  loading ??= new Promise((resolve, reject) => {
+  loading ??= painted.then(() => load(host));
+  return loading;
+}
+
+function load(host) {
+  return new Promise((resolve, reject) => {
     for (const id of host.dataset.guards.split(" ")) {
       const guard = document.createElement("div");
       guard.id = id;
@@ -20,7 +31,6 @@ export function plotly(host) {
     script.addEventListener("error", () => reject(new Error("the chart library did not load")));
     document.head.append(script);
   });
-  return loading;
 }
 
 export function colours() {

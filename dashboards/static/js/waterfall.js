@@ -7,14 +7,17 @@ export function drawWaterfall(host, bridge) {
     const layout = baseLayout(c, narrow);
     const style = getComputedStyle(document.documentElement);
     const read = (name) => style.getPropertyValue(`--${name}`).trim();
-    // On a phone a name of several words takes a line for each: turned, the last one would leave the picture.
-    const label = (step) => (narrow ? step.label.replaceAll(" ", "<br>") : step.label);
+    // On a phone it lies on its side: six names beside each other have no room there.
+    const [names, amounts] = [bridge.steps.map((step) => step.label), bridge.steps.map((step) => step.amount)];
+    const money = { tickformat: WHOLE, fixedrange: true, color: c.ink3, gridcolor: c.rule, zerolinecolor: c.rule, range: bridge.range };
+    const causes = { fixedrange: true, color: c.ink3, tickfont: { size: narrow ? 11 : 12 } };
     return {
       traces: [
         {
           type: "waterfall",
-          x: bridge.steps.map(label),
-          y: bridge.steps.map((step) => step.amount),
+          orientation: narrow ? "h" : "v",
+          x: narrow ? amounts : names,
+          y: narrow ? names : amounts,
           measure: bridge.steps.map((step) => step.measure),
           text: bridge.steps.map((step) => step.text),
           textposition: "outside",
@@ -31,9 +34,9 @@ export function drawWaterfall(host, bridge) {
       layout: {
         ...layout,
         hovermode: "closest",
-        margin: { ...layout.margin, t: 30, l: narrow ? 58 : 72, r: 16, b: narrow ? 56 : 40 },
-        xaxis: { fixedrange: true, color: c.ink3, tickangle: 0, tickfont: { size: narrow ? 10 : 12 } },
-        yaxis: { tickformat: WHOLE, fixedrange: true, color: c.ink3, gridcolor: c.rule, zerolinecolor: c.rule, nticks: 6, range: bridge.range },
+        margin: { ...layout.margin, t: narrow ? 12 : 30, l: narrow ? 104 : 72, r: narrow ? 28 : 16, b: narrow ? 34 : 40 },
+        xaxis: narrow ? { ...money, nticks: 3 } : causes,
+        yaxis: narrow ? { ...causes, autorange: "reversed" } : { ...money, nticks: 6 },
       },
     };
   });
