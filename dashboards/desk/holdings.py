@@ -1,7 +1,8 @@
 """What a member has to spend: points, coupons and the money on their cards, as the desk shows them.
 
 Whoever shows a card or says a whole number may spend in any store of the chain, so this is shown of a sister shop's
-member, too, who stands at the counter; what they bought there and what was noted of them is not.
+member, too, who stands at the counter; what they bought there and what was noted of them is not. Money is the
+exception: a telephone number is known to many, so a card of a sister shop's member is paid with by its own number.
 """
 
 from dataclasses import dataclass
@@ -58,10 +59,11 @@ def holdings(
         own: whether the member is of the reader's stores; of others only what can be spent is shown.
     """
     fmt = Formats(locale)
+    cards = services.stored_value.of_member(scope, member.member_id, member_card=member.card_no)
     return {
         "points": _points(services, scope, member, counter, fmt, own=own),
         "coupons": _coupons(services, scope, member, counter, fmt),
-        "cards": [_card(each, fmt, locale) for each in services.stored_value.of_member(scope, member.member_id)],
+        "cards": [_card(each, fmt, locale, chosen=own or scope.allows(each.store_id)) for each in cards],
     }
 
 
@@ -95,7 +97,7 @@ def _expiring(balance: PointsBalance, counter: Counter, fmt: Formats) -> list[di
 
 
 def _coupons(services: Services, scope: Scope, member: Member, counter: Counter, fmt: Formats) -> list[dict[str, Any]]:
-    held = services.coupons.of_member(scope, member.member_id)[:_MOST_COUPONS]
+    held = services.coupons.of_member(scope, member.member_id, member_card=member.card_no)[:_MOST_COUPONS]
     if not held:
         return []
     promised = {each.definition_id: each for each in services.coupon_definitions.definitions(scope, ended=True)}
@@ -142,7 +144,8 @@ def what_it_gives(promise: Definition, fmt: Formats) -> str:
     return off + gettext(N_(", %(amount)s at most")) % {"amount": fmt.money(promise.most_off, promise.currency)}
 
 
-def _card(card: Card, fmt: Formats, locale: Locale) -> dict[str, Any]:
+def _card(card: Card, fmt: Formats, locale: Locale, *, chosen: bool) -> dict[str, Any]:
+    """A card of stored value; `chosen` where it is enough to choose it, as it or its holder is known in the store."""
     gettext = translations(locale).gettext
     return {
         "id": str(card.card_id),
@@ -152,4 +155,5 @@ def _card(card: Card, fmt: Formats, locale: Locale) -> dict[str, Any]:
         "bonus": fmt.money(card.bonus, card.currency, 2) if card.bonus else "",
         "state": gettext(_CARD_STATES[card.state]) if card.state != "active" else "",
         "has_money": card.balance > 0,
+        "asks_number": not chosen,
     }

@@ -111,5 +111,5 @@ def standing(services: Services, scope: Scope, member: Member, today: Today) -> 
 def _kinds(services: Services, scope: Scope, member: Member) -> dict[UUID, Definition]:
     """What each of a member's coupons promises."""
     promised = {each.definition_id: each for each in services.coupon_definitions.definitions(scope, ended=True)}
-    held = services.coupons.of_member(scope, member.member_id, only_open=False)
+    held = services.coupons.of_member(scope, member.member_id, only_open=False, member_card=member.card_no)
     return {each.coupon_id: promised[each.definition_id] for each in held}

@@ -37,6 +37,7 @@ _FIELDS: Final = {
     "amount": N_("Enter an amount, such as 1,280.50: commas only between thousands."),
     "gift": N_("Enter an amount, such as 1,280.50: commas only between thousands."),
     "receipt_no": N_("Enter the number of the till's receipt."),
+    "card_no": N_("Enter the number on the card itself, all 16 digits: the card is of another store."),
     "currency": N_("This card is in another currency than the store."),
     "advisor": N_("Use 80 letters at the most."),
     "tags": N_("Use 40 letters at the most, and 30 tags."),

@@ -162,7 +162,8 @@ def _coupon_to_confirm(
 
 def _coupon(at: Counter, coupon_id: str) -> tuple[Coupon, Definition]:
     """A coupon of the member, used or not: the services say why one that was used gives nothing."""
-    held = at.services.coupons.of_member(at.scope, at.member.member_id, only_open=False)
+    who = at.member
+    held = at.services.coupons.of_member(at.scope, who.member_id, only_open=False, member_card=who.card_no)
     found = next((each for each in held if str(each.coupon_id) == coupon_id), None)
     if found is None or found.code is None:
         raise NotFound("the member has no such coupon", field="coupon")

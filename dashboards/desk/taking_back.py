@@ -122,7 +122,8 @@ def _fields(at: Counter, number: str, item: str, typed: dict[str, str]) -> dict[
 
 
 def _coupon_title(at: Counter, found: Redemption) -> str:
-    held = at.services.coupons.of_member(at.scope, at.member.member_id, only_open=False)
+    who = at.member
+    held = at.services.coupons.of_member(at.scope, who.member_id, only_open=False, member_card=who.card_no)
     of = next(each.definition_id for each in held if each.coupon_id == found.coupon_id)
     promised = at.services.coupon_definitions.definitions(at.scope, ended=True)
     return title_of(next(each for each in promised if each.definition_id == of), at.viewer.locale)

@@ -24,7 +24,8 @@ def open_card(request: Request, viewer: Poster, card: Text = "", store: Text = "
     """Open a card for stored value for the member."""
     at = counter_of(request, viewer, store, card)
     try:
-        made = at.services.value_cards.open(at.scope, store, item, member_id=at.member.member_id)
+        who = at.member
+        made = at.services.value_cards.open(at.scope, store, item, member_id=who.member_id, member_card=who.card_no)
     except DoorlineError as error:
         return at.refuse("value", error, {"store": store})
     told = {"number": " ".join((made.card_no or "")[place : place + 4] for place in range(0, 16, 4))}
@@ -38,6 +39,7 @@ def top_up(
     card: Text = "",
     store: Text = "",
     value_card: Text = "",
+    card_no: Text = "",
     amount: Text = "",
     tender: Text = "cash",
     item: Text = "",
@@ -46,12 +48,15 @@ def top_up(
     """Top a card up: first what comes on top, then, confirmed, the posting."""
     at = counter_of(request, viewer, store, card)
     typed = {"amount": amount.strip(), "tender": tender if tender in TENDERS else "cash", "store": store}
+    typed |= _number_of(card_no)
     where = f"top-up-{value_card}"
     try:
         money = parts.money(amount_of(amount))
-        found = _card(at, value_card)
+        found = _card(at, value_card, typed.get("card_no"))
         if sure:
-            made = at.services.stored_value.top_up(at.scope, found.card_id, store, money, item, tender=typed["tender"])
+            made = at.services.stored_value.top_up(
+                at.scope, found.card_id, store, money, item, tender=typed["tender"], card_no=typed.get("card_no")
+            )
         else:
             bonus = _bonus(at, found, money)
     except DoorlineError as error:
@@ -85,6 +90,7 @@ def pay(
     card: Text = "",
     store: Text = "",
     value_card: Text = "",
+    card_no: Text = "",
     amount: Text = "",
     receipt_no: Text = "",
     item: Text = "",
@@ -92,14 +98,20 @@ def pay(
 ) -> Response:
     """Pay with a card: first what will be left, then, confirmed, the posting."""
     at = counter_of(request, viewer, store, card)
-    typed = {"amount": amount.strip(), "receipt_no": receipt_no.strip(), "store": store}
+    typed = {"amount": amount.strip(), "receipt_no": receipt_no.strip(), "store": store, **_number_of(card_no)}
     where = f"pay-{value_card}"
     try:
         money = parts.money(amount_of(amount))
-        found = _card(at, value_card)
+        found = _card(at, value_card, typed.get("card_no"))
         if sure:
             made = at.services.stored_value.spend(
-                at.scope, found.card_id, store, money, item, receipt_no=typed["receipt_no"] or None
+                at.scope,
+                found.card_id,
+                store,
+                money,
+                item,
+                receipt_no=typed["receipt_no"] or None,
+                card_no=typed.get("card_no"),
             )
         else:
             settings = at.services.value_rules.settings(at.scope, found.currency)
@@ -129,13 +141,29 @@ def pay(
     return at.tell(at.gettext(N_("%(amount)s paid")) % told, words % told)
 
 
-def _card(at: Counter, card_id: str) -> Card:
-    held = at.services.stored_value.of_member(at.scope, at.member.member_id)
+def _number_of(card_no: str) -> dict[str, str]:
+    """The number as it was typed; nothing where the form didn't ask for it."""
+    return {"card_no": card_no.strip()} if card_no.strip() else {}
+
+
+def _card(at: Counter, card_id: str, card_no: str | None) -> Card:
+    """The member's card that was chosen; of a sister shop's member, the one whose number was typed.
+
+    Raises:
+        NotFound: the member has no such card, or its number is another.
+        InvalidInput: it is in another currency than the store, or has to be shown.
+    """
+    who = at.member
+    held = at.services.stored_value.of_member(at.scope, who.member_id, member_card=who.card_no)
     found = next((each for each in held if str(each.card_id) == card_id), None)
     if found is None:
         raise NotFound("the member has no such card", field="value_card")
     if found.currency != at.store.currency:
         raise InvalidInput("the card is in another currency", field="currency")
+    try:
+        at.services.stored_value.card(at.scope, found.card_id, card_no=card_no)
+    except NotFound as error:
+        raise InvalidInput("the card has to be shown", field="card_no") from error
     return found
 
 

@@ -255,6 +255,26 @@ def _form(text: str, action: str) -> str:
     return form.group(0)
 
 
+def test_a_sister_shops_card_is_paid_with_by_its_own_number(desk: Desk, shop: Shop) -> None:
+    """The member's own card comes with a telephone number, which many know."""
+    card = shop.services.value_cards.open(ADMIN, "S02", str(uuid4()), member_id=desk.member.member_id)
+    shop.services.stored_value.top_up(ADMIN, card.card_id, "S02", Decimal(300), str(uuid4()))
+    found = desk.client.post("/desk", data={"q": desk.member.card_no, "csrf_token": desk.token}).text
+    assert "Number on the card" in found
+    assert f"ends in {str(card.card_no)[-4:]}" in found
+    assert str(card.card_no) not in found
+    values = {"value_card": str(card.card_id), "amount": "120"}
+    for number in ("", desk.member.card_no, "4" * 16):
+        refused = desk.send("/desk/spend/value", item=str(uuid4()), card_no=number, sure="yes", **values)
+        assert refused.status_code == 422
+        assert "Enter the number on the card itself, all 16 digits" in refused.text
+    assert shop.services.stored_value.card(ADMIN, card.card_id).balance == 300
+    asked = desk.send("/desk/spend/value", item=str(uuid4()), card_no=f" {card.card_no} ", **values)
+    assert "¥180.00 is left on the card." in desk.go_on(asked).text
+    topped = desk.send("/desk/top-ups", item=str(uuid4()), card_no=str(card.card_no), **values)
+    assert "¥120.00 paid in" in desk.go_on(topped).text
+
+
 def test_nobody_spends_in_a_store_that_is_not_theirs_or_with_a_card_that_is_none(desk: Desk) -> None:
     assert desk.send("/desk/spend/points", store="S02", points="100", item=str(uuid4())).status_code == 403
     assert desk.send("/desk/spend/points", card="0000000000", points="100", item=str(uuid4())).status_code == 404

@@ -158,7 +158,8 @@ def member_coupons(
     scope: Till,
     everything: Annotated[bool, Query(alias="all", description="Also those that were used or are over.")] = False,
 ) -> list[Coupon]:
-    """What ends first comes first."""
+    """Of a member of your stores; what ends first comes first. A till gets them without their codes: the customer shows
+    one."""
     return _coupons(request).of_member(scope, member_id, only_open=not everything)
 
 
@@ -184,7 +185,7 @@ def take_back(redemption_id: int, body: TakeBackInput, request: Request, scope: 
 
 @router.post("/{coupon_id}/void", summary="Take a coupon back")
 def void(coupon_id: UUID, body: VoidInput, request: Request, scope: Manager) -> Coupon:
-    """Only one that was not used."""
+    """Only one that was not used, of a member whose home is one of your stores."""
     return _coupons(request).void(scope, coupon_id, body.reason)
 
 

@@ -1,7 +1,8 @@
 """SQL of definitions, coupons and redemptions.
 
-A coupon is found by its whole code from any store, as a card is; what else is asked for of a member's coupons is for
-those roles only that serve members.
+A coupon is found by its whole code from any store, as a card is: whoever has the code may use it. By its id it is found
+where its holder is known or where it was used, and nobody's by headquarters alone; a member's are listed where the
+member is known, or shows the membership card.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from server.access.models import Role, Scope
 from server.membership.coupons.models import Coupon, Definition, IssueOn, NewDefinition, Redemption, State
+from server.membership.seen_repository import FAMILY_IS_KNOWN, family
 from server.storage.locks import LockSpace
 from server.storage.pool import Connection
 
@@ -161,11 +163,28 @@ def issued_for(conn: Connection, scope: Scope, definition_id: int, issue_key: st
 
 
 def coupon(conn: Connection, scope: Scope, coupon_id: UUID, *, lock: bool = False) -> Coupon | None:
-    """A coupon by its id; locked, it is held until the transaction ends."""
-    scope.require_role(*SERVERS)
-    query = _COUPON + " WHERE coupon_id = %s"
+    """A coupon by its id, whose holder the scope may know of, or that was used in a store of the scope.
+
+    Args:
+        lock: hold it until the transaction ends.
+    """
+    query = (
+        _COUPON  # noqa: S608 - constants
+        + """
+        WHERE coupon_id = %(coupon_id)s
+          AND (%(scope)s::text[] IS NULL
+               OR EXISTS (SELECT FROM (SELECT ARRAY(SELECT member_family(member_root(coupon.member_id))) AS ids) family
+                          WHERE """
+        + FAMILY_IS_KNOWN
+        + """)
+               OR EXISTS (SELECT FROM coupon_redemption r
+                          WHERE r.coupon_id = coupon.coupon_id AND r.store_id = ANY(%(scope)s)))
+        """
+    )
     with conn.cursor(row_factory=class_row(Coupon)) as cursor:
-        return cursor.execute(query + " FOR UPDATE" if lock else query, (coupon_id,)).fetchone()
+        return cursor.execute(
+            query + " FOR UPDATE" if lock else query, {"coupon_id": coupon_id, "scope": scope.store_ids}
+        ).fetchone()
 
 
 def coupon_of_code(conn: Connection, scope: Scope, code: str, *, lock: bool = False) -> Coupon | None:
@@ -176,23 +195,32 @@ def coupon_of_code(conn: Connection, scope: Scope, code: str, *, lock: bool = Fa
         return cursor.execute(query + " FOR UPDATE" if lock else query, (code,)).fetchone()
 
 
-def coupons_of(conn: Connection, scope: Scope, member_id: UUID, *, only_open: bool, now: datetime) -> list[Coupon]:
-    """The coupons of a member and of all who were merged into it: what ends first comes first."""
-    scope.require_role(*SERVERS)
+def coupons_of(
+    conn: Connection, scope: Scope, member_id: UUID, shown: str | None, *, only_open: bool, now: datetime
+) -> list[Coupon] | None:
+    """The coupons of a member and of all who were merged into it: what ends first comes first. None of whom the scope
+    may not know.
+
+    Args:
+        shown: the number of the member's own card, where somebody shows it at the counter now.
+    """
+    members = family(conn, scope, member_id, shown)
+    if not members:
+        return None
     with conn.cursor(row_factory=class_row(Coupon)) as cursor:
         return cursor.execute(
             _COUPON
             + """
-            WHERE member_id IN (SELECT member_family(member_root(%(member)s)))
+            WHERE member_id = ANY(%(members)s)
               AND (NOT %(only_open)s OR state = 'open' AND valid_until > %(now)s)
             ORDER BY valid_until, issued_at, coupon_id
             """,
-            {"member": member_id, "only_open": only_open, "now": now},
+            {"members": members, "only_open": only_open, "now": now},
         ).fetchall()
 
 
 def coupons_of_members(conn: Connection, scope: Scope, members: Sequence[UUID]) -> list[Coupon]:
-    """The coupons of just these members."""
+    """The coupons of just these members, whom the caller was let see."""
     scope.require_role(*SERVERS)
     with conn.cursor(row_factory=class_row(Coupon)) as cursor:
         return cursor.execute(
@@ -200,20 +228,25 @@ def coupons_of_members(conn: Connection, scope: Scope, members: Sequence[UUID]) 
         ).fetchall()
 
 
-def family(conn: Connection, scope: Scope, member_id: UUID) -> list[UUID]:
-    """All ids that mean a member today."""
+def ids_of(conn: Connection, scope: Scope, member_id: UUID) -> list[UUID]:
+    """All ids that mean a member today: whether a coupon that is shown is the customer's."""
     scope.require_role(*SERVERS)
     with conn.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute("SELECT member_family(member_root(%s))", (member_id,)).fetchall()
 
 
-def is_member(conn: Connection, scope: Scope, member_id: UUID) -> bool:
-    """Whether there is such a member, of any store, not erased; held until the transaction ends."""
-    scope.require_role(*SERVERS)
-    found = conn.execute(
-        "SELECT FROM member WHERE member_id = %s AND erased_at IS NULL FOR KEY SHARE", (member_id,)
-    ).fetchone()
-    return found is not None
+def home_of(conn: Connection, scope: Scope, member_id: UUID) -> str | None:
+    """The home store of a member of one of the scope's stores; None of any other."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(
+            """
+            SELECT home_store
+            FROM member
+            WHERE member_id = member_root(%(member_id)s)
+              AND (%(scope)s::text[] IS NULL OR home_store = ANY(%(scope)s))
+            """,
+            {"member_id": member_id, "scope": scope.store_ids},
+        ).fetchone()
 
 
 def set_state(conn: Connection, scope: Scope, coupon_id: UUID, state: State, why: str = "") -> None:

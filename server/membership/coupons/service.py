@@ -5,6 +5,7 @@ one code, one gets the discount and the other is told that it was used. Receipts
 exclude each other could both look and neither see the other.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -13,13 +14,14 @@ from server import events
 from server.access import audit
 from server.access.models import Role, Scope
 from server.clock import Clock, utc_now
-from server.errors import Conflict, InvalidInput, NotFound
+from server.errors import Conflict, Forbidden, InvalidInput, NotFound
 from server.events.models import NewEvent
 from server.membership.coupons import codes, quoting, refunds, repository
 from server.membership.coupons.issuing import issue
 from server.membership.coupons.models import Basket, Coupon, CouponRefused, Quote, Redemption
 from server.membership.coupons.repository import SERVERS
 from server.membership.idempotency import checked_key, checked_reason, request_hash
+from server.membership.seen_repository import is_held
 from server.storage.pool import Connection, Database
 
 _DESKS: Final[tuple[Role, ...]] = ("admin", "hq", "region", "manager", "desk")
@@ -34,13 +36,13 @@ class CouponsService:
         self._clock = clock
 
     def issue(self, scope: Scope, definition_id: int, member_id: UUID | None, key: str) -> Coupon:
-        """Issue a coupon by hand, to a member or to whoever gets the code.
+        """Issue a coupon by hand, to a member of the caller's stores or, by HQ, to whoever gets the code.
 
         Args:
             key: idempotency key; the same again gets the same coupon.
 
         Raises:
-            NotFound: no such member.
+            NotFound: no such member the caller may know of.
             UsedUp: as many are out as may be, or the definition is over.
             Conflict: the key stands for a coupon of somebody else.
         """
@@ -49,7 +51,7 @@ class CouponsService:
             scope.require_role("admin", "hq")
         checked, now = checked_key(key), self._clock()
         with self._db.transaction() as conn:
-            if member_id is not None and not repository.is_member(conn, scope, member_id):
+            if member_id is not None and not is_held(conn, scope, member_id):
                 raise NotFound(f"there is no member {member_id}", field="member_id", remedy="find the member first")
             made, is_new = issue(conn, scope, definition_id, member_id, f"hand:{scope.user_id}:{checked}", now)
             if made.member_id != member_id:
@@ -63,17 +65,32 @@ class CouponsService:
                 audit.record(conn, now, scope.actor, "coupon.issue", subject=str(made.coupon_id), detail=detail)
             return made
 
-    def of_member(self, scope: Scope, member_id: UUID, *, only_open: bool = True) -> list[Coupon]:
-        """The coupons of a member and of all who were merged into it; what ends first comes first."""
+    def of_member(
+        self, scope: Scope, member_id: UUID, *, only_open: bool = True, member_card: str | None = None
+    ) -> list[Coupon]:
+        """The coupons of a member and of all who were merged into it; what ends first comes first.
+
+        A till gets them without their codes: the customer has to show one.
+
+        Args:
+            member_card: the number of the member's own card, where the member stands at the counter and is of no store
+                of the caller's.
+
+        Raises:
+            NotFound: there is no such member the caller may know of.
+        """
         scope.require_role(*SERVERS)
         with self._db.read() as conn:
-            return repository.coupons_of(conn, scope, member_id, only_open=only_open, now=self._clock())
+            found = repository.coupons_of(conn, scope, member_id, member_card, only_open=only_open, now=self._clock())
+        if found is None:
+            raise NotFound(f"there is no member {member_id}", field="member_id", remedy="find the member first")
+        return [replace(each, code=None) for each in found] if scope.role == "till" else found
 
     def code(self, scope: Scope, coupon_id: UUID) -> str:
         """The code of a coupon, as it is printed.
 
         Raises:
-            NotFound: there is none, or its holder's data were erased.
+            NotFound: there is none the caller may know of, or its holder's data were erased.
         """
         scope.require_role(*_DESKS)
         with self._db.read() as conn:
@@ -155,10 +172,11 @@ class CouponsService:
         return made
 
     def void(self, scope: Scope, coupon_id: UUID, reason: str) -> Coupon:
-        """Take a coupon back that was not used; voided again, it stays so.
+        """Take a coupon back that was not used, of a member of one's own stores; voided again, it stays so.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is none the caller may know of.
+            Forbidden: its holder's home is another's store.
             Conflict: it was used, or its time is over.
             InvalidInput: no reason.
         """
@@ -166,6 +184,12 @@ class CouponsService:
         why, now = checked_reason(reason), self._clock()
         with self._db.transaction() as conn:
             found = _known(repository.coupon(conn, scope, coupon_id))
+            if found.member_id is not None and repository.home_of(conn, scope, found.member_id) is None:
+                raise Forbidden(
+                    "its holder's home is none of your stores",
+                    field="coupon_id",
+                    remedy="ask the holder's own store, or headquarters",
+                )
             coupon = found if found.code is None else repository.coupon_of_code(conn, scope, found.code, lock=True)
             if coupon is None or coupon.state == "voided":
                 return found
@@ -183,7 +207,7 @@ class CouponsService:
         (definition,) = repository.definitions(conn, [coupon.definition_id], ended=True)
         beside = repository.beside(conn, scope, basket.store_id, receipt_no, coupon.coupon_id) if receipt_no else []
         member = basket.member_id
-        family = [] if member is None else repository.family(conn, scope, member)
+        family = [] if member is None else repository.ids_of(conn, scope, member)
         return quoting.quote(coupon, definition, basket, self._clock(), beside=beside, family=family)
 
     def _tell(

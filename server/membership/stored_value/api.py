@@ -52,6 +52,9 @@ class NewCardInput(Keyed):
     """A card to be opened."""
 
     member_id: UUID | None = Field(None, description="Left out, the card is unregistered: whoever has it may spend it.")
+    member_card: str | None = Field(
+        None, max_length=40, description="Number of the member's own card, of a member who is of none of your stores."
+    )
 
 
 class NumberInput(Input):
@@ -64,6 +67,9 @@ class TopUpInput(Keyed):
     """Money paid in."""
 
     amount: Decimal
+    card_no: str | None = Field(
+        None, max_length=40, description="The whole number, as shown: needed where neither card nor holder is known."
+    )
     tender: str = Field("", max_length=50)
 
 
@@ -79,6 +85,11 @@ class SpendInput(Keyed):
     """A purchase."""
 
     amount: Decimal
+    card_no: str | None = Field(
+        None,
+        max_length=40,
+        description="The whole number, as shown: always needed of a till, and where neither card nor holder is known.",
+    )
     receipt_no: str | None = Field(None, max_length=64)
 
 
@@ -122,13 +133,18 @@ class HolderInput(Input):
 
     store_id: str = Field(max_length=32)
     member_id: UUID
+    card_no: str | None = Field(
+        None, max_length=40, description="The whole number, as shown: needed to register a card of nobody."
+    )
     reason: str = Field("", max_length=500)
 
 
 @router.post("/cards", status_code=201, summary="Open a card")
 def open_card(body: NewCardInput, request: Request, scope: Desk) -> Card:
     """A new card in the store's currency, a member's or nobody's."""
-    return _cards(request).open(scope, body.store_id, body.idempotency_key, member_id=body.member_id)
+    return _cards(request).open(
+        scope, body.store_id, body.idempotency_key, member_id=body.member_id, member_card=body.member_card
+    )
 
 
 @router.post("/cards/find", summary="Find a card by its number")
@@ -139,13 +155,14 @@ def find_card(body: NumberInput, request: Request, scope: Till) -> Card:
 
 @router.get("/cards/{card_id}", summary="A card")
 def read_card(card_id: UUID, request: Request, scope: Till) -> Card:
-    """What is on a card, by top-up."""
+    """What is on a card that was opened in one of your stores, or whose holder is known there, by top-up."""
     return _money(request).card(scope, card_id)
 
 
 @router.get("/members/{member_id}/cards", summary="A member's cards")
 def member_cards(member_id: UUID, request: Request, scope: Till) -> list[Card]:
-    """The cards of a member and of all who were merged into it, oldest first."""
+    """The cards of a member of your stores and of all who were merged into it, oldest first. A card's whole number is
+    for people of the stores that keep it; others get its last four digits."""
     return _money(request).of_member(scope, member_id)
 
 
@@ -166,7 +183,15 @@ def receipt(posting_id: int, request: Request, scope: Till) -> PostingReceipt:
 @router.post("/cards/{card_id}/top-ups", status_code=201, summary="Pay money in")
 def top_up(card_id: UUID, body: TopUpInput, request: Request, scope: Till) -> PostingReceipt:
     """Principal onto the card, with the bonus that the rules give."""
-    return _money(request).top_up(scope, card_id, body.store_id, body.amount, body.idempotency_key, tender=body.tender)
+    return _money(request).top_up(
+        scope,
+        card_id,
+        body.store_id,
+        body.amount,
+        body.idempotency_key,
+        tender=body.tender,
+        card_no=body.card_no,
+    )
 
 
 @router.post("/cards/{card_id}/openings", status_code=201, summary="Bring in a balance")
@@ -179,9 +204,16 @@ def bring_in(card_id: UUID, body: OpeningInput, request: Request, scope: Hq) -> 
 
 @router.post("/cards/{card_id}/purchases", status_code=201, summary="Pay with a card")
 def spend(card_id: UUID, body: SpendInput, request: Request, scope: Till) -> PostingReceipt:
-    """Take an amount off the card; the receipt says how much of it was principal and how much bonus."""
+    """Take an amount off the card; the receipt says how much of it was principal and how much bonus. With the card's
+    number in every store of its currency; without it people may, at the desk of a store where the holder is known."""
     return _money(request).spend(
-        scope, card_id, body.store_id, body.amount, body.idempotency_key, receipt_no=body.receipt_no
+        scope,
+        card_id,
+        body.store_id,
+        body.amount,
+        body.idempotency_key,
+        receipt_no=body.receipt_no,
+        card_no=body.card_no,
     )
 
 
@@ -195,7 +227,8 @@ def give_back(card_id: UUID, body: ReturnInput, request: Request, scope: Till) -
 
 @router.post("/cards/{card_id}/pay-outs", status_code=201, summary="Pay principal out")
 def pay_out(card_id: UUID, body: PayOutInput, request: Request, scope: Desk) -> PostingReceipt:
-    """The holder's own money back; the bonus it brought is withdrawn in proportion."""
+    """The holder's own money back, in the stores that keep the card, or by headquarters; the bonus it brought is
+    withdrawn in proportion."""
     return _money(request).pay_out(
         scope,
         card_id,
@@ -236,4 +269,4 @@ def set_holder(card_id: UUID, body: HolderInput, request: Request, scope: Desk) 
     """Nobody's card becomes a member's; with a reason, a manager hands a member's card to another member."""
     if body.reason.strip():
         return _cards(request).hand_over(scope, card_id, body.store_id, body.member_id, body.reason)
-    return _cards(request).register(scope, card_id, body.store_id, body.member_id)
+    return _cards(request).register(scope, card_id, body.store_id, body.member_id, card_no=body.card_no)

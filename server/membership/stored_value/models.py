@@ -97,7 +97,7 @@ class BonusRule:
 
 @dataclass(frozen=True, slots=True)
 class CardRow:
-    """A card as stored, with its live number."""
+    """A card as stored, with its live number; `home_store` is its holder's today."""
 
     card_id: UUID
     card_no: str | None
@@ -108,6 +108,7 @@ class CardRow:
     state_why: str
     opened_by: str
     opened_at: datetime
+    home_store: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,8 @@ class Card:
     """A card and what is on it; `member_id` None: unregistered.
 
     Attributes:
-        card_no: the number that works now; None once the card is closed.
+        card_no: the number that works now, whole for whoever is shown it and in the stores that keep the card
+            (`receipts.keeps`), its last four digits for others; None once the card is closed.
         principal, bonus: what is left, and `balance` their sum.
         lots: top-ups of which something is left, oldest first.
     """

@@ -15,6 +15,7 @@ from server.membership.idempotency import checked_key, request_hash
 from server.membership.stored_value import entries, ledger_repository, repository
 from server.membership.stored_value.ledger_repository import NewPosting
 from server.membership.stored_value.models import (
+    CardNotUsable,
     CardRow,
     KeyReused,
     NewEntry,
@@ -71,6 +72,7 @@ class Poster:
         request: Mapping[str, object],
         make: Make,
         *,
+        shown: str | None = None,
         refers_to: int | None = None,
         receipt_no: str | None = None,
         tender: str = "",
@@ -79,6 +81,8 @@ class Poster:
         """One posting under the card's lock, or the receipt of the one its key stands for.
 
         Args:
+            shown: the card's whole number, if it was shown; it has to be the card's.
+            refers_to: an earlier posting; the store where that was made may post this one.
             request: what tells it from another request under the same key.
             make: writes the entries; what it raises takes the posting back.
         """
@@ -88,7 +92,7 @@ class Poster:
         asked = request_hash([kind, {**request, "card": str(card_id)}])
         now = self._clock()
         with self._db.transaction() as conn:
-            card = known_card(repository.lock_card(conn, scope, card_id))
+            card = shown_card(conn, scope, card_id, shown, posting_id=refers_to)
             before = ledger_repository.posting_of_key(conn, scope, store_id, checked)
             if before is not None:
                 return receipt_of(conn, scope, same_request(before, asked))
@@ -126,6 +130,39 @@ class Poster:
             )
             events.record(conn, posted(receipt))
             return receipt
+
+
+def shown_card(
+    conn: Connection, scope: Scope, card_id: UUID, shown: str | None, *, posting_id: int | None = None
+) -> CardRow:
+    """A card, held until the transaction ends, that is known to the scope or whose number is shown.
+
+    Raises:
+        NotFound: there is none the caller may know of, or the number isn't this card's.
+        CardNotUsable: the number was replaced, as that of a lost card.
+    """
+    plain = None if shown is None else digits_of(shown)
+    return as_shown(
+        conn, scope, repository.lock_card(conn, scope, card_id, shown=plain, posting_id=posting_id), card_id, plain
+    )
+
+
+def as_shown(conn: Connection, scope: Scope, card: CardRow | None, card_id: UUID, number: str | None) -> CardRow:
+    """A card that was looked for, if the number that was shown with it, if any, is its own.
+
+    Raises:
+        NotFound, CardNotUsable: as `shown_card`.
+    """
+    if number is not None and (card is None or card.card_no != number):
+        if repository.card_of_ended_number(conn, scope, number) == card_id:
+            raise CardNotUsable("this card was replaced by another", field="card_no", remedy="ask for the new card")
+        raise NotFound("this is not the card's number", field="card_no", remedy="type all 16 digits of this card")
+    return known_card(card)
+
+
+def digits_of(number: str) -> str:
+    """A number as it is kept, without the blanks it is printed with."""
+    return "".join(number.split())
 
 
 def same_request(before: PostingRow, asked: bytes) -> PostingRow:

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from uuid import UUID
 
 from server.access.models import Scope
-from server.errors import NotFound
+from server.errors import Forbidden, InvalidInput, NotFound
 from server.membership.stored_value import ledger_repository, parts, repository
 from server.membership.stored_value.models import NOTHING, Card, CardRow, PostingReceipt, PostingRow
 from server.storage.pool import Connection
@@ -21,18 +21,57 @@ def known_card(card: CardRow | None) -> CardRow:
     return card
 
 
-def shown(conn: Connection, scope: Scope, row: CardRow) -> Card:
-    """A card with what is on it."""
+def is_own(scope: Scope, card: CardRow) -> bool:
+    """Whether the scope's stores keep a card: one of them opened it, or its holder's home is there."""
+    return scope.allows(card.store_id) or (card.home_store is not None and scope.allows(card.home_store))
+
+
+def keeps(scope: Scope, card: CardRow) -> bool:
+    """Whether a scope may read a card's whole number: people of the stores that keep it, who replace it when lost.
+
+    No till, which has to be shown it; and of a card of nobody, which is whoever's has the number, headquarters alone.
+    """
+    return scope.stores is None or (scope.role != "till" and card.member_id is not None and is_own(scope, card))
+
+
+def require_own(scope: Scope, card: CardRow) -> None:
+    """Refuse what the stores that keep a card may do alone.
+
+    Raises:
+        Forbidden: the card is another store's, and so is its holder.
+    """
+    if not is_own(scope, card):
+        raise Forbidden(
+            "this card is of another store, and so is its holder",
+            field="card_id",
+            remedy="ask the store that opened it, the holder's own, or headquarters",
+        )
+
+
+def to_be_shown() -> InvalidInput:
+    """What a request is refused with that takes the card itself."""
+    return InvalidInput("the card has to be shown", field="card_no", remedy="send the card's whole number")
+
+
+def shown(conn: Connection, scope: Scope, row: CardRow, *, whole: bool = False) -> Card:
+    """A card with what is on it.
+
+    Args:
+        whole: its number was shown, or is new: nothing is given away by telling it.
+    """
     lots = ledger_repository.lots(conn, scope, row.card_id)
     principal = sum((lot.principal_left for lot in lots), NOTHING)
     bonus = sum((lot.bonus_left for lot in lots), NOTHING)
     fields = asdict(row)
-    fields.pop("opened_by")
+    for inner in ("opened_by", "home_store"):
+        fields.pop(inner)
+    if not whole and not keeps(scope, row):
+        fields["card_no"] = masked(row.card_no) or None
     return Card(**fields, principal=principal, bonus=bonus, balance=principal + bonus, lots=lots)
 
 
 def posting_of(conn: Connection, scope: Scope, card_id: UUID | None, posting_id: int) -> PostingRow:
-    """A posting of a card; or, where none is named, of a card in one of the scope's stores.
+    """A posting of a card that was found under the scope; or, where none is named, in one of the scope's stores.
 
     Raises:
         NotFound: there is none the caller may know of.
@@ -47,7 +86,6 @@ def receipt_of(conn: Connection, scope: Scope, row: PostingRow) -> PostingReceip
     """The receipt of a posting: what the ledger says it did, and what was on the card then."""
     card_id = row.card_id
     assert card_id is not None, "only a settlement has no card, and it has no receipt"  # noqa: S101
-    card = known_card(repository.card(conn, scope, card_id))
     made = ledger_repository.parts(conn, scope, row.posting_id)
     principal, bonus = parts.summed(made)
     money = ledger_repository.money(conn, scope, row.posting_id)
@@ -56,7 +94,7 @@ def receipt_of(conn: Connection, scope: Scope, row: PostingRow) -> PostingReceip
         posting_id=row.posting_id,
         kind=row.kind,
         card_id=card_id,
-        card_no=masked(card.card_no),
+        card_no=masked(repository.number_of(conn, scope, card_id)),
         member_id=row.member_id,
         store_id=row.store_id,
         currency=row.currency,

@@ -1,7 +1,8 @@
 """SQL of cards, their numbers and holders, and of the rules of stored value; `ledger_repository` has the postings.
 
-A card is found by its whole number or its id from any store: its holder may shop anywhere. What is asked by number or
-member is for those roles only that may serve a holder, which is why these functions take a scope and ask its role.
+A card is good in every store of its currency, and its number is as good as the card. So whoever is shown the number may
+do there what a holder may; by its id a card is found only where it was opened or its holder is known, as an id is told
+to whoever looks somebody up. `card` is the one way in: what else is asked for by a card's id comes after it.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from uuid import UUID
 from psycopg.rows import class_row, scalar_row
 
 from server.access.models import Role, Scope
+from server.membership.seen_repository import FAMILY_IS_KNOWN, family
 from server.membership.stored_value.models import BonusRule, CardRow, CardState, NewBonusRule, ValueSettings
 from server.storage.pool import Connection
 
@@ -19,9 +21,11 @@ from server.storage.pool import Connection
 SERVERS: Final[tuple[Role, ...]] = ("admin", "hq", "region", "manager", "desk", "till")
 
 _CARD: LiteralString = """
-    SELECT c.card_id, n.card_no, c.member_id, c.currency, c.store_id, c.state, c.state_why, c.opened_by, c.opened_at
+    SELECT c.card_id, n.card_no, c.member_id, c.currency, c.store_id, c.state, c.state_why, c.opened_by, c.opened_at,
+           h.home_store
     FROM value_card c
     LEFT JOIN value_number n ON n.card_id = c.card_id AND n.ended_at IS NULL
+    LEFT JOIN member h ON h.member_id = member_root(c.member_id)
 """
 
 
@@ -39,7 +43,7 @@ def store_currency(conn: Connection, scope: Scope, store_id: str) -> str | None:
 
 
 def live_numbers(conn: Connection, scope: Scope, members: Sequence[UUID]) -> int:
-    """How many numbers of cards of some members work."""
+    """How many numbers of cards of some members work, who are being erased."""
     scope.require_role(*SERVERS)
     row = conn.execute(
         """
@@ -54,21 +58,12 @@ def live_numbers(conn: Connection, scope: Scope, members: Sequence[UUID]) -> int
 
 
 def cards_of(conn: Connection, scope: Scope, members: Sequence[UUID]) -> list[CardRow]:
-    """The cards of just these members."""
+    """The cards of just these members, whom the caller was let see."""
     scope.require_role(*SERVERS)
     with conn.cursor(row_factory=class_row(CardRow)) as cursor:
         return cursor.execute(
             _CARD + " WHERE c.member_id = ANY(%s) ORDER BY c.opened_at, c.card_id", (list(members),)
         ).fetchall()
-
-
-def is_member(conn: Connection, scope: Scope, member_id: UUID) -> bool:
-    """Whether there is such a member, of any store, not erased; held until the transaction ends."""
-    scope.require_role(*SERVERS)
-    found = conn.execute(
-        "SELECT FROM member WHERE member_id = %s AND erased_at IS NULL FOR KEY SHARE", (member_id,)
-    ).fetchone()
-    return found is not None
 
 
 def insert_card(
@@ -116,28 +111,49 @@ def insert_number(conn: Connection, card_no: str, card_id: UUID, actor: str, at:
 
 
 def end_number(conn: Connection, scope: Scope, card_id: UUID, at: datetime) -> None:
-    """The number of a card works no more."""
+    """The number of a card, which is held, works no more."""
     scope.require_role(*SERVERS)
     conn.execute("UPDATE value_number SET ended_at = %s WHERE card_id = %s AND ended_at IS NULL", (at, card_id))
 
 
-def card(conn: Connection, scope: Scope, card_id: UUID) -> CardRow | None:
-    """A card by its id."""
-    scope.require_role(*SERVERS)
+def card(
+    conn: Connection, scope: Scope, card_id: UUID, *, shown: str | None = None, posting_id: int | None = None
+) -> CardRow | None:
+    """A card by its id: one that was opened in a store of the scope, or whose holder is known there.
+
+    Args:
+        shown: the whole number, which lets it be found anywhere.
+        posting_id: of a posting on it, which lets it be found where that was made.
+    """
     with conn.cursor(row_factory=class_row(CardRow)) as cursor:
-        return cursor.execute(_CARD + " WHERE c.card_id = %s", (card_id,)).fetchone()
+        return cursor.execute(
+            _CARD  # noqa: S608 - constants
+            + """
+            WHERE c.card_id = %(card_id)s
+              AND (n.card_no = %(shown)s
+                   OR c.store_id = ANY(%(scope)s)
+                   OR EXISTS (SELECT FROM value_posting p
+                              WHERE p.posting_id = %(posting_id)s AND p.card_id = c.card_id
+                                AND p.store_id = ANY(%(scope)s))
+                   OR EXISTS (SELECT FROM (SELECT ARRAY(SELECT member_family(h.member_id)) AS ids) family
+                              WHERE """
+            + FAMILY_IS_KNOWN
+            + "))",
+            {"card_id": card_id, "shown": shown, "posting_id": posting_id, "scope": scope.store_ids},
+        ).fetchone()
 
 
-def lock_card(conn: Connection, scope: Scope, card_id: UUID) -> CardRow | None:
-    """A card, held until the transaction ends: everything that moves its money begins here."""
-    scope.require_role(*SERVERS)
+def lock_card(
+    conn: Connection, scope: Scope, card_id: UUID, *, shown: str | None = None, posting_id: int | None = None
+) -> CardRow | None:
+    """A card as `card` finds it, held until the transaction ends: everything that moves its money begins here."""
     if conn.execute("SELECT FROM value_card WHERE card_id = %s FOR UPDATE", (card_id,)).fetchone() is None:
         return None
-    return card(conn, scope, card_id)
+    return card(conn, scope, card_id, shown=shown, posting_id=posting_id)
 
 
 def card_of_number(conn: Connection, scope: Scope, card_no: str) -> CardRow | None:
-    """The card whose number this is now."""
+    """The card whose whole number this is now: of any store, as it is shown."""
     scope.require_role(*SERVERS)
     with conn.cursor(row_factory=class_row(CardRow)) as cursor:
         return cursor.execute(_CARD + " WHERE n.card_no = %s", (card_no,)).fetchone()
@@ -152,18 +168,27 @@ def card_of_ended_number(conn: Connection, scope: Scope, card_no: str) -> UUID |
         ).fetchone()
 
 
-def cards_of_member(conn: Connection, scope: Scope, member_id: UUID) -> list[CardRow]:
-    """The cards of a member and of all who were merged into it, oldest first."""
+def number_of(conn: Connection, scope: Scope, card_id: UUID) -> str | None:
+    """A card's number, for the last digits on a receipt; None once the card is closed."""
     scope.require_role(*SERVERS)
-    with conn.cursor(row_factory=class_row(CardRow)) as cursor:
+    with conn.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(
-            _CARD + " WHERE c.member_id IN (SELECT member_family(member_root(%s))) ORDER BY c.opened_at, c.card_id",
-            (member_id,),
-        ).fetchall()
+            "SELECT card_no FROM value_number WHERE card_id = %s AND ended_at IS NULL", (card_id,)
+        ).fetchone()
+
+
+def cards_of_member(conn: Connection, scope: Scope, member_id: UUID, shown: str | None = None) -> list[CardRow] | None:
+    """The cards of a member and of all who were merged into it, oldest first; None of whom the scope may not know.
+
+    Args:
+        shown: the number of the member's own card, where somebody shows it at the counter now.
+    """
+    members = family(conn, scope, member_id, shown)
+    return cards_of(conn, scope, members) if members else None
 
 
 def set_state(conn: Connection, scope: Scope, card_id: UUID, state: CardState, why: str) -> None:
-    """Freeze, thaw or close a card."""
+    """Freeze, thaw or close a card, which is held."""
     scope.require_role(*SERVERS)
     conn.execute("UPDATE value_card SET state = %s, state_why = %s WHERE card_id = %s", (state, why, card_id))
 
@@ -171,7 +196,7 @@ def set_state(conn: Connection, scope: Scope, card_id: UUID, state: CardState, w
 def set_holder(
     conn: Connection, scope: Scope, card: CardRow, to_member: UUID, why: str, reason: str, at: datetime
 ) -> None:
-    """Make a card somebody's, and keep whose it was."""
+    """Make a card, which is held, somebody's, and keep whose it was."""
     scope.require_role(*SERVERS)
     conn.execute("UPDATE value_card SET member_id = %s WHERE card_id = %s", (to_member, card.card_id))
     conn.execute(

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from server.access.models import Role, Scope
 from server.clock import Clock, utc_now
-from server.errors import Forbidden, InvalidInput
+from server.errors import Forbidden, InvalidInput, NotFound
 from server.membership.idempotency import checked_reason
 from server.membership.stored_value import entries, ledger_repository, parts, repository
 from server.membership.stored_value.models import (
@@ -26,8 +26,8 @@ from server.membership.stored_value.models import (
     PostingReceipt,
     ValueSettings,
 )
-from server.membership.stored_value.posting import Poster, Posting
-from server.membership.stored_value.receipts import known_card, posting_of, receipt_of, shown
+from server.membership.stored_value.posting import Poster, Posting, as_shown, digits_of
+from server.membership.stored_value.receipts import known_card, posting_of, receipt_of, require_own, shown, to_be_shown
 from server.membership.stored_value.repository import SERVERS
 from server.storage.pool import Connection, Database
 
@@ -46,21 +46,39 @@ class StoredValueService:
 
     # -- looking
 
-    def card(self, scope: Scope, card_id: UUID) -> Card:
+    def card(self, scope: Scope, card_id: UUID, *, card_no: str | None = None) -> Card:
         """A card and what is on it.
 
+        Args:
+            card_no: its whole number, as it is shown; a card that is known in none of the caller's stores, nor its
+                holder, has to be.
+
         Raises:
-            NotFound: there is none.
+            NotFound: there is none the caller may know of, or the number isn't the card's.
+            CardNotUsable: the number was replaced, as that of a lost card.
         """
         scope.require_role(*SERVERS)
         with self._db.read() as conn:
-            return shown(conn, scope, known_card(repository.card(conn, scope, card_id)))
+            plain = None if card_no is None else digits_of(card_no)
+            row = repository.card(conn, scope, card_id, shown=plain)
+            return shown(conn, scope, as_shown(conn, scope, row, card_id, plain), whole=card_no is not None)
 
-    def of_member(self, scope: Scope, member_id: UUID) -> list[Card]:
-        """The cards of a member, oldest first."""
+    def of_member(self, scope: Scope, member_id: UUID, *, member_card: str | None = None) -> list[Card]:
+        """The cards of a member, oldest first.
+
+        Args:
+            member_card: the number of the member's own card, where the member stands at the counter and is of no store
+                of the caller's.
+
+        Raises:
+            NotFound: there is no such member the caller may know of.
+        """
         scope.require_role(*SERVERS)
         with self._db.read() as conn:
-            return [shown(conn, scope, row) for row in repository.cards_of_member(conn, scope, member_id)]
+            rows = repository.cards_of_member(conn, scope, member_id, member_card)
+            if rows is None:
+                raise NotFound(f"there is no member {member_id}", field="member_id", remedy="find the member first")
+            return [shown(conn, scope, row) for row in rows]
 
     def receipt(self, scope: Scope, posting_id: int) -> PostingReceipt:
         """The receipt of a posting made in one of the caller's stores.
@@ -83,18 +101,28 @@ class StoredValueService:
     # -- money
 
     def top_up(
-        self, scope: Scope, card_id: UUID, store_id: str, amount: Decimal, key: str, *, tender: str = ""
+        self,
+        scope: Scope,
+        card_id: UUID,
+        store_id: str,
+        amount: Decimal,
+        key: str,
+        *,
+        tender: str = "",
+        card_no: str | None = None,
     ) -> PostingReceipt:
         """Pay money in; what the rules give on top comes with it as bonus.
 
         Args:
+            card_no: the card's whole number, as it is shown; a card that is known in none of the caller's stores, nor
+                its holder, has to be.
             amount: in the card's currency, which must be the store's.
             key: idempotency key, the store's own; the same request again gets the same receipt.
             tender: how it was paid, such as ``cash``.
 
         Raises:
             Forbidden: the store is not the caller's.
-            NotFound: no such card or store.
+            NotFound: no such card the caller may know of, the number isn't the card's, or no such store.
             InvalidInput: no amount of money, another currency, no key.
             OverCap: more than may be on one card.
             CardNotUsable: frozen or closed.
@@ -111,7 +139,7 @@ class StoredValueService:
             posting.write(entries.top_up(lot_id, store_id, principal, bonus))
 
         request = {"amount": str(principal), "tender": tender}
-        return self._poster.post(scope, "top_up", card_id, store_id, key, request, make, tender=tender)
+        return self._poster.post(scope, "top_up", card_id, store_id, key, request, make, shown=card_no, tender=tender)
 
     def bring_in(
         self, scope: Scope, card_id: UUID, store_id: str, principal: Decimal, bonus: Decimal, key: str, reason: str
@@ -138,27 +166,47 @@ class StoredValueService:
         return self._poster.post(scope, "opening", card_id, store_id, key, request, make, reason=why)
 
     def spend(
-        self, scope: Scope, card_id: UUID, store_id: str, amount: Decimal, key: str, *, receipt_no: str | None = None
+        self,
+        scope: Scope,
+        card_id: UUID,
+        store_id: str,
+        amount: Decimal,
+        key: str,
+        *,
+        receipt_no: str | None = None,
+        card_no: str | None = None,
     ) -> PostingReceipt:
         """Pay with the card; principal and bonus go in the order that is set, and the receipt says which went.
 
+        A till, which knows nobody, has to be shown the card, and so has everybody a card of nobody. People at a desk
+        may choose a registered card of a member who is known there.
+
         Args:
             receipt_no: of the till's sale that it pays for.
+            card_no: the card's whole number, as it is shown.
 
         Raises:
+            InvalidInput: the card has to be shown.
             NotEnough: less is on the card; nothing is taken.
             Forbidden, NotFound, InvalidInput, CardNotUsable, KeyReused: as `top_up`.
         """
         wanted = parts.money(amount)
+        if card_no is None and scope.role == "till":
+            scope.require(store_id)
+            raise to_be_shown()
 
         def make(conn: Connection, card: CardRow, settings: ValueSettings, _now: datetime, posting: Posting) -> None:
+            if card_no is None and scope.stores is not None and card.member_id is None:
+                raise to_be_shown()
             _usable(card)
             lots = ledger_repository.lots(conn, scope, card_id)
             taken = parts.spend(lots, wanted, settings.spend_order, card.currency)
             posting.write(entries.purchase(taken, store_id, settings.bonus_borne_by))
 
         request = {"amount": str(wanted), "receipt_no": receipt_no}
-        return self._poster.post(scope, "spend", card_id, store_id, key, request, make, receipt_no=receipt_no)
+        return self._poster.post(
+            scope, "spend", card_id, store_id, key, request, make, shown=card_no, receipt_no=receipt_no
+        )
 
     def give_back(
         self,
@@ -173,6 +221,8 @@ class StoredValueService:
     ) -> PostingReceipt:
         """Give back what was paid for goods that are taken back: to the same principal and bonus, in proportion.
 
+        The store where it was paid may, and whoever knows the card.
+
         A frozen card takes it, and a cap doesn't refuse it: it was on the card before.
 
         Args:
@@ -184,7 +234,10 @@ class StoredValueService:
             Forbidden, NotFound, CardNotUsable, KeyReused: as `top_up`.
         """
         wanted = None if amount is None else parts.money(amount)
+        scope.require_role(*SERVERS)
+        scope.require(store_id)
         with self._db.read() as conn:
+            known_card(repository.card(conn, scope, card_id, posting_id=posting_id))
             purchase = posting_of(conn, scope, card_id, posting_id)
         if purchase.kind != "spend":
             raise InvalidInput(
@@ -220,6 +273,7 @@ class StoredValueService:
     ) -> PostingReceipt:
         """Pay principal out to the holder; the bonus it brought is withdrawn in proportion.
 
+        In the stores that keep the card: where it was opened, or its holder's home is; elsewhere headquarters may.
         Within the days of cooling off anybody at the desk may, without reason or fee; later a manager, with a reason
         and less the fee that is set (none by default).
 
@@ -228,13 +282,14 @@ class StoredValueService:
 
         Raises:
             NotEnough: less principal is on the card.
-            Forbidden: after the days of cooling off, when it is not a manager.
+            Forbidden: the card is another store's; or after the days of cooling off, when it is not a manager.
             NotFound, InvalidInput, CardNotUsable, KeyReused: as `top_up`.
         """
         scope.require_role("admin", "hq", "region", "manager", "desk")
         wanted = None if amount is None else parts.money(amount)
 
         def make(conn: Connection, card: CardRow, settings: ValueSettings, now: datetime, posting: Posting) -> None:
+            require_own(scope, card)
             _usable(card)
             paid, cooling = parts.pay_out(ledger_repository.lots(conn, scope, card_id), wanted, settings, now)
             if not cooling:

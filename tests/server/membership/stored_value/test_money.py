@@ -249,7 +249,9 @@ def test_a_card_is_registered_once_and_handed_over_by_a_manager(shop: Services, 
     one, other = enrol(shop), enrol(shop, "13900139000")
     card = card_of(shop)
     for _ in range(2):
-        assert shop.value_cards.register(scope_of("desk"), card.card_id, "S01", one).member_id == one
+        assert (
+            shop.value_cards.register(scope_of("desk"), card.card_id, "S01", one, card_no=card.card_no).member_id == one
+        )
     with pytest.raises(Conflict):
         shop.value_cards.register(scope_of("desk"), card.card_id, "S01", other)
     with pytest.raises(Forbidden):
@@ -265,7 +267,7 @@ def test_a_card_works_in_every_store_of_its_currency_for_who_serves_there(shop: 
     card = card_of(shop)
     top_up(shop, card, "100")
     till = shop.access.api_key(shop.access.create_api_key(SYSTEM, "till", "till", ["S02"]))
-    made = shop.stored_value.spend(till, card.card_id, "S02", D(10), key(), receipt_no="R7")
+    made = shop.stored_value.spend(till, card.card_id, "S02", D(10), key(), receipt_no="R7", card_no=card.card_no)
     assert made.receipt_no == "R7"
     with pytest.raises(Forbidden):
         shop.stored_value.spend(till, card.card_id, "S01", D(10), key())

@@ -30,7 +30,9 @@ def test_a_desks_day_from_opening_a_card_to_settling(chain: Services, sign_in: S
     assert (paid_in.json()["principal"], paid_in.json()["bonus"]) == ("1000.10", "100.01")
     assert desk.post(f"{path}/top-ups", json=asked).json() == paid_in.json()
     desk2 = sign_in("desk2")
-    bought = desk2.post(f"{path}/purchases", json={"store_id": "S02", "idempotency_key": "p1", "amount": 110}).json()
+    asked = {"store_id": "S02", "idempotency_key": "p1", "amount": 110}
+    assert desk2.post(f"{path}/purchases", json=asked).status_code == 404, "elsewhere the card is shown"
+    bought = desk2.post(f"{path}/purchases", json={**asked, "card_no": card["card_no"]}).json()
     assert (bought["principal"], bought["bonus"], bought["card_no"]) == (
         "-100.00",
         "-10.00",
@@ -40,8 +42,9 @@ def test_a_desks_day_from_opening_a_card_to_settling(chain: Services, sign_in: S
     assert desk2.post(f"{path}/returns", json=back).json()["amount"] == "11.00"
     found = desk2.post(f"{SV}/cards/find", json={"card_no": card["card_no"]}).json()
     assert found["balance"] == "1001.11"
-    assert [row["kind"] for row in desk2.get(f"{path}/postings").json()] == ["return", "spend", "top_up"]
+    assert desk2.get(f"{path}/postings").status_code == 404
     hq = sign_in("hq")
+    assert [row["kind"] for row in hq.get(f"{path}/postings").json()] == ["return", "spend", "top_up"]
     period = {"from": "2026-11-01T00:00:00+08:00", "to": "2026-12-01T00:00:00+08:00"}
     (row,) = hq.get(f"{SV}/settlement", params=period).json()
     assert (row["sold_by"], row["served_by"], row["owed"]) == ("S01", "S02", "99.00")
@@ -57,10 +60,10 @@ def test_what_is_wrong_is_said_by_field_and_code(chain: Services, sign_in: SignI
     desk = sign_in("desk")
     store = {"store_id": "S01"}
     card = desk.post(f"{SV}/cards", json={**store, "idempotency_key": key()}).json()
-    path = f"{SV}/cards/{card['card_id']}"
+    path, shown = f"{SV}/cards/{card['card_id']}", {**store, "card_no": card["card_no"]}
     cases = [
         (
-            desk.post(f"{path}/purchases", json={**store, "idempotency_key": key(), "amount": 1}),
+            desk.post(f"{path}/purchases", json={**shown, "idempotency_key": key(), "amount": 1}),
             409,
             "not_enough_value",
         ),
@@ -77,5 +80,5 @@ def test_what_is_wrong_is_said_by_field_and_code(chain: Services, sign_in: SignI
         assert answer.json()["error"]["remedy"] or status == 422
     frozen = desk.post(f"{path}/freeze", json={**store, "reason": "lost"})
     assert frozen.json()["state"] == "frozen"
-    spent = desk.post(f"{path}/purchases", json={**store, "idempotency_key": key(), "amount": 1})
+    spent = desk.post(f"{path}/purchases", json={**shown, "idempotency_key": key(), "amount": 1})
     assert spent.json()["error"]["code"] == "card_not_usable"
