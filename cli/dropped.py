@@ -113,9 +113,11 @@ class Dropped:
             _aside(path, "done")
             self._tell(told)
             return
+        from server.files.correction_files import kind_of
+
         self.failed += 1
         aside = _aside(path, "failed")
-        errors = aside.with_name(f"{aside.stem}.errors.csv")
+        errors = aside.with_name(f"{aside.stem}.errors.{kind_of(result.encoding == 'xlsx')}")
         with errors.open("wb") as out:
             for part in self._imports.refused_file(self._scope, result.import_id):
                 out.write(part)
@@ -133,7 +135,7 @@ def _aside(path: Path, folder: str) -> Path:
     place.mkdir(exist_ok=True)
     free = place / path.name
     number = 1
-    while free.exists() or free.with_name(f"{free.stem}.errors.csv").exists():
+    while free.exists() or any(free.with_name(f"{free.stem}.errors.{kind}").exists() for kind in ("csv", "xlsx")):
         number += 1
         free = place / f"{path.stem}-{number}{path.suffix}"
     return path.rename(free)

@@ -71,7 +71,9 @@ def import_(
             return
         result = _with_bar(services, store, stream, form, file.name, dry_run=dry_run)
         if result.error_count:
-            place = errors or file.with_name(f"{file.stem}.errors.csv")
+            from server.files.correction_files import kind_of
+
+            place = errors or file.with_name(f"{file.stem}.errors.{kind_of(result.encoding == 'xlsx')}")
             _write_errors(services, result, place)
             typer.echo(f"rows to correct: {place}", err=True)
     _tell(result)
@@ -230,9 +232,13 @@ def _with_bar(
 
 
 def _write_errors(services: "Services", result: "ImportResult", place: Path) -> None:
+    from server.files.correction_files import kind_of
+
     try:
         with place.open("wb") as out:
-            for part in services.imports.refused_file(central.operator(), result.import_id):
+            # A place that was given says itself as what.
+            kind = kind_of(place.suffix.lower() == ".xlsx")
+            for part in services.imports.refused_file(central.operator(), result.import_id, kind):
                 out.write(part)
     except OSError as error:
         fail(f"can't write {place}: {error.strerror or error}")

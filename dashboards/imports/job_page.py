@@ -14,6 +14,7 @@ from dashboards.imports.jobs import MOST_SHOWN, errors_of, job_line
 from dashboards.imports.tabs import HEADQUARTERS, IMPORTERS, import_tabs
 from dashboards.pages import page_router, renderer_of
 from dashboards.viewer import Viewer, posting, viewer_with
+from server.files.correction_files import MEDIA_TYPES, FileKind
 
 router = page_router()
 
@@ -41,7 +42,13 @@ def cancel_receipts(request: Request, import_id: UUID, viewer: ImporterPosting) 
 @router.get("/imports/receipts/{import_id}/errors.csv")
 def receipt_errors(request: Request, import_id: UUID, viewer: Importer) -> Response:
     """The refused rows as a file."""
-    return _file(request.app.state.services.imports, viewer, import_id)
+    return _file(request.app.state.services.imports, viewer, import_id, "csv")
+
+
+@router.get("/imports/receipts/{import_id}/errors.xlsx")
+def receipt_errors_book(request: Request, import_id: UUID, viewer: Importer) -> Response:
+    """The same as a workbook."""
+    return _file(request.app.state.services.imports, viewer, import_id, "xlsx")
 
 
 @router.get("/imports/members/{import_id}")
@@ -60,7 +67,13 @@ def cancel_members(request: Request, import_id: UUID, viewer: HeadquartersPostin
 @router.get("/imports/members/{import_id}/errors.csv")
 def member_errors(request: Request, import_id: UUID, viewer: Headquarters) -> Response:
     """The refused rows as a file."""
-    return _file(request.app.state.services.member_imports, viewer, import_id)
+    return _file(request.app.state.services.member_imports, viewer, import_id, "csv")
+
+
+@router.get("/imports/members/{import_id}/errors.xlsx")
+def member_errors_book(request: Request, import_id: UUID, viewer: Headquarters) -> Response:
+    """The same as a workbook."""
+    return _file(request.app.state.services.member_imports, viewer, import_id, "xlsx")
 
 
 def _page(request: Request, viewer: Viewer, imports: Any, import_id: UUID, base: str) -> Response:
@@ -83,10 +96,10 @@ def _page(request: Request, viewer: Viewer, imports: Any, import_id: UUID, base:
     )
 
 
-def _file(imports: Any, viewer: Viewer, import_id: UUID) -> Response:
-    name = f"errors-{import_id}.csv"
+def _file(imports: Any, viewer: Viewer, import_id: UUID, kind: FileKind) -> Response:
+    name = f"errors-{import_id}.{kind}"
     return StreamingResponse(
-        imports.refused_file(viewer.scope, import_id),
-        media_type="text/csv; charset=utf-8",
+        imports.refused_file(viewer.scope, import_id, kind),
+        media_type=MEDIA_TYPES[kind],
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

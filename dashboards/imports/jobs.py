@@ -78,6 +78,7 @@ def job_line(job: ImportJob | MemberImportJob, stores: Sequence[Store], locale: 
         "store_id": job.store_id,
         "state": gettext(words),
         "code": job.state,
+        "is_workbook": job.is_workbook,
         "kind": kind,
         "is_over": job.finished_at is not None,
         "is_stopping": job.cancel_asked and job.finished_at is None,

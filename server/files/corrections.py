@@ -50,6 +50,11 @@ def is_correction(header: Sequence[str]) -> bool:
     return set(MARKS) <= set(header)
 
 
+def kept_places(header: Sequence[str]) -> list[int]:
+    """Where the columns stand that a file has of its own: what it said was wrong is said anew."""
+    return [place for place, name in enumerate(header) if name not in MARKS]
+
+
 def corrections(header: Sequence[str], delimiter: str, rows: Iterable[Wrong]) -> Iterator[bytes]:
     """The file, piece by piece: what is wrong stands in columns of its own at the end. UTF-8 with a BOM, without which
     Excel guesses.
@@ -57,7 +62,7 @@ def corrections(header: Sequence[str], delimiter: str, rows: Iterable[Wrong]) ->
     Args:
         header: of the file the rows came in; where that was one of these, what it said was wrong is left out.
     """
-    places = [place for place, name in enumerate(header) if name not in MARKS]
+    places = kept_places(header)
     out = io.StringIO()
     writer = csv.writer(out, delimiter=delimiter, lineterminator="\r\n")
     writer.writerow([*[neutral(header[place]) for place in places], *MARKS])

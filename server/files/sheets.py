@@ -69,7 +69,8 @@ class Sheet(Protocol):
 def open_sheet(stream: BinaryIO, *, header_row: int = 1, name: str = "", decimal_comma: bool | None = None) -> Sheet:
     """A file as a sheet; which kind it is, it says itself by its first bytes.
 
-    Rows that were sent back to be corrected come as they were before (`corrections`).
+    Rows that were sent back to be corrected come as they were before (`corrections`), whatever was said of where the
+    till's own files have their header: those of ours have it on top, on the first sheet.
 
     Args:
         stream: seekable.
@@ -81,15 +82,28 @@ def open_sheet(stream: BinaryIO, *, header_row: int = 1, name: str = "", decimal
         InvalidInput: it can't be read as a whole.
         TooLarge: a workbook that unpacks to more than anybody sends.
     """
+    is_plain = header_row == 1 and not name
+    try:
+        sheet = _sheet(stream, 1, "", decimal_comma)
+    except InvalidInput:
+        # What stands above a header, or on a sheet nobody asked for, may be anything.
+        if is_plain:
+            raise
+    else:
+        if is_correction(sheet.header):
+            return CorrectedSheet(sheet)
+        if is_plain:
+            return sheet
+    return _sheet(stream, header_row, name, decimal_comma)
+
+
+def _sheet(stream: BinaryIO, header_row: int, name: str, decimal_comma: bool | None) -> Sheet:
     stream.seek(0)
     head = stream.read(len(_ZIP))
     stream.seek(0)
-    sheet: Sheet
     if head == _ZIP:
-        sheet = XlsxSheet(stream, header_row, name, decimal_comma=bool(decimal_comma))
-    else:
-        sheet = CsvSheet(stream, header_row, decimal_comma=decimal_comma)
-    return CorrectedSheet(sheet) if is_correction(sheet.header) else sheet
+        return XlsxSheet(stream, header_row, name, decimal_comma=bool(decimal_comma))
+    return CsvSheet(stream, header_row, decimal_comma=decimal_comma)
 
 
 class CorrectedSheet:

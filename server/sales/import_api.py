@@ -7,6 +7,8 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from server.access.models import Scope
+from server.files.correction_files import MEDIA_TYPES, FileKind
 from server.sales.formats import format_of
 from server.sales.forms import FORM, Form, Importer
 from server.sales.importing import ImportService
@@ -89,11 +91,18 @@ def cancel(request: Request, scope: Importer, import_id: UUID) -> ImportJob:
 def errors_file(request: Request, scope: Importer, import_id: UUID) -> StreamingResponse:
     """The rows that were not taken, as they stood in the file, with what is wrong in columns of its own at the end.
     Correct them and send this file as it is. They are kept for 14 days."""
-    rows = _services(request).imports.refused_file(scope, import_id)
-    name = f"errors-{import_id}.csv"
-    return StreamingResponse(
-        rows, media_type="text/csv; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="{name}"'}
-    )
+    return _errors(request, scope, import_id, "csv")
+
+
+@router.get(
+    "/imports/{import_id}/errors.xlsx",
+    summary="Rows to correct, as a workbook",
+    response_class=StreamingResponse,
+    responses={200: {"content": {MEDIA_TYPES["xlsx"]: {}}}},
+)
+def errors_book(request: Request, scope: Importer, import_id: UUID) -> StreamingResponse:
+    """The same rows, for who sent a workbook and corrects it in one."""
+    return _errors(request, scope, import_id, "xlsx")
 
 
 @router.get("/formats", summary="Formats of tills")
@@ -121,3 +130,9 @@ def delete_format(request: Request, scope: Importer, name: str) -> Response:
     """Forget how the files of a kind of till are read."""
     _services(request).formats.delete(scope, name)
     return Response(status_code=204)
+
+
+def _errors(request: Request, scope: Scope, import_id: UUID, kind: FileKind) -> StreamingResponse:
+    rows = _services(request).imports.refused_file(scope, import_id, kind)
+    name = f'attachment; filename="errors-{import_id}.{kind}"'
+    return StreamingResponse(rows, media_type=MEDIA_TYPES[kind], headers={"Content-Disposition": name})

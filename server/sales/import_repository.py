@@ -41,7 +41,8 @@ class Counts:
 
 _JOB = """
     SELECT import_id, store_id, file_name, state, dry_run, size, done, rows, receipts, accepted, repeated, conflicts,
-           rejected, error_count, note_count, reason, cancel_asked, started_by, started_at, seen_at, finished_at
+           rejected, error_count, note_count, reason, cancel_asked, started_by, started_at, seen_at, finished_at,
+           is_workbook
     FROM sales_import
 """
 
@@ -51,8 +52,8 @@ def insert_job(conn: Connection, job: ImportJob, header: Sequence[str], delimite
     conn.execute(
         """
         INSERT INTO sales_import (import_id, store_id, file_name, state, dry_run, size, header, delimiter, started_by,
-                                  started_at, seen_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                                  started_at, seen_at, is_workbook)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
         (
             job.import_id,
@@ -66,6 +67,7 @@ def insert_job(conn: Connection, job: ImportJob, header: Sequence[str], delimite
             job.started_by,
             job.started_at,
             job.seen_at,
+            job.is_workbook,
         ),
     )
 

@@ -8,6 +8,7 @@ is failed then, and the same file sent again goes on where it was, because what 
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import islice
@@ -21,7 +22,8 @@ from server.access import audit
 from server.access.models import Role, Scope
 from server.clock import Clock, utc_now
 from server.errors import DoorlineError, NotFound
-from server.files.corrections import Wrong, corrections
+from server.files.correction_files import FileKind, correction_file, kind_of
+from server.files.corrections import Wrong
 from server.files.sheets import Sheet, open_sheet
 from server.files.turns import Turns
 from server.sales import import_repository as repository
@@ -220,10 +222,13 @@ class ImportService:
                 return
             after = page[-1].line
 
-    def refused_file(self, scope: Scope, import_id: UUID) -> Iterator[bytes]:
-        """The rows that were not taken as a CSV file, to be corrected and sent again as it is (`corrections`).
+    def refused_file(self, scope: Scope, import_id: UUID, kind: FileKind | None = None) -> Iterator[bytes]:
+        """The rows that were not taken as a file, to be corrected and sent again as it is (`correction_files`).
 
         Who took it is on record: it has in it what the till wrote, phone numbers too.
+
+        Args:
+            kind: as which; as the one they came in, if left out.
 
         Raises:
             NotFound: as `job`.
@@ -243,7 +248,7 @@ class ImportService:
             Wrong(row.cells, row.line, row.field or "", row.reason, row.remedy)
             for row in self.refused(scope, import_id)
         )
-        return corrections(header, delimiter, rows)
+        return correction_file(kind or kind_of(found.is_workbook), header, delimiter, rows)
 
     def close(self) -> None:
         """Stop what is at work after its slice, and wait for it."""
@@ -262,6 +267,7 @@ class ImportService:
     ) -> ImportJob:
         now = self._clock()
         job = ImportJob(uuid4(), store_id, _printable(name), state, dry_run, sheet.size, scope.actor, now, now)
+        job = replace(job, is_workbook=sheet.encoding == "xlsx")
         with self._db.transaction() as conn:
             repository.insert_job(conn, job, sheet.header, sheet.delimiter)
         self._turns.take(job.import_id)

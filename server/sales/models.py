@@ -257,6 +257,7 @@ class ImportJob:
         note_count: receipts taken although something was worth saying, such as an unknown member.
         reason: why it failed, or was cancelled.
         seen_at: when whoever works on it last gave a sign of life (UTC).
+        is_workbook: whether it came as XLSX, and its rows to correct go back so.
     """
 
     import_id: UUID
@@ -280,6 +281,7 @@ class ImportJob:
     reason: str = ""
     cancel_asked: bool = False
     finished_at: datetime | None = None
+    is_workbook: bool = False
 
 
 @dataclass(frozen=True, slots=True)

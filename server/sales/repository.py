@@ -1,6 +1,6 @@
 """SQL of receipts, their lines and their conflicts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -167,6 +167,29 @@ def apply_voids(conn: Connection, scope: Scope, keys: Sequence[Key]) -> list[Voi
         ).fetchall()
 
 
+def void_refunds(conn: Connection, scope: Scope, sales: Sequence[Key]) -> list[Voided]:
+    """Mark refunds of those of the sales that are void: what was never sold can't be given back; returns the new ones.
+
+    Looks refunds up by the partial index over what they refer to.
+    """
+    with conn.cursor(row_factory=class_row(Voided)) as cursor:
+        return cursor.execute(
+            """
+            UPDATE receipt AS r
+            SET voided_at = s.voided_at
+            FROM receipt AS s
+            JOIN unnest(%(stores)s::text[], %(numbers)s::text[]) AS wanted (store_id, receipt_no)
+              ON s.store_id = wanted.store_id AND s.receipt_no = wanted.receipt_no
+            WHERE s.kind = 'sale' AND s.voided_at IS NOT NULL
+              AND r.store_id = s.store_id AND r.refers_to = s.receipt_no
+              AND r.kind = 'refund' AND r.voided_at IS NULL
+              AND (%(scope)s::text[] IS NULL OR r.store_id = ANY(%(scope)s))
+            RETURNING r.store_id, r.receipt_no, r.at
+            """,
+            _keys(scope, sales),
+        ).fetchall()
+
+
 def attach_member(conn: Connection, scope: Scope, key: Key, member_id: UUID) -> bool:
     """Say whose a receipt is that was nobody's; False when it is somebody's."""
     updated = conn.execute(
@@ -179,6 +202,31 @@ def attach_member(conn: Connection, scope: Scope, key: Key, member_id: UUID) -> 
         {"member_id": member_id, "store_id": key[0], "receipt_no": key[1], "scope": scope.store_ids},
     )
     return updated.rowcount == 1
+
+
+def same_people(conn: Connection, scope: Scope, pairs: Collection[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:
+    """Those of the pairs of members (known before, named now) of which the second is no contradiction of the first.
+
+    They were merged since; or the number went from one to the other; or who it was is erased, and what they bought
+    stays nobody's.
+    """
+    if not pairs:
+        return set()
+    rows = conn.execute(
+        """
+        SELECT p.before, p.named
+        FROM unnest(%(before)s::uuid[], %(named)s::uuid[]) AS p (before, named)
+        JOIN member b ON b.member_id = p.before
+        WHERE b.erased_at IS NOT NULL
+           OR member_root(p.before) = member_root(p.named)
+           OR EXISTS (
+                  SELECT FROM member_phone n
+                  WHERE n.member_id IN (SELECT member_family(member_root(p.before)))
+                    AND member_root(n.went_to) = member_root(p.named))
+        """,
+        {"before": [before for before, _ in pairs], "named": [named for _, named in pairs]},
+    ).fetchall()
+    return {(row[0], row[1]) for row in rows}
 
 
 def insert_conflict(conn: Connection, row: ReceiptRow, payload: dict[str, object], received_at: datetime) -> None:

@@ -5,8 +5,9 @@ written by sets: a statement takes all receipts, all lines and all events of a b
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import date, datetime
+from uuid import UUID
 
 import msgspec
 
@@ -59,6 +60,7 @@ class _Batch:
         self._result = result
         self._hours: dict[str, dict[tuple[date, int], datetime]] = defaultdict(dict)
         self._attached: dict[Key, ReceiptRow] = {}
+        self._same: set[tuple[UUID, UUID]] = set()
         # Within a batch the first of a number is the one that is kept; the rest are compared with it.
         self._firsts: dict[Key, Arrival] = {}
         for each in arrivals:
@@ -75,6 +77,7 @@ class _Batch:
         repository.copy_lines(self._conn, new)
         for row in new:
             self._mark(row.store_id, row.at)
+        self._same = repository.same_people(self._conn, self._scope, self._others(known, inserted))
         repeated = 0
         for each in self._arrivals:
             key = key_of(each.row)
@@ -95,6 +98,19 @@ class _Batch:
         """Note that an hour has changed, by any moment in it: there are few hours and many receipts."""
         self._hours[store_id].setdefault((at.date(), at.hour), at)
 
+    def _others(self, known: Mapping[Key, repository.KnownReceipt], inserted: Set[Key]) -> set[tuple[UUID, UUID]]:
+        """Of receipts that come again, members before and now where they are not the same.
+
+        A card that was merged since, or a number that somebody else has by now, leads to another member than it did.
+        """
+        found = set()
+        for each in self._arrivals:
+            key, named = key_of(each.row), each.row.member_id
+            before = known[key].member_id if key in known else self._firsts[key].row.member_id
+            if named is not None and before is not None and named != before:
+                found.add((before, named))
+        return found
+
     def _agrees(self, arrival: Arrival, before: repository.KnownReceipt) -> bool:
         """Whether a receipt says what the one known by its number says; a member it adds is taken over."""
         row = arrival.row
@@ -103,7 +119,7 @@ class _Batch:
         if row.member_id is None or row.member_id == before.member_id:
             return True
         if before.member_id is not None:
-            return False
+            return (before.member_id, row.member_id) in self._same
         if not repository.attach_member(self._conn, self._scope, key_of(row), row.member_id):
             return False
         self._mark(row.store_id, row.at)
@@ -112,14 +128,19 @@ class _Batch:
 
     def _apply_voids(self, inserted: Set[Key]) -> set[Key]:
         """Take back what is voided: by a void of this batch, or by one that waited for its sale."""
-        touched = set()
+        touched, sales = set(), set()
         for key in inserted:
             row = self._firsts[key].row
             if row.kind != "void":
                 touched.add(key)
             elif row.refers_to is not None:
                 touched.add((key[0], row.refers_to))
+            if row.kind == "refund" and row.refers_to is not None:
+                sales.add((key[0], row.refers_to))
         voided = repository.apply_voids(self._conn, self._scope, sorted(touched))
+        sales |= {(each.store_id, each.receipt_no) for each in voided}
+        if sales:
+            voided += repository.void_refunds(self._conn, self._scope, sorted(sales))
         for each in voided:
             self._mark(each.store_id, each.at)
         return {(each.store_id, each.receipt_no) for each in voided}

@@ -21,6 +21,7 @@ class MemberImportJob:
         duplicate_count: rows whose number somebody has.
         reason: why it failed, or was cancelled.
         seen_at: when whoever works on it last gave a sign of life.
+        is_workbook: whether it came as XLSX, and its rows to correct go back so.
     """
 
     import_id: UUID
@@ -41,6 +42,7 @@ class MemberImportJob:
     reason: str = ""
     cancel_asked: bool = False
     finished_at: datetime | None = None
+    is_workbook: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from server.storage.pool import Connection
 
 _JOB = """
     SELECT import_id, store_id, file_name, state, dry_run, started_by, started_at, seen_at, rows, enrolled, known,
-           opened, tiers_left, duplicate_count, error_count, reason, cancel_asked, finished_at
+           opened, tiers_left, duplicate_count, error_count, reason, cancel_asked, finished_at,
+           is_workbook
     FROM member_import
 """
 
@@ -24,8 +25,8 @@ def insert_job(conn: Connection, job: MemberImportJob, header: Sequence[str], de
     conn.execute(
         """
         INSERT INTO member_import (import_id, store_id, file_name, state, dry_run, header, delimiter, started_by,
-                                   started_at, seen_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                                   started_at, seen_at, is_workbook)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
         (
             job.import_id,
@@ -38,6 +39,7 @@ def insert_job(conn: Connection, job: MemberImportJob, header: Sequence[str], de
             job.started_by,
             job.started_at,
             job.seen_at,
+            job.is_workbook,
         ),
     )
 

@@ -20,7 +20,8 @@ from server.access import audit
 from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import DoorlineError, InvalidInput, NotFound
-from server.files.corrections import Wrong, corrections
+from server.files.correction_files import FileKind, correction_file, kind_of
+from server.files.corrections import Wrong
 from server.files.sheets import Row, open_sheet
 from server.files.turns import Turns
 from server.membership.importing import MemberImport, MemberImportResult, RowError
@@ -82,7 +83,10 @@ class MemberImports:
             sheet = open_sheet(copy)
             now = self._clock()
             shown = "".join(sign for sign in name if sign.isprintable())[:200]
-            job = MemberImportJob(uuid4(), store_id, shown, "waiting", dry_run, scope.actor, now, now)
+            is_workbook = sheet.encoding == "xlsx"
+            job = MemberImportJob(
+                uuid4(), store_id, shown, "waiting", dry_run, scope.actor, now, now, is_workbook=is_workbook
+            )
             with self._db.transaction() as conn:
                 repository.insert_job(conn, job, sheet.header, sheet.delimiter)
             self._turns.take(job.import_id)
@@ -147,10 +151,12 @@ class MemberImports:
                 return
             after = page[-1].line
 
-    def refused_file(self, scope: Scope, import_id: UUID) -> Iterator[bytes]:
-        """The rows that were not taken as a CSV file, to be corrected and sent again as it is: what is wrong stands in
-        columns at the end, which no import reads. UTF-8 with a BOM, without which Excel guesses. Who took it is on
-        record: there are names and numbers in it.
+    def refused_file(self, scope: Scope, import_id: UUID, kind: FileKind | None = None) -> Iterator[bytes]:
+        """The rows that were not taken as a file, to be corrected and sent again as it is: what is wrong stands in
+        columns at the end, which no import reads. Who took it is on record: there are names and numbers in it.
+
+        Args:
+            kind: as which; as the one they came in, if left out.
 
         Raises:
             NotFound: there is no such file.
@@ -166,7 +172,7 @@ class MemberImports:
             Wrong(row.cells, row.line, row.field or "", row.reason, row.remedy)
             for row in self.refused(scope, import_id)
         )
-        return corrections(header, delimiter, rows)
+        return correction_file(kind or kind_of(found.is_workbook), header, delimiter, rows)
 
     def formats(self, scope: Scope) -> dict[str, dict[str, str]]:
         """How the files of each old system are read: our columns to its headers, by name."""

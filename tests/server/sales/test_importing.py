@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import xlsxwriter
 from fastapi.testclient import TestClient
+from openpyxl import load_workbook
 
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
+from server.files.correction_files import FileKind
 from server.files.handing import handed_over_quickly
 from server.jobs.outside import ImportRetention
 from server.sales.checking import LineMemo
@@ -36,7 +38,7 @@ def load(services: Services, text: str, form: TillFormat | None = None, **more: 
 
 def workbook(rows: list[list[object]]) -> io.BytesIO:
     out = io.BytesIO()
-    book = xlsxwriter.Workbook(out, {"in_memory": True})
+    book = xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False})
     sheet = book.add_worksheet("November")
     when = book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
     for line, row in enumerate(rows):
@@ -49,8 +51,8 @@ def workbook(rows: list[list[object]]) -> io.BytesIO:
     return out
 
 
-def refused_file(services: Services, result: ImportResult) -> bytes:
-    return b"".join(services.imports.refused_file(SYSTEM, result.import_id))
+def refused_file(services: Services, result: ImportResult, kind: FileKind | None = None) -> bytes:
+    return b"".join(services.imports.refused_file(SYSTEM, result.import_id, kind))
 
 
 def kept(services: Services) -> list[tuple[str, Decimal]]:
@@ -137,7 +139,7 @@ def test_what_would_run_in_a_spreadsheet_does_not_and_comes_back_as_it_was(chain
     )
     assert result.rejected == len(texts)
     for _ in range(2):
-        rows = list(csv.reader(io.StringIO(refused_file(chain, result).decode("utf-8-sig"))))
+        rows = list(csv.reader(io.StringIO(refused_file(chain, result, "csv").decode("utf-8-sig"))))
         assert [cell for row in rows for cell in row if cell[:1] in {"=", "+", "@", "＝", "-"}] == ["-1.50"] * len(
             texts
         )
@@ -158,6 +160,41 @@ def _written(rows: list[list[str]]) -> bytes:
     out = io.StringIO()
     csv.writer(out).writerows(rows)
     return out.getvalue().encode()
+
+
+def test_a_workbook_goes_back_as_a_workbook_and_is_corrected_in_it(chain: Services) -> None:
+    """Whatever the till's format says of where its files have their header: ours has it on top."""
+    above: list[list[object]] = [["November"], []]
+    head: list[object] = ["receipt_no", "at", "sku", "description", "quantity", "unit_price", "cashier"]
+    rows: list[list[object]] = [
+        head,
+        ["007", AT, "A", "=1+1", "one", 19.9, "'quoted"],
+        [8, AT, "B", "+86 138", 2, 5, "-"],
+        ["12345678901234567", AT, "C", "plain", "two", 0.5, ""],
+    ]
+    form = format_of(b'{"header_row": 3}')
+    first = chain.imports.run(SYSTEM, "S01", workbook([*above, *rows]), form)
+    assert (first.accepted, first.rejected) == (1, 2)
+    assert chain.imports.job(SYSTEM, first.import_id).is_workbook
+    book = load_workbook(io.BytesIO(refused_file(chain, first)))
+    sheet = book.worksheets[0]
+    given = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    assert [row[:7] for row in given[1:]] == [
+        ["007", "2026-11-20 10:05:00", "A", "'=1+1", "one", 19.9, "'quoted"],
+        ["12345678901234567", "2026-11-20 10:05:00", "C", "plain", "two", 0.5, None],
+    ]
+    assert [row[7:9] for row in given[1:]] == [[4, "quantity"], [6, "quantity"]]
+    assert {cell.data_type for row in sheet.iter_rows() for cell in row if cell.value} == {"s", "n"}, "a formula"
+    sheet["E2"], sheet["E3"] = 1, 2
+    corrected = io.BytesIO()
+    book.save(corrected)
+    second = chain.imports.run(SYSTEM, "S01", corrected, form)
+    assert (second.accepted, second.rejected, second.errors) == (2, 0, [])
+    assert [number for number, _ in kept(chain)] == ["007", "12345678901234567", "8"]
+    with chain.db.read() as conn:
+        found = conn.execute("SELECT description FROM receipt_line WHERE receipt_no = '007'").fetchone()
+    assert found == ("=1+1",), "as it was in the till's file"
+    assert refused_file(chain, first, "csv").startswith(b"\xef\xbb\xbf")
 
 
 def test_what_only_the_service_finds_wrong_is_told_by_its_own_row(chain: Services) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from openpyxl import load_workbook
 
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound, Unavailable
@@ -64,6 +65,17 @@ def test_a_file_is_tried_taken_and_its_refused_rows_come_back_corrected(
         done.import_id,
         again.import_id,
     }
+    # Who sends a workbook gets one back, and sends it again.
+    book = load_workbook(io.BytesIO(b"".join(chain.member_imports.refused_file(hq, done.import_id, "xlsx"))))
+    sheet = book.worksheets[0]
+    assert [cell.value for cell in sheet["A"]][1:] == ["A2", "A3"]
+    phones = next(column for column in sheet.iter_cols() if column[1].value == 1390013)
+    phones[1].value = "13900139009"
+    corrected = io.BytesIO()
+    book.save(corrected)
+    last = send(corrected.getvalue())
+    assert (last.is_workbook, last.enrolled, last.known, last.duplicate_count) == (True, 0, 1, 1)
+    assert b"".join(chain.member_imports.refused_file(hq, last.import_id))[:2] == b"PK"
     with pytest.raises(Forbidden):
         chain.member_imports.jobs(scope_of("manager"))
     with pytest.raises(NotFound):
