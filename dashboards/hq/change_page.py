@@ -51,7 +51,8 @@ class Answer:
 
     Attributes:
         found: None where the days asked for are none; `problem` says so.
-        one: what the bridge is of: the chain (of one currency) or a store; None where it can't be told.
+        one: what the bridge is of: a store, or the chain; of several currencies that of most stores, as there is no sum
+            of amounts in two of them. None where it can't be told.
         unlike: stores left out.
     """
 
@@ -92,6 +93,7 @@ def change_page(request: Request, viewer: Reader) -> Response:
         before=fmt.days(found.compared_from, found.compared_to) if found else NOTHING,
         bridge=bridge(one, viewer.locale) if one else None,
         sides=sides(one, fmt) if one else [],
+        currency=one.currency if one and not state.store and len(found.chain if found else ()) > 1 else "",
         causes=[gettext(label) for _, label in CAUSES],
         rows=rows_of(found, state, names, fmt) if found else [],
         chain=[chain_row(each, fmt) for each in found.chain] if found and not state.store else [],
@@ -118,7 +120,8 @@ def answer_of(services: Any, viewer: Viewer, state: Change, every: Sequence[Stor
     except InvalidInput:
         words = gettext(N_("These days can't be compared: check the dates, the first before the last."))
         return Answer(state, None, None, name, (), words)
-    one: ChainChange | StoreChange | None = next((each for each in found.chain if each.stores), None)
+    compared = [each for each in found.chain if each.stores]
+    one: ChainChange | StoreChange | None = max(compared, key=lambda each: each.stores, default=None)
     if state.store:
         one = next(iter(found.stores), None)
     return Answer(state, found, one, name, unlike_of(found.left_out, every, viewer))

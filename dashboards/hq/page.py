@@ -111,7 +111,7 @@ def _values(request: Request, viewer: Viewer, state: Stores, every: list[Store])
         "day_table": day_table(by_day, fmt, shown.currency),
         "quadrant": drawings.quadrant(by_store, shown.lines, state, viewer.locale),
         "multiples": drawings.multiples(shown.lines, fmt),
-        "health": chain_health(services, viewer.scope, every, by_store, viewer.locale) if state.by == "store" else None,
+        "health": chain_health(services, viewer.scope, every, _watched(services, viewer, shown), viewer.locale),
         "pending": by_store.pending,
         "age": _age(by_store, every, viewer.locale),
         "silences": open_silences(request, viewer, None, every),
@@ -157,6 +157,23 @@ def shown_of(services: Any, viewer: Viewer, state: Stores, every: Sequence[Store
         unlike=unlike,
         currency=every[0].currency,
     )
+
+
+def _watched(services: Any, viewer: Viewer, shown: Shown) -> Report:
+    """What is shown, by store: which one was watched too little is lost in the sums of regions."""
+    state = shown.state
+    if state.by == "store":
+        return shown.report
+    choice, ids = CHOICES[state.range], shown.report.store_ids
+    report: Report = services.kpi.recent(
+        viewer.scope,
+        kpis=["visitors", "conversion"],
+        days=choice.days,
+        back=choice.back,
+        group_by="store",
+        where=StoreFilter(store_ids=ids) if state.region or state.alike else StoreFilter(),
+    )
+    return report
 
 
 def _age(report: Report, stores: Sequence[Store], locale: Locale) -> dict[str, Any] | None:

@@ -135,6 +135,8 @@ def test_regions_are_sums_over_sums_and_lead_to_their_stores(
         assert rows[row.labels["region"]][5].split()[0] == FMT.money(row.values["net_sales"].value, "CNY")
     link = re.search(r'href="(/hq\?region=[^"]+)"', page)
     assert link is not None
+    # Whose cameras need a look is a matter of stores, however the table is grouped.
+    assert page[page.index("Can these numbers be trusted?") :].count(NAMES["S02"]) == 1
     inside = dict(table(client.get(html.unescape(link[1])).text))
     assert set(inside) < {*NAMES.values(), "Sum of these"}
 
@@ -165,6 +167,24 @@ def test_a_bridge_adds_up_for_the_chain_and_a_store(as_user: Callable[[str], htt
     assert client.get("/hq/change.csv?store=S99").text == client.get("/hq/change.csv").text
     own = next(each for each in asked.stores if each.store_id == "S01")
     assert cents[-1] == 100 * own.now.net_sales
+
+
+def test_a_bridge_of_several_currencies_says_of_which(as_user: Callable[[str], httpx.Client], shop: Shop) -> None:
+    client, told = as_user("hq"), "Of the stores that sell in"
+    assert told not in client.get("/hq/change").text
+    change = "UPDATE store SET currency = %s WHERE store_id = 'S01'"
+    with shop.services.db.transaction() as conn:
+        conn.execute(change, ("EUR",))
+    try:
+        page = client.get("/hq/change").text
+        whole = client.get("/hq/change?store=S01").text
+    finally:
+        with shop.services.db.transaction() as conn:
+            conn.execute(change, ("CNY",))
+    assert f"{told} CNY" in page, "two stores sell in yuan, and one in euros"
+    assert told not in whole
+    sums = page[page.index("<tfoot>") :]
+    assert re.findall(r'class="second">(\w+)<', sums) == ["CNY", "EUR"]
 
 
 def test_days_that_are_none_are_said_to_be(as_user: Callable[[str], httpx.Client]) -> None:
