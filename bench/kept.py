@@ -29,7 +29,7 @@ from server.storage.migrate import migrate
 _SETTINGS: Final = {**FAST, "shared_buffers": "2GB", "max_wal_size": "4GB", "checkpoint_timeout": "30min"}
 _WRITTEN: Final = "chains.json"
 #: Read once before anything is measured: what reports are made of.
-_WARM: Final = ("store_day", "store_hour", "traffic_15m", "coverage_15m")
+_WARM: Final = ("store_day", "store_week", "store_hour", "traffic_15m", "coverage_15m")
 
 
 @dataclass(frozen=True)
