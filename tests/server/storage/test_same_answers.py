@@ -120,6 +120,7 @@ def test_every_answer_is_the_same_to_the_last_digit(both: tuple[Chain, Chain]) -
         "SELECT string_agg(t::text, ';' ORDER BY t::text) FROM crossing t WHERE epoch <> 'e'",
         "SELECT string_agg(t::text, ';' ORDER BY t::text) FROM coverage t",
         "SELECT string_agg(to_jsonb(t) - 'computed_at' #>> '{}', ';' ORDER BY store_id, day) FROM store_day t",
+        "SELECT string_agg(t::text, ';' ORDER BY t::text) FROM store_week t",
         "SELECT string_agg(t::text, ';' ORDER BY t::text) FROM bi.store_hours t",
     ):
         assert scalar(plain.db, query) == scalar(packed.db, query), query
