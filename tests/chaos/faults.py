@@ -15,8 +15,9 @@ from typing import Final
 
 import psycopg
 
+from tests.chaos.boxsite import BoxSite
 from tests.chaos.plan import KINDS, Fault, Plan
-from tests.chaos.site import STORES, BoxSite, Site
+from tests.chaos.site import STORES, Site
 from tests.fixtures.wait import wait_until
 
 End = Callable[[], object]

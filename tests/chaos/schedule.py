@@ -18,10 +18,11 @@ from typing import Final
 
 from server.services import make_services
 from server.storage.embedded_errors import EmbeddedError
+from tests.chaos.boxsite import BoxSite
 from tests.chaos.disk import mounts_here
 from tests.chaos.faults import End, Faults, planned
 from tests.chaos.plan import SECONDS, make_plan
-from tests.chaos.site import BoxSite, Site
+from tests.chaos.site import Site
 from tests.chaos.verdict import Counted, verdict
 from tests.fixtures.wait import wait_until
 from tests.server.ingest.devices import scalar

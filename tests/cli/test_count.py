@@ -2,94 +2,11 @@
 
 import gzip
 import json
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner, Result
 
-from cli.count import count
-from tests.fixtures.wait import wait_until
-
-app = typer.Typer()
-app.command()(count)
-
-DOOR = ["--line", "0.1,0.5,0.9,0.5", "--inside", "0.5,0.9"]
-#: Someone who begins in the upper part is staff.
-CONFIG = """
-[device]
-name = "door-1"
-[broker]
-host = "localhost"
-[outbox]
-path = "outbox.sqlite"
-[[camera]]
-id = "C1"
-source = "rtsp://192.0.2.1/s"
-mounting = "overhead"
-  [[camera.line]]
-  id = "L1"
-  points = [[0.1, 0.6], [0.5, 0.5], [0.9, 0.6]]
-  inside = [0.5, 0.9]
-  [[camera.zone]]
-  id = "till"
-  points = [[0.0, 0.0], [1.0, 0.0], [1.0, 0.3], [0.0, 0.3]]
-  kind = "staff"
-  [[camera.tag]]
-  tag = "staff"
-  began_in = "till"
-"""
-FULL = Path("/dev/full")
-BOXES = ["--size", "200x200", "--fps", "10"]
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(each) for each in arguments], env={"COLUMNS": "120", "TERM": "dumb"})
-
-
-def refused(*arguments: str | Path) -> str:
-    """The one line on stderr of a refused command."""
-    result = run(*arguments)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.startswith("doorline: ")
-    assert "Traceback" not in result.stderr
-    assert result.stderr.count("\n") == 1
-    return result.stderr
-
-
-def rows_of_a_walk(down: bool = True, start: int = 0) -> Iterator[str]:
-    for i in range(40):
-        y = 20 + 4 * i if down else 176 - 4 * i
-        yield f"{start + i},-1,90,{y - 15},20,30,0.9"
-
-
-@pytest.fixture
-def boxes(tmp_path: Path) -> Path:
-    path = tmp_path / "boxes.csv"
-    path.write_text("\n".join(rows_of_a_walk()) + "\n")
-    return path
-
-
-@pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A figure in red (grey would pass for a shadow) walks in over the line and back out: 1 in, 1 out."""
-    path = tmp_path_factory.mktemp("clips") / "walk.avi"
-    floor = np.random.default_rng(1).integers(150, 170, (240, 320, 3), np.uint8)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (320, 240))
-    depths = [*[-60] * 15, *range(-40, 200, 6), *[200] * 3, *range(200, -50, -6), *[-60] * 20]
-    for top in depths:
-        image = floor.copy()
-        cv2.ellipse(image, (160, top + 20), (22, 28), 0, 0, 360, (50, 40, 190), cv2.FILLED)
-        writer.write(image)
-    writer.release()
-    return path
+from tests.cli.counting import BOXES, DOOR, refused, rows_of_a_walk, run
 
 
 class TestBoxes:
@@ -164,46 +81,6 @@ class TestBoxes:
         assert "No crossings." not in run("--boxes", boxes, *BOXES, *aisle).stdout
         mirror = ["--zone", "mirror:ignore:0,0,1,0,1,1,0,1"]
         assert "No crossings." in run("--boxes", boxes, *BOXES, *aisle, *mirror).stdout
-
-    def test_a_box_s_own_configuration_is_counted_by(self, boxes: Path, tmp_path: Path) -> None:
-        config, out = tmp_path / "edge.toml", tmp_path / "out.json"
-        config.write_text(CONFIG)
-        result = run("--boxes", boxes, *BOXES, "--config", config, "--json", out)
-        assert result.exit_code == 0, result.output
-        (crossing,) = json.loads(out.read_text())["crossings"]
-        assert (crossing["line"], crossing["direction"], crossing["tags"]) == ("L1", "in", ["staff"])
-        assert "staff" in result.stdout
-
-    def test_and_looked_at_as_the_box_looks(self, clip: Path, tmp_path: Path) -> None:
-        """Which way up, how large and how often are the camera's settings too: without them another shop is counted."""
-        config, out, seen = tmp_path / "edge.toml", tmp_path / "out.json", tmp_path / "seen.mp4"
-        turned = 'mounting = "overhead"\nrotate = 90\ndecode_height = 120\ntarget_fps = 5'
-        config.write_text(
-            CONFIG.replace('mounting = "overhead"', turned)
-            .replace("[[0.1, 0.6], [0.5, 0.5], [0.9, 0.6]]", "[[0.5, 0.1], [0.5, 0.9]]")
-            .replace("inside = [0.5, 0.9]", "inside = [0.1, 0.5]")
-        )
-        result = run(clip, "--config", config, "--json", out, "--annotate", seen)
-        assert result.exit_code == 0, result.output
-        assert "it may be damaged" not in result.stderr
-        crossings = json.loads(out.read_text())["crossings"]
-        assert [(each["line"], each["direction"]) for each in crossings] == [("L1", "in"), ("L1", "out")]
-        drawn = cv2.VideoCapture(str(seen))
-        assert drawn.get(cv2.CAP_PROP_FRAME_WIDTH) < drawn.get(cv2.CAP_PROP_FRAME_HEIGHT), "turned"
-        assert drawn.get(cv2.CAP_PROP_FPS) == 5, "a second lasts a second"
-
-    def test_a_configuration_is_not_mixed_with_lines(self, boxes: Path, tmp_path: Path) -> None:
-        config = tmp_path / "edge.toml"
-        config.write_text(CONFIG)
-        assert "leave out --line" in refused("--boxes", boxes, *BOXES, "--config", config, *DOOR)
-        assert "no camera 'C9'; it has C1" in refused("--boxes", boxes, *BOXES, "--config", config, "--camera", "C9")
-        how = ["--mounting", "oblique", "--settle", "immediate", "--detector", "motion"]
-        assert "leave out --mounting, --settle, --detector" in refused(
-            "--boxes", boxes, *BOXES, "--config", config, *how
-        )
-        assert "goes with --config" in refused("--boxes", boxes, *BOXES, *DOOR, "--camera", "C1")
-        config.write_text(CONFIG.replace("mounting", "mountng"))
-        assert "Did you mean 'mounting'" in refused("--boxes", boxes, *BOXES, "--config", config)
 
     @pytest.mark.parametrize(
         ("row", "words"),
@@ -285,96 +162,6 @@ class TestLines:
         assert "'back'" in refused("--boxes", boxes, *BOXES, *DOOR, *bad)
 
 
-class TestVideo:
-    def test_a_video_is_counted_and_annotated(self, clip: Path, tmp_path: Path) -> None:
-        seen, out = tmp_path / "seen.mp4", tmp_path / "out.json"
-        result = run(clip, *DOOR, "--mounting", "overhead", "--annotate", seen, "--json", out)
-        assert result.exit_code == 0, result.output
-        document = json.loads(out.read_text())
-        assert document["video"] == str(clip)
-        assert document["fps"] == 10.0
-        assert document["lines"] == [{"name": "line", "in": 1, "out": 1}]
-        capture = cv2.VideoCapture(str(seen))
-        found, picture = capture.read()
-        assert found
-        assert picture.shape == (480, 640, 3), "small pictures are enlarged, so that the words on them can be read"
-        assert round(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == document["frames"]
-        capture.release()
-
-    def test_bad_input_is_refused_in_one_line(self, clip: Path, tmp_path: Path) -> None:
-        text = tmp_path / "notes.mp4"
-        text.write_text("not a video")
-        assert "absent.mp4" in refused(tmp_path / "absent.mp4", *DOOR)
-        assert "not a video" in refused(text, *DOOR)
-        assert "give the VIDEO" in refused(*DOOR)
-        assert "go with --boxes" in refused(clip, *DOOR, "--fps", "10")
-
-    @pytest.mark.parametrize("detector", ["onnx", "yolo"])
-    def test_a_missing_model_is_refused(self, clip: Path, tmp_path: Path, detector: str) -> None:
-        assert "--model" in refused(clip, *DOOR, "--detector", detector)
-        assert "absent" in refused(clip, *DOOR, "--detector", detector, "--model", tmp_path / "absent.onnx")
-
-    def test_a_model_is_not_passed_over_without_a_word(self, clip: Path) -> None:
-        said = refused(clip, *DOOR, "--detector", "motion", "--model", "yolox.onnx")
-        assert "--detector motion uses no model; leave out --model yolox.onnx" in said
-        result = run(clip, *DOOR, "--mounting", "overhead", "--model", "yolox.onnx")
-        assert result.exit_code == 0
-        assert "yolox.onnx is not used: from straight above" in result.stderr
-
-    @pytest.mark.parametrize("option", ["--json", "--annotate"])
-    def test_what_could_not_be_written_is_refused_before_counting(
-        self, clip: Path, tmp_path: Path, option: str
-    ) -> None:
-        assert "no directory" in refused(clip, *DOOR, option, tmp_path / "nowhere" / "out.mp4")
-        assert "is a directory" in refused(clip, *DOOR, option, tmp_path)
-
-    def test_an_annotated_video_of_an_unknown_kind_is_refused(self, clip: Path, tmp_path: Path) -> None:
-        assert "ending in .mp4" in refused(clip, *DOOR, "--annotate", tmp_path / "out.text")
-
-    def test_a_recording_is_never_written_over(self, clip: Path, tmp_path: Path) -> None:
-        before = clip.read_bytes()
-        for option in ("--json", "--annotate"):
-            assert "what is to be counted" in refused(clip, *DOOR, option, clip.parent / "." / clip.name)
-        assert clip.read_bytes() == before
-        same = tmp_path / "same.mp4"
-        assert "both name" in refused(clip, *DOOR, "--json", same, "--annotate", same)
-
-    def test_a_report_that_fails_leaves_what_was_there(self, tmp_path: Path) -> None:
-        (tmp_path / "bad.csv").write_text("0,-1,90,20,20,30,nan\n")
-        old = tmp_path / "out.json"
-        old.write_text("yesterday's")
-        refused("--boxes", tmp_path / "bad.csv", *BOXES, *DOOR, "--json", old)
-        assert old.read_text() == "yesterday's"
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "out.json"]
-
-    @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
-    def test_a_full_disk_is_said(self, boxes: Path) -> None:
-        assert "No space left" in refused("--boxes", boxes, *BOXES, *DOOR, "--json", FULL)
-
-    def test_a_recording_cut_short_is_counted_and_said_to_be(self, clip: Path, tmp_path: Path) -> None:
-        torn = tmp_path / "torn.avi"
-        torn.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
-        result = run(torn, *DOOR, "--mounting", "overhead")
-        assert result.exit_code == 0
-        assert "it may be damaged, or not copied completely" in result.stderr
-
-    def test_a_scene_without_an_end_is_refused(self) -> None:
-        assert "overhead?seconds=60" in refused("scene:overhead", *DOOR)
-
-    def test_interrupted_it_says_so_and_leaves_no_file(self, repository_root: Path, tmp_path: Path) -> None:
-        seen, out = tmp_path / "seen.mp4", tmp_path / "out.json"
-        command = [sys.executable, "-m", "cli.main", "count", "scene:overhead?seconds=9999", *DOOR]
-        with subprocess.Popen(
-            [*command, "--annotate", seen, "--json", out], cwd=repository_root, stderr=subprocess.PIPE, text=True
-        ) as process:
-            # The video's part is made last; once pictures are in it, counting is under way.
-            wait_until(lambda: any(part.stat().st_size for part in tmp_path.glob("seen.part*")), timeout=60)
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=60)
-        assert (process.returncode, said) == (130, "doorline: stopped before the end; nothing was written\n")
-        assert list(tmp_path.iterdir()) == []
-
-
 def test_the_help_shows_every_option_and_an_example() -> None:
     result = run("--help")
     assert result.exit_code == 0
@@ -384,18 +171,3 @@ def test_the_help_shows_every_option_and_an_example() -> None:
     ):
         assert option in result.stdout
     assert "doorline count door.mp4" in result.stdout
-
-
-@pytest.mark.footage
-def test_true_crossings_of_a_table_scene_are_found(footage: Path, tmp_path: Path) -> None:
-    truth = json.loads((footage / "truth.json").read_text())["clips"]["one-by-one.mp4"]
-    lines = []
-    for line in truth["lines"]:
-        ends = ",".join(str(value) for value in [*line["from"], *line["to"]])
-        lines += ["--line", ends, "--inside", ",".join(map(str, line["inside"])), "--name", line["name"]]
-    out = tmp_path / "out.json"
-    result = run(footage / "video" / "one-by-one.mp4", *lines, "--anchor", "centre", "--json", out)
-    assert result.exit_code == 0, result.output
-    assert json.loads(out.read_text())["lines"] == [
-        {"name": line["name"], "in": line["in"], "out": line["out"]} for line in truth["lines"]
-    ]
