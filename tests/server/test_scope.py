@@ -33,9 +33,9 @@ NOT_STORE_DATA = {
         " value_standing"
     ),
     "found by ids of members that were read under a scope, or by a job on nobody's asking": (
-        "coupon coupon_redemption desk_item member_code member_erasure member_not_twin points_account points_entry"
-        " points_lot points_movement points_receipt points_request tier_change tier_standing value_account value_card"
-        " value_entry value_holder value_lot value_number value_posting"
+        "coupon coupon_redemption desk_item member_brought_tier member_code member_erasure member_not_twin"
+        " points_account points_entry points_lot points_movement points_receipt points_request tier_change"
+        " tier_standing value_account value_card value_entry value_holder value_lot value_number value_posting"
     ),
     "what the server tells itself and, for the whole chain, others": (
         "device_event event event_consumer event_life job_run setup_closed webhook webhook_delivery"
@@ -50,6 +50,7 @@ EXEMPT = {
     "membership.members_of_phones": "an exact number finds a member of any store; it answers with an id and a card",
     "membership.by_external_no": "an import asks which numbers of the old system came before, whose ever they are",
     "membership.has_merged": "says whether, of a member whose exact number led here; merges go over stores",
+    "membership.tier_brought": "asked of a member whose exact number led here, or who was just enrolled",
     "membership.card_of_member": "an exact number led to the member; it answers with a card",
     "membership.members_of_cards": "an exact card finds a member of any store; it answers with an id and a card",
     **{
