@@ -5,45 +5,12 @@ books said is signed, and no proof of it can ever hold again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
-
-from psycopg.rows import class_row
 
 from server.membership.points import repository
 from server.membership.points.bookings import Why
 from server.storage.pool import Connection
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """What the entries of some members sum to, and how many there are; but for those that gave points up."""
-
-    points: int
-    pending: int
-    entries: int
-
-
-def ledger(conn: Connection, members: Sequence[UUID]) -> Ledger:
-    """What the ledger says; it only reads."""
-    with conn.cursor(row_factory=class_row(Ledger)) as cursor:
-        found = cursor.execute(
-            """
-            SELECT coalesce(sum(points), 0)::bigint AS points, coalesce(sum(pending), 0)::bigint AS pending,
-                   count(*) AS entries
-            FROM points_entry
-            WHERE member_id = ANY(%s) AND kind <> 'forfeit'
-            """,
-            (list(members),),
-        ).fetchone()
-    assert found is not None, "an aggregate always answers"  # noqa: S101
-    return found
-
-
-def keep_still(conn: Connection, members: Sequence[UUID]) -> None:
-    """Let nobody add to these members' accounts until the transaction ends."""
-    conn.execute("SELECT FROM points_account WHERE member_id = ANY(%s) ORDER BY member_id FOR UPDATE", (list(members),))
 
 
 def give_up(conn: Connection, members: Sequence[UUID], at: datetime, actor: str) -> None:

@@ -94,12 +94,12 @@ class PointsRights:
 
         The accounts are held from here on, so that no desk adds to the ledger while its sums are taken.
         """
-        forfeiting.keep_still(conn, members)
+        rights_repository.keep_still(conn, members)
         return []
 
     def balances(self, conn: Connection, _scope: Scope, members: Sequence[UUID]) -> Mapping[str, str]:
         """Points, pending points and number of entries by the ledger, but for what was given up."""
-        said = forfeiting.ledger(conn, members)
+        said = rights_repository.ledger(conn, members)
         return {"points": str(said.points), "pending": str(said.pending), "entries": str(said.entries)}
 
     def erase(self, conn: Connection, scope: Scope, members: Sequence[UUID], at: datetime) -> Erased:

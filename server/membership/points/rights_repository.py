@@ -1,6 +1,7 @@
 """SQL of what points keep of one person: read out, and removed. Whoever asked was found to be allowed to."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import LiteralString
 from uuid import UUID
 
@@ -103,3 +104,33 @@ def left(conn: Connection, members: Sequence[UUID]) -> dict[str, int]:
 def _count(conn: Connection, query: LiteralString, members: Sequence[UUID]) -> int:
     row = conn.execute(query, (list(members),)).fetchone()
     return 0 if row is None else int(row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What the entries of some members sum to, and how many there are; but for those that gave points up."""
+
+    points: int
+    pending: int
+    entries: int
+
+
+def ledger(conn: Connection, members: Sequence[UUID]) -> Ledger:
+    """What the ledger says; it only reads."""
+    with conn.cursor(row_factory=class_row(Ledger)) as cursor:
+        found = cursor.execute(
+            """
+            SELECT coalesce(sum(points), 0)::bigint AS points, coalesce(sum(pending), 0)::bigint AS pending,
+                   count(*) AS entries
+            FROM points_entry
+            WHERE member_id = ANY(%s) AND kind <> 'forfeit'
+            """,
+            (list(members),),
+        ).fetchone()
+    assert found is not None, "an aggregate always answers"  # noqa: S101
+    return found
+
+
+def keep_still(conn: Connection, members: Sequence[UUID]) -> None:
+    """Let nobody add to these members' accounts until the transaction ends."""
+    conn.execute("SELECT FROM points_account WHERE member_id = ANY(%s) ORDER BY member_id FOR UPDATE", (list(members),))
