@@ -5,10 +5,13 @@
 - Then it is asked at a fixed rate, a quarter of that, on a timetable: a request that has to wait for the one before it
   is late from the moment it was due. In turns of a second with it, FastAPI and uvicorn answer an empty page at the very
   same rate from another process; the figure is p95 as a multiple of the empty page's.
+- Beside it stands what an answer costs the processor, in the web process and in the database, as a multiple of the
+  empty page's: on a machine that does other things at the time, that ratio holds where p95 does not.
+- First paint of the manager's, HQ's and the desk's page in a Chromium that has never been there (`first_paint`).
 - Last, hundreds of live pages (server-sent events) are held open on that one process: its memory for each, what its
   processor does meanwhile, and that each of them hears.
 
-Run `python -m bench.bench_web` from the repository's root (a few minutes).
+Run `python -m bench.bench_web` from the repository's root (a few minutes), or with `--only paint` for one part of it.
 """
 
 import argparse
@@ -17,19 +20,23 @@ import base64
 import math
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.cookies import SimpleCookie
 
 import httpx
+from playwright.sync_api import sync_playwright
 
 from bench.asking import p95
-from bench.central import Central, Program, central, processor_of, resident_mb
+from bench.central import Central, Meter, Program, Spent, central, processor_of, resident_mb
+from bench.first_paint import first_paint
 from cli.bench.generating import Plan, generate
 from server.access.models import Scope
 from server.services import make_services
+from tests.fixtures.chromium import find_chromium
 from tests.fixtures.ports import free_port
 from tests.fixtures.processes import ROOT, command, environment, parsed
 from tests.fixtures.wait import wait_until
@@ -38,6 +45,13 @@ PASSWORD = "a long enough password"
 SYSTEM = Scope.system("bench")
 #: p95 of a page may be so many times that of an empty one, and of the API.
 PAGE_GOAL, API_GOAL = 20.0, 10.0
+#: Seconds of first paint with nothing cached, at most.
+PAINT_GOAL = 1.0
+#: Answers before and while processor time is counted.
+_WARM, _COUNTED = 10, 60
+#: Browsers started for each page.
+_BROWSERS = 5
+PARTS = ("load", "paint", "live")
 #: Of what is reached at saturation, how much is asked for while p95 is taken.
 SHARE = 0.25
 CLIENTS = 4
@@ -143,6 +157,19 @@ async def side_by_side(ports: tuple[int, int], asked: Asked, seconds: float) -> 
     return most, rate, p95(times), p95(empty_times)
 
 
+async def costs(asked: Asked, port: int, watching: Callable[[], AbstractContextManager[Callable[[], Spent]]]) -> float:
+    """Seconds of processor time that an answer takes, one asked for after the other."""
+    wire = Wire(port)
+    for _ in range(_WARM):
+        assert await wire.ask(asked.path, asked.cookie) == 200
+    with watching() as spent:
+        for _ in range(_COUNTED):
+            assert await wire.ask(asked.path, asked.cookie) == 200
+        seconds = spent().processor / _COUNTED
+    wire.close()
+    return seconds
+
+
 async def live_pages(port: int, pid: int, cookie: str, stores: Sequence[str], pages: int, seconds: float) -> None:
     """Hold live pages open and tell what they cost."""
     before = resident_mb(pid)
@@ -197,6 +224,7 @@ def chain(centre: Central, env: dict[str, str], stores: int, days: int) -> list[
         ids = sorted(store.store_id for store in services.stores.stores(SYSTEM))
         services.access.create_user(SYSTEM, "manager", PASSWORD, "manager", "manager", [ids[0]], "zh")
         services.access.create_user(SYSTEM, "hq", PASSWORD, "hq", "hq", locale="zh")
+        services.access.create_user(SYSTEM, "desk", PASSWORD, "desk", "desk", [ids[0]], "zh")
     return ids
 
 
@@ -222,6 +250,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=70)
     parser.add_argument("--seconds", type=float, default=20, help="of each page at its rate")
     parser.add_argument("--pages", type=int, default=500, help="live pages held open")
+    parser.add_argument("--only", choices=PARTS, action="append", help="some parts; all when left out")
     parser.add_argument("--empty", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.empty is not None:
@@ -239,35 +268,65 @@ def main() -> None:
         web = Program(command("web"), environment(env), centre.folder / "web", ready="Doorline is at")
         stack.enter_context(web)
         words = [sys.executable, "-m", "bench.bench_web", "--empty", str(empty_port)]
-        stack.enter_context(
-            Program(words, environment({"PYTHONPATH": str(ROOT)}), centre.folder / "empty", ready="ready")
-        )
+        empty = Program(words, environment({"PYTHONPATH": str(ROOT)}), centre.folder / "empty", ready="ready")
+        stack.enter_context(empty)
         base = f"http://127.0.0.1:{port}"
         for address in (f"{base}/healthz", f"http://127.0.0.1:{empty_port}/"):
             wait_until(lambda address=address: _answers(address), 60, address)  # type: ignore[misc]
-        manager, hq = signed_in(base, "manager"), signed_in(base, "hq")
-        first = (datetime.now(UTC) - timedelta(days=7)).date()
-        week = f"from={first}&to={first + timedelta(days=6)}"
-        for asked in (
-            Asked("manager's page", f"/stores/{ids[0]}", manager, PAGE_GOAL),
-            Asked("HQ's page", "/hq", hq, PAGE_GOAL),
-            Asked(
-                "API: a store's week by day",
-                f"/api/v1/kpi?kpi=visitors,conversion&store={ids[0]}&{week}&group_by=day",
-                manager,
-                API_GOAL,
-            ),
-            Asked("API: a store", f"/api/v1/stores/{ids[0]}", manager, API_GOAL),
-            Asked("API: newest receipts", f"/api/v1/receipts?store={ids[0]}&limit=50", manager, API_GOAL),
-        ):
-            most, rate, page, empty = asyncio.run(side_by_side((port, empty_port), asked, given.seconds))
+        parts = given.only or PARTS
+        manager, hq, desk = (signed_in(base, name) for name in ("manager", "hq", "desk"))
+        if "load" in parts:
+            meter = Meter(centre.pid)
+            nothing = asyncio.run(costs(Asked("", "/", "", 1), empty_port, partial(meter.watching, empty.pid)))
+            for asked in _asked(ids[0], manager, hq):
+                cost = asyncio.run(costs(asked, port, partial(meter.watching, web.pid)))
+                most, rate, page, beside = asyncio.run(side_by_side((port, empty_port), asked, given.seconds))
+                print(
+                    f"{asked.name:28} {most:7.1f} requests/s at most; at {rate:5.1f} a second"
+                    f" p95 {1000 * page:6.1f} ms, {page / beside:5.1f} times an empty page's {1000 * beside:.1f} ms"
+                    f" (goal under {asked.goal:g}) {'met' if page / beside < asked.goal else 'MISSED'};"
+                    f" {1000 * cost:.1f} ms of processor, {cost / nothing:.1f} times an empty page's"
+                    f" {1000 * nothing:.2f} ms",
+                    flush=True,
+                )
+        if "paint" in parts:
+            paint(base, {f"/stores/{ids[0]}": manager, "/hq": hq, "/desk": desk})
+        if "live" in parts:
+            asyncio.run(live_pages(port, web.pid, hq, ids[:20], given.pages, given.seconds))
+
+
+def _asked(store_id: str, manager: str, hq: str) -> list[Asked]:
+    first = (datetime.now(UTC) - timedelta(days=7)).date()
+    week = f"from={first}&to={first + timedelta(days=6)}"
+    return [
+        Asked("manager's page", f"/stores/{store_id}", manager, PAGE_GOAL),
+        Asked("HQ's page", "/hq", hq, PAGE_GOAL),
+        Asked(
+            "API: a store's week by day",
+            f"/api/v1/kpi?kpi=visitors,conversion&store={store_id}&{week}&group_by=day",
+            manager,
+            API_GOAL,
+        ),
+        Asked("API: a store", f"/api/v1/stores/{store_id}", manager, API_GOAL),
+        Asked("API: newest receipts", f"/api/v1/receipts?store={store_id}&limit=50", manager, API_GOAL),
+    ]
+
+
+def paint(base: str, pages: Mapping[str, str]) -> None:
+    """First paint of pages, each with whose cookie it is opened."""
+    chromium = find_chromium()
+    if chromium is None:
+        print("first paint: no Chromium here; install one (apt-get install chromium)")
+        return
+    with sync_playwright() as playwright:
+        for path, cookie in pages.items():
+            found = first_paint(playwright, chromium, base + path, cookie, _BROWSERS)
             print(
-                f"{asked.name:28} {most:7.1f} requests/s at most; at {rate:5.1f} a second p95 {1000 * page:6.1f} ms,"
-                f" {page / empty:5.1f} times an empty page's {1000 * empty:.1f} ms"
-                f" (goal under {asked.goal:g}) {'met' if page / empty < asked.goal else 'MISSED'}",
+                f"first paint of {path:16} {found.seconds:.2f} s with nothing cached ({found.fastest:.2f} at best),"
+                f" the page itself after {found.answered:.2f} s; {found.bytes / 1000:.0f} kB in {found.files + 1} files"
+                f" (goal under {PAINT_GOAL:g} s) {'met' if found.seconds < PAINT_GOAL else 'MISSED'}",
                 flush=True,
             )
-        asyncio.run(live_pages(port, web.pid, hq, ids[:20], given.pages, given.seconds))
 
 
 def _answers(address: str) -> bool:

@@ -55,6 +55,7 @@ def test_a_page_is_one_transaction_and_asks_once(
     who: str, path: str, most: int, as_user: Callable[[str], httpx.Client], shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = as_user(who)
+    client.timeout = httpx.Timeout(60)
     client.get(path)
     wait_until(lambda: not shop.app.state.live.pollers, what="pages of other tests to be gone")
     with counting(monkeypatch) as counted:
@@ -89,6 +90,7 @@ def test_what_comes_in_while_a_page_is_made_stands_nowhere_on_it(
         return of_store(self, *given)
 
     client = as_user("manager")
+    client.timeout = httpx.Timeout(60)
     before = client.get("/stores/S01").text
     with monkeypatch.context() as patched:
         # The page asks for it after the tiles' figures and before the days' and the week's.
