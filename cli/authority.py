@@ -7,7 +7,6 @@ reload, open sessions cut), each of which can fail, so each says what came of it
 
 import os
 import sys
-import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,14 +19,12 @@ from cli.main import fail
 
 if TYPE_CHECKING:
     from server.provisioning.authority import Authority
-    from server.provisioning.door import Credentials, Tried
+    from server.provisioning.door import Tried
     from server.provisioning.folder import PkiFolder
     from server.provisioning.models import Endpoint
     from server.settings import Settings
     from server.storage.pool import Database
 
-#: How long a broker may take to read its files anew (seconds).
-_RELOAD_S: Final = 10.0
 _RELOAD_BY_HAND: Final = "systemctl reload mosquitto, or: docker compose kill --signal HUP mosquitto"
 
 
@@ -133,13 +130,9 @@ def try_door(settings: "Settings", pki: "PkiFolder", at: "Endpoint | None" = Non
     Raises:
         DoorError: nobody answers there, or not the broker of this authority.
     """
-    from server.provisioning import door
-    from server.provisioning.models import Endpoint
+    from server.provisioning.broker import Broker
 
-    where = at or Endpoint(settings.broker_host, pki.endpoint.port)
-    ca = pki.path / "ca"
-    canary = door.Credentials(ca / "ca.crt", ca / "canary.crt", ca / "canary.key")
-    return door.try_door(where, _server(pki), canary)
+    return Broker(settings, pki).tried(at)
 
 
 def cut_session(settings: "Settings", pki: "PkiFolder", name: str) -> None:
@@ -148,10 +141,9 @@ def cut_session(settings: "Settings", pki: "PkiFolder", name: str) -> None:
     Raises:
         DoorError: the broker can't be reached, or does not let us in.
     """
-    from server.provisioning import door
-    from server.provisioning.models import Endpoint
+    from server.provisioning.broker import Broker
 
-    door.cut(Endpoint(settings.broker_host, settings.broker_port), _server(pki), name)
+    Broker(settings, pki).cut(name)
 
 
 def say_tried(tried: "Tried") -> None:
@@ -178,17 +170,19 @@ def say_tried(tried: "Tried") -> None:
 
 
 def _tell_broker(pki: "PkiFolder", cut: Collection[str]) -> bool:
+    from server.provisioning.broker import Broker
     from server.provisioning.door import DoorError
 
     settings = central.settings()
+    broker = Broker(settings, pki)
     if not reload_broker(settings):
         for name in cut:
             _warn(f"After that cut the session {name} may have open: doorline device cut {name}")
         return False
     try:
-        tried = _wait_for_list(settings, pki)
+        tried = broker.tried_until_sound()
         for name in cut:
-            cut_session(settings, pki, name)
+            broker.cut(name)
     except DoorError as error:
         _warn(f"Whether the broker goes by it is not known: {error}\n{error.remedy}, then run: doorline pki check")
         return False
@@ -197,23 +191,6 @@ def _tell_broker(pki: "PkiFolder", cut: Collection[str]) -> bool:
         return False
     typer.echo("The broker goes by it" + (f"; cut the sessions of {', '.join(cut)}." if cut else "."))
     return True
-
-
-def _wait_for_list(settings: "Settings", pki: "PkiFolder") -> "Tried":
-    """A broker reads its files some time after it was told to, and says nothing."""
-    give_up = time.monotonic() + _RELOAD_S
-    while True:
-        tried = try_door(settings, pki)
-        if tried.sound or time.monotonic() > give_up:
-            return tried
-        time.sleep(0.1)
-
-
-def _server(pki: "PkiFolder") -> "Credentials":
-    from server.provisioning import door
-
-    own = pki.path / "server"
-    return door.Credentials(own / "ca.crt", own / "server.crt", own / "server.key")
 
 
 def _warn(text: str) -> None:

@@ -6,11 +6,10 @@ authority at all makes boxes with passwords, for brokers that take those. What w
 ingest at once. The broker learns of it in three further steps, each of which can fail: so each says how it went.
 """
 
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Literal
 
 import structlog
 
@@ -18,15 +17,13 @@ from server.access.models import Scope
 from server.errors import DoorlineError, InvalidInput
 from server.provisioning import door
 from server.provisioning.authority import DEVICE_LIFE, Authority
+from server.provisioning.broker import Broker
 from server.provisioning.folder import PkiFolder
-from server.provisioning.models import Endpoint, Provisioned, Revoked
+from server.provisioning.models import Provisioned, Revoked
 from server.provisioning.service import OVERLAP, ProvisioningService
 from server.settings import Settings
 
 _log = structlog.get_logger(__name__)
-#: How long a broker may take to read its files anew (seconds).
-_RELOAD_S: Final = 10.0
-
 #: How this process comes by the authority's key: it can't, by the file of the settings, or by whoever asks.
 Signing = Literal["none", "file", "asked"]
 #: What the broker goes by: nothing had to change, the new list, the old one until somebody reloads it, or nobody knows.
@@ -64,6 +61,7 @@ class Issuing:
         self._provisioning = provisioning
         self._settings = settings
         self._pki = PkiFolder(settings.pki_dir)
+        self._broker = Broker(settings, self._pki)
 
     @property
     def signing(self) -> Signing:
@@ -188,27 +186,12 @@ class Issuing:
             return "by_hand"
         try:
             door.tell_to_reload(self._settings.broker_reload)
-            sound = self._wait_for_list()
+            sound = self._broker.tried_until_sound().sound
             for name in sorted({*cut, *(each.device_id for each in settled)}):
-                door.cut(Endpoint(self._settings.broker_host, self._settings.broker_port), self._server, name)
+                self._broker.cut(name)
         except door.DoorError:
             return "unknown"
         return "told" if sound else "unknown"
-
-    def _wait_for_list(self) -> bool:
-        """A broker reads its files some time after it was told to, and says nothing."""
-        ca = self._pki.path / "ca"
-        canary = door.Credentials(ca / "ca.crt", ca / "canary.crt", ca / "canary.key")
-        where = Endpoint(self._settings.broker_host, self._pki.endpoint.port)
-        give_up = time.monotonic() + _RELOAD_S
-        while not (sound := door.try_door(where, self._server, canary).sound) and time.monotonic() < give_up:
-            time.sleep(0.1)
-        return sound
-
-    @property
-    def _server(self) -> door.Credentials:
-        own = self._pki.path / "server"
-        return door.Credentials(own / "ca.crt", own / "server.crt", own / "server.key")
 
 
 def _into(kept: list[bytes]) -> Callable[[bytes], Callable[[], None]]:
