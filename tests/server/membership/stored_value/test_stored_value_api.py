@@ -30,7 +30,7 @@ def test_a_desks_day_from_opening_a_card_to_settling(chain: Services, sign_in: S
     assert (paid_in.json()["principal"], paid_in.json()["bonus"]) == ("1000.10", "100.01")
     assert desk.post(f"{path}/top-ups", json=asked).json() == paid_in.json()
     desk2 = sign_in("desk2")
-    asked = {"store_id": "S02", "idempotency_key": "p1", "amount": 110}
+    asked = {"store_id": "S02", "idempotency_key": "p1", "amount": "110"}
     assert desk2.post(f"{path}/purchases", json=asked).status_code == 404, "elsewhere the card is shown"
     bought = desk2.post(f"{path}/purchases", json={**asked, "card_no": card["card_no"]}).json()
     assert (bought["principal"], bought["bonus"], bought["card_no"]) == (
