@@ -169,7 +169,7 @@ class ConfigService:
             raise NotFound(f"there is no live device {device!r}", field="name", remedy="see doorline device list")
         checking.check_register(
             cameras,
-            stores.cameras(conn, scope, locked.store_id),
+            stores.cameras(conn, scope, [locked.store_id]),
             stores.lines(conn, scope, locked.store_id),
             locked.store_id,
         )
