@@ -37,7 +37,7 @@ from server.stores.models import NewFact, NewStore
 from server.stores.service import StoresService
 
 #: Members who were there before the history begins, for each visitor of an ordinary day.
-_FOUNDERS: Final = 0.9
+_FOUNDERS: Final = 0.55
 _DAYS_AT_ONCE: Final = 6
 #: Joined facts of so many days are computed before anything is shown.
 _AT_ONCE: Final = 30

@@ -36,7 +36,7 @@ _CHECK_INS: Final = UUID("5a4cf2c2-3f0e-4a3b-8a9c-1f6b8f2d7e10")
 
 #: How often a member comes at the least, and those first ones do whom a demo shows; others by chance, one on average.
 _SELDOM: Final = 0.2
-_OFTENEST: Final = 6.0
+_OFTENEST: Final = 4.5
 _REGULAR: Final = 3.0
 _REGULARS: Final = 14
 _EVERY_ID: Final = float(2**128)
@@ -63,7 +63,7 @@ class Members:
         self._running.append(often + (self._running[-1] if self._running else 0.0))
 
     def someone(self, die: float, at: datetime) -> UUID | None:
-        """A member at that time: some come every few days, half of them once in a month or less.
+        """A member at that time: some come every few days, half of them twice a month or less.
 
         Args:
             die: a number from 0 to 1, 1 left out.
