@@ -88,12 +88,20 @@ def offer(request: Request, viewer: Reader) -> Response:
 
 
 @router.post("/account/codes")
-def confirm(request: Request, viewer: Poster, code: Annotated[str, Form(max_length=60)] = "") -> Response:
+def confirm(
+    request: Request,
+    viewer: Poster,
+    code: Annotated[str, Form(max_length=60)] = "",
+    password: Annotated[str, Form(max_length=1000)] = "",
+) -> Response:
     """Put them to use and show the recovery codes, this once."""
     try:
-        confirmed = _access(request).confirm_totp(viewer.session, code, address_of(request), agent_of(request))
-    except InvalidInput:
-        return _offer(request, viewer, problem=_WRONG_CODE, status=422)
+        confirmed = _access(request).confirm_totp(
+            viewer.session, code, address_of(request), agent_of(request), password=password
+        )
+    except InvalidInput as error:
+        problems = {"password": _WRONG_OLD} if error.field == "password" else {"code": _WRONG_CODE}
+        return _offer(request, viewer, problems=problems, status=422)
     except TooManyRequests as wait:
         return _offer(request, viewer, wait=wait.retry_after, status=429)
     answer = _codes(request, confirmed.recovery_codes)
@@ -135,7 +143,9 @@ def _codes(request: Request, codes: list[str]) -> Response:
     )
 
 
-def _offer(request: Request, viewer: Viewer, *, problem: str = "", wait: int = 0, status: int = 200) -> Response:
+def _offer(
+    request: Request, viewer: Viewer, *, problems: dict[str, str] | None = None, wait: int = 0, status: int = 200
+) -> Response:
     try:
         offered = _access(request).offer_totp(viewer.session)
     except (Conflict, Forbidden):
@@ -149,7 +159,7 @@ def _offer(request: Request, viewer: Viewer, *, problem: str = "", wait: int = 0
         address="/account/codes",
         offer=offered,
         picture=picture_of(offered.address),
-        problem=problem,
+        problems=problems or {},
         wait=wait,
     )
 

@@ -28,20 +28,22 @@ router = page_router()
 
 _LISTED: Final = 100
 _MOST_FAULTS_SHOWN: Final = 20
-#: First words of what is done, and what they speak of; others are found by typing them.
+#: First words of what is done, and what they speak of; every word that is written stands in one of them.
 AREAS: Final = (
-    ("user", N_("Users")),
+    ("user,totp", N_("Users")),
     ("session", N_("Sessions")),
-    ("key", N_("API keys")),
-    ("member", N_("Members")),
+    ("api_key", N_("API keys")),
+    ("member,desk", N_("Members")),
     ("points", N_("Points")),
+    ("tier", N_("Tiers")),
     ("coupon", N_("Coupons")),
     ("value", N_("Stored value")),
-    ("device", N_("Boxes")),
-    ("store", N_("Stores")),
-    ("correction", N_("Corrections")),
-    ("kpi", N_("Settings")),
-    ("receipt", N_("Receipts")),
+    ("device,dead_letter", N_("Boxes")),
+    ("store,holiday,fact,roster", N_("Stores")),
+    ("correction,roll_up", N_("Corrections")),
+    ("kpi,setup,view", N_("Settings")),
+    ("receipt,receipts,rate", N_("Receipts")),
+    ("webhook", N_("Webhooks")),
     ("audit", N_("The trail itself")),
 )
 _NO_HEAD: Final = N_("This is no head of a trail. Paste it as it was printed: number:hash.")

@@ -203,6 +203,12 @@ class CodeInput(Input):
     code: str = Field(max_length=40)
 
 
+class ConfirmInput(CodeInput):
+    """A first one-time code; with the password, where one is signed in already."""
+
+    password: str = Field(default="", max_length=1000)
+
+
 class NewPasswordInput(Input):
     """The password to be."""
 
@@ -355,11 +361,16 @@ def offer_totp(session: Step, request: Request) -> TotpOffer:
 
 
 @router.post("/me/totp/confirm", summary="One-time codes: put to use")
-def confirm_totp(body: CodeInput, session: Step, request: Request, response: Response) -> RecoveryCodes:
-    """From now on a code is asked for at every sign-in. The answer's cookie is a new session; all others have ended."""
+def confirm_totp(body: ConfirmInput, session: Step, request: Request, response: Response) -> RecoveryCodes:
+    """From now on a code is asked for at every sign-in. The answer's cookie is a new session; all others have ended.
+
+    Whoever is signed in already gives their password as well.
+    """
     _refuse_unproven(session)
     state = _state(request)
-    confirmed = state.access.confirm_totp(session, body.code, address_of(request), agent_of(request))
+    confirmed = state.access.confirm_totp(
+        session, body.code, address_of(request), agent_of(request), password=body.password
+    )
     set_session_cookie(response, confirmed.session, state.settings)
     return RecoveryCodes(confirmed.recovery_codes)
 

@@ -54,7 +54,8 @@ class Wanted:
 
     Attributes:
         actor: who did it, as it stands in the trail.
-        action: what was done, or its first words: ``member`` wants ``member.reveal_phone`` too.
+        action: what was done, or its first words: ``member`` wants ``member.reveal_phone`` too; of several, with commas
+            between them, any.
         subject: what it was done to.
         since, until: from when, and before when (aware).
     """
@@ -96,7 +97,9 @@ def newest(conn: Connection, limit: int, before: int | None = None, wanted: Want
             FROM audit
             WHERE (%(before)s::bigint IS NULL OR audit_id < %(before)s)
               AND (%(actor)s = '' OR actor = %(actor)s)
-              AND (%(action)s = '' OR action = %(action)s OR action ^@ (%(action)s || '.'))
+              AND (%(actions)s::text[] = '{}' OR EXISTS (
+                  SELECT FROM unnest(%(actions)s::text[]) AS w (word) WHERE action = word OR action ^@ (word || '.')
+              ))
               AND (%(subject)s = '' OR subject = %(subject)s)
               AND (%(store)s = '' OR store_id = %(store)s)
               AND (%(since)s::timestamptz IS NULL OR at >= %(since)s)
@@ -108,7 +111,7 @@ def newest(conn: Connection, limit: int, before: int | None = None, wanted: Want
                 "before": before,
                 "limit": limit,
                 "actor": asked.actor,
-                "action": asked.action,
+                "actions": [word.strip() for word in asked.action.split(",") if word.strip()],
                 "subject": asked.subject,
                 "store": asked.store_id,
                 "since": asked.since,

@@ -59,15 +59,23 @@ class SecondStep(Sessions):
                 repository.set_totp(conn, user.user_id, self._box.seal(secret, user.user_id), None, 0)
         return TotpOffer(totp.address(secret, user.username), totp.readable(secret))
 
-    def confirm_totp(self, session: SignedIn, code: str, address: str, agent: str = "") -> Confirmed:
+    def confirm_totp(
+        self, session: SignedIn, code: str, address: str, agent: str = "", password: str = ""
+    ) -> Confirmed:
         """Put the offered secret to use: every other session of the user ends, and this one gets another token.
 
+        Args:
+            password: the user's, where the session is open already: whoever finds one open must not be able to lock its
+                owner out by a telephone of their own. On the way of signing in it was given just before.
+
         Raises:
-            InvalidInput: the code is wrong, or nothing was offered.
+            InvalidInput: the code or the password is wrong, or nothing was offered.
             TooManyRequests: too many wrong ones; this one was not looked at.
         """
         user, now = session.user, self._clock()
-        self._count_attempt(user.username, address, now)
+        kept = self._count_attempt(user.username, address, now)
+        if session.stage == "open" and not self._passwords.check(password, kept.password_hash if kept else None)[0]:
+            raise InvalidInput("the password is wrong", field="password", remedy="enter the one you sign in with")
         codes = totp.new_recovery_codes()
         with self._db.transaction() as conn:
             row = repository.totp(conn, user.user_id)

@@ -52,7 +52,9 @@ class Sessions(AccessBase):
             matches = False
         if secret is None or not matches:
             with self._db.transaction() as conn:
-                audit.record(conn, now, name, "session.refused", subject=name, detail={"address": address})
+                # What stands in the trail stands for ever, and some type their password where the name belongs.
+                who = name if secret is not None else "unknown"
+                audit.record(conn, now, who, "session.refused", subject=who, detail={"address": address})
             raise NotSignedIn("user name or password is wrong", remedy="check both and try again")
         with self._db.transaction() as conn:
             if not repository.lock_secret(conn, secret):

@@ -46,7 +46,7 @@ def phone(chain: Services, clock: TurnedClock) -> Phone:
     """The admin's telephone, set up; half a minute later."""
     session = chain.access.sign_in("admin", PASSWORD, HERE)
     phone = Phone(secret_of(chain.access, session), clock)
-    chain.access.confirm_totp(session, phone.code(), HERE)
+    chain.access.confirm_totp(session, phone.code(), HERE, password=PASSWORD)
     clock.turn(seconds=30)
     return phone
 
@@ -109,7 +109,7 @@ def test_a_code_is_taken_once(chain: Services, phone: Phone, clock: TurnedClock)
 def test_the_code_that_set_it_up_is_taken_too(chain: Services, clock: TurnedClock) -> None:
     session = chain.access.sign_in("admin", PASSWORD, HERE)
     phone = Phone(secret_of(chain.access, session), clock)
-    chain.access.confirm_totp(session, phone.code(), HERE)
+    chain.access.confirm_totp(session, phone.code(), HERE, password=PASSWORD)
     with pytest.raises(InvalidInput):
         chain.access.give_code(chain.access.sign_in("admin", PASSWORD, HERE), phone.code(), HERE)
 
@@ -146,9 +146,12 @@ def test_setting_it_up_ends_every_other_session_and_turns_this_one_over(chain: S
     session = chain.access.sign_in("admin", PASSWORD, HERE)
     phone = Phone(secret_of(chain.access, session), clock)
     with pytest.raises(InvalidInput):
-        chain.access.confirm_totp(session, "000000", HERE)
+        chain.access.confirm_totp(session, "000000", HERE, password=PASSWORD)
+    with pytest.raises(InvalidInput) as without:
+        chain.access.confirm_totp(session, phone.code(), HERE, password="the next one's guess")
+    assert without.value.field == "password", "an open session alone puts nobody's telephone in"
     assert chain.access.sign_in("admin", PASSWORD, "10.0.0.8").stage == "open", "offered is not yet in use"
-    confirmed = chain.access.confirm_totp(session, phone.code(), HERE)
+    confirmed = chain.access.confirm_totp(session, phone.code(), HERE, password=PASSWORD)
     assert chain.access.session(elsewhere.token) is None
     assert chain.access.session(session.token) is None
     assert chain.access.session(confirmed.session.token) is not None
@@ -159,7 +162,7 @@ def test_setting_it_up_ends_every_other_session_and_turns_this_one_over(chain: S
 def test_a_recovery_code_opens_one_sign_in_and_is_stored_as_a_hash(chain: Services, clock: TurnedClock) -> None:
     session = chain.access.sign_in("admin", PASSWORD, HERE)
     phone = Phone(secret_of(chain.access, session), clock)
-    codes = chain.access.confirm_totp(session, phone.code(), HERE).recovery_codes
+    codes = chain.access.confirm_totp(session, phone.code(), HERE, password=PASSWORD).recovery_codes
     assert len(set(codes)) == 10
     with chain.db.read() as conn:
         stored = str(conn.execute("SELECT * FROM recovery_code").fetchall())

@@ -212,6 +212,13 @@ def test_sign_ins_and_failures_are_in_the_audit_trail(chain: Services) -> None:
     assert trail == [("session.close", "manager"), ("session.open", "manager"), ("session.refused", "manager")]
 
 
+def test_a_password_typed_where_the_name_belongs_does_not_stay_in_the_trail(chain: Services) -> None:
+    with pytest.raises(NotSignedIn):
+        chain.access.sign_in("hunter2-my-password", "", HERE)
+    newest = chain.access.audit_trail(SYSTEM, 1)[0]
+    assert (newest.action, newest.actor, newest.detail) == ("session.refused", "unknown", {"address": HERE})
+
+
 def test_passwords_are_long_and_names_are_unique(chain: Services) -> None:
     with pytest.raises(InvalidInput, match="has 9 characters") as short:
         chain.access.create_user(SYSTEM, "new", "123456789", "", "hq")
