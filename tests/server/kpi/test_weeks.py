@@ -94,7 +94,7 @@ def test_a_week_is_what_its_days_are_whatever_happens_to_them(shops: Chain) -> N
         "UPDATE store_day SET entries = entries + 1 WHERE superseded_at IS NULL",
     ):
         with shops.db.transaction() as conn:
-            assert conn.execute(statement).rowcount > 0  # type: ignore[arg-type]  # one of those above
+            assert conn.execute(statement).rowcount > 0
         assert_weeks_are_their_days(shops)
     shops.sell("S01", "2026-10-13 10:15", "12.34")
     shops.kpi.recompute("S01", date(2026, 10, 13))
