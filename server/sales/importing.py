@@ -27,7 +27,6 @@ from server.files.corrections import Wrong
 from server.files.sheets import Sheet, open_sheet
 from server.files.turns import Turns
 from server.sales import import_repository as repository
-from server.sales.checking import LineMemo
 from server.sales.file_import import SLICE_ROWS, FileImport
 from server.sales.formats import TillFormat
 from server.sales.import_repository import Counts, SealedRow
@@ -36,7 +35,6 @@ from server.sales.models import (
     ImportResult,
     ImportState,
     NewReceipt,
-    PostResult,
     Preview,
     PreviewColumn,
     PreviewReceipt,
@@ -287,10 +285,7 @@ class ImportService:
     def _work(
         self, scope: Scope, job: ImportJob, sheet: Sheet, reader: RowReader, progress: Progress | None
     ) -> ImportResult:
-        memo = LineMemo()
-
-        def check(part: Sequence[tuple[int, NewReceipt]]) -> Callable[[], PostResult]:
-            return self._sales.slice_of(scope, part, memo, keep=not job.dry_run)
+        check = self._sales.slices(scope, keep=not job.dry_run)
 
         def heard(counts: Counts) -> bool:
             stop = self._note(job, counts)

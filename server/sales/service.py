@@ -65,21 +65,29 @@ class SalesService:
         scope.require_role(*_POSTERS)
         return self._post(scope, receipts, keep=True)
 
-    def slice_of(
-        self, scope: Scope, receipts: Sequence[tuple[int, NewReceipt]], memo: LineMemo, *, keep: bool
-    ) -> Callable[[], PostResult]:
-        """Check a slice of a file, and give what then does as `post_indexed`; without `keep` all is tried and nothing
-        stays. What checks and what writes may be two threads, so that a slice is checked while another is written.
+    def slices(
+        self, scope: Scope, *, keep: bool
+    ) -> Callable[[Sequence[tuple[int, NewReceipt]]], Callable[[], PostResult]]:
+        """For the slices of one file: checks a slice, and gives what then does as `post_indexed`; without `keep` all is
+        tried and nothing stays.
 
-        Args:
-            memo: the file's, of lines checked before; used here and not when it is written.
+        What checks and what writes may be two threads, so that a slice is checked while another is written; a store is
+        looked up once, before anything is written, and no second connection is needed. One that changed meanwhile is
+        noticed when a slice is written, which is then checked again.
         """
         scope.require_role(*_IMPORTERS)
-        wanted = _stores_of(scope, receipts)
-        with self._db.read() as conn:
-            stores = repository.stores(conn, scope, wanted)
-        ready = _checked(receipts, stores, self._clock(), memo)
-        return lambda: self._post(scope, receipts, keep=keep, ready=ready)
+        memo, known = LineMemo(), dict[str, repository.StoreFacts]()
+
+        def check(receipts: Sequence[tuple[int, NewReceipt]]) -> Callable[[], PostResult]:
+            wanted = _stores_of(scope, receipts)
+            if not known.keys() >= set(wanted):
+                with self._db.read() as conn:
+                    known.update(repository.stores(conn, scope, wanted))
+            stores = {store_id: known[store_id] for store_id in wanted if store_id in known}
+            ready = _checked(receipts, stores, self._clock(), memo)
+            return lambda: self._post(scope, receipts, keep=keep, ready=ready)
+
+        return check
 
     def recent(self, scope: Scope, store_id: str, limit: int = 50) -> list[Receipt]:
         """The newest receipts of a store."""

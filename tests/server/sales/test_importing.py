@@ -19,7 +19,6 @@ from server.errors import Forbidden, InvalidInput, NotFound
 from server.files.correction_files import FileKind
 from server.files.handing import handed_over_quickly
 from server.jobs.outside import ImportRetention
-from server.sales.checking import LineMemo
 from server.sales.formats import TillFormat, format_of
 from server.sales.importing import SILENCE
 from server.sales.models import ImportResult, NewReceipt
@@ -303,7 +302,7 @@ def test_python_is_handed_over_quickly_while_files_are_brought_in_and_as_before_
 
 def test_a_slice_checked_before_its_store_changed_is_checked_again(chain: Services) -> None:
     new = NewReceipt(store_id="S01", receipt_no="R1", at=chain.clock(), gross=Decimal(5), currency="CNY")
-    write = chain.sales.slice_of(SYSTEM, [(0, new)], LineMemo(), keep=True)
+    write = chain.sales.slices(SYSTEM, keep=True)([(0, new)])
     with chain.db.transaction() as conn:
         conn.execute("UPDATE store SET currency = 'EUR' WHERE store_id = 'S01'")
     (problem,) = write().rejected
