@@ -10,7 +10,7 @@ schema, with an own store or another's wherever a store is named. What can't be 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
+from httpx import Response
 
 from server.services import Services
 from tests.server.conftest import PASSWORD, SYSTEM
@@ -170,7 +171,27 @@ class Asker:
         Args:
             token: a session's, in place of one of the role's.
         """
-        made = Made(route, store, self.schemas)
+        answer, names_store = self.answer(route, role, store, token)
+        return _word(route, role, answer), names_store
+
+    def answer(
+        self,
+        route: Route,
+        role: str,
+        store: str,
+        token: str | None = None,
+        *,
+        key: str | None = None,
+        things: Mapping[str, object] | None = None,
+    ) -> tuple[Response, bool]:
+        """The answer to one request, and whether it names a store.
+
+        Args:
+            token: as `ask`.
+            key: an API key that somebody signed out brings.
+            things: ids of what is there, by the name of the parameter or field.
+        """
+        made = Made(route, store, self.schemas, things)
         headers: dict[str, str] = {"accept-language": "en"}
         self.client.cookies.clear()
         csrf = ""
@@ -179,6 +200,8 @@ class Asker:
         elif role != "out":
             token, csrf = self._session(role)
             self.client.cookies.set("doorline_session", token)
+        elif key is not None:
+            headers["Authorization"] = f"Bearer {key}"
         elif token is not None:
             self.client.cookies.set("doorline_session", token)
         if csrf and not route.is_page:
@@ -188,7 +211,7 @@ class Asker:
         answer = self.client.request(route.method, made.address, headers=headers, params=made.query, **arguments)
         if route.method not in _SAFE:
             self._may_have_ended.add(role)
-        return _word(route, role, answer), made.names_store
+        return answer, made.names_store
 
     def unsafe_without_token(self, route: Route) -> int:
         """The status of an unsafe request whose session's token is missing, as an administrator's browser sends it."""
@@ -233,8 +256,11 @@ _TO_SIGN_IN: Final = frozenset(
 class Made:
     """A request made up for a route."""
 
-    def __init__(self, route: Route, store: str, schemas: dict[str, Any]) -> None:
+    def __init__(
+        self, route: Route, store: str, schemas: dict[str, Any], things: Mapping[str, object] | None = None
+    ) -> None:
         self.names_store = False
+        self._things = things or {}
         self._store = store
         self._schemas = schemas
         self._route = route
@@ -327,6 +353,8 @@ class Made:
         return self._value(name, schema)
 
     def _value(self, name: str, schema: dict[str, Any]) -> Any:
+        if name in self._things:
+            return str(self._things[name])
         schema = self._resolved(schema)
         for choice in ("anyOf", "oneOf", "allOf"):
             if choice in schema:

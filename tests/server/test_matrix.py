@@ -1,6 +1,8 @@
 """Every route and page, asked as everybody, answers as the table of `docs/access.md` says; none is missing there."""
 
+import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,19 @@ import pytest
 from dashboards.app import mount
 from server.app import create_app
 from server.services import Services
-from tests.server.conftest import PASSWORD, TurnedClock
-from tests.server.matrix import ENDLESS, OWN, Asker, ask_all, line_of, read_table, routes
+from tests.server.conftest import PASSWORD, SYSTEM, TurnedClock
+from tests.server.matrix import (
+    ENDLESS,
+    OTHER,
+    OWN,
+    ROLES,
+    Asker,
+    ask_all,
+    line_of,
+    read_table,
+    routes,
+)
+from tests.server.things import seed_things
 
 #: Unsafe routes that need no session's token, each for its reason.
 WITHOUT_TOKEN = {
@@ -20,6 +33,24 @@ WITHOUT_TOKEN = {
     "POST /sign-in/code": "asks the session that waits for its token; an open one is sent away unheard",
     "POST /sign-in/enrol": "as above",
     "POST /sign-in/password": "as above",
+}
+
+
+#: Parameters that name a thing of a store's, which `seed_things` makes.
+BY_STORE = {"member_id", "coupon_id", "card_id", "posting_id"}
+#: Refused before it is looked for: what was made up lacks what has to be sent, such as the card's number of a till.
+ASKS_MORE = {
+    "POST /api/v1/stored-value/cards/{card_id}/purchases",
+    "POST /desk/members/{member_id}/check-in",
+    "POST /desk/members/{member_id}/consents",
+    "POST /desk/members/{member_id}/page/close",
+}
+#: Whoever stands in a store may be noted as seen in it: the visit is that store's.
+SEEN_ANYWHERE = {"POST /api/v1/members/{member_id}/check-ins"}
+#: Something beside the member that was not made: an attachment, a value that the night makes.
+NOTHING_THERE = {
+    "GET /api/v1/members/{member_id}/attachments/{attachment_id}",
+    "GET /api/v1/value/members/{member_id}",
 }
 
 
@@ -45,14 +76,50 @@ def test_everybody_may_what_the_table_says_and_no_route_is_missing(asker: Asker)
     assert not gone, f"docs/access.md tells of routes there are none of: {gone}"
 
 
-def test_an_ended_session_is_no_session(asker: Asker, chain: Services, clock: TurnedClock) -> None:
-    token = chain.access.sign_in("admin", PASSWORD, "10.0.0.1").token
-    clock.turn(hours=13)
+def test_whoever_may_no_more_is_signed_out(asker: Asker, chain: Services, clock: TurnedClock) -> None:
+    """A session left alone for an hour, one of somebody disabled; a key past its end, and one revoked."""
+    idle, ended = (chain.access.sign_in(who, PASSWORD, "10.0.0.1").token for who in ("admin", "hq"))
+    expired = chain.access.create_api_key(SYSTEM, "old", "admin", [], expires_at=clock.now + timedelta(minutes=30))
+    revoked = chain.access.create_api_key(SYSTEM, "lost", "admin", [])
+    for each in chain.access.api_keys(SYSTEM):
+        if each.name == "lost":
+            chain.access.revoke_api_key(SYSTEM, each.key_id)
+    clock.turn(minutes=61)
+    chain.access.disable_user(SYSTEM, "hq")
     told = read_table()
     for route in routes(asker.app):
-        if not route.path.endswith(ENDLESS):
-            ended, _ = asker.ask(route, "out", OWN, token)
-            assert ended == told.get(route.name, ["in"])[-1], route.name
+        if route.path.endswith(ENDLESS):
+            continue
+        expected = told.get(route.name, ["in"])[-1]
+        assert {asker.ask(route, "out", OWN, token)[0] for token in (idle, ended)} == {expected}, route.name
+        if expected == "in" and not route.is_page:
+            answers = [asker.answer(route, "out", OWN, key=key)[0].status_code for key in (expired, revoked)]
+            assert answers == [401, 401], route.name
+
+
+def test_a_thing_of_another_store_is_not_found_by_its_id(asker: Asker, chain: Services) -> None:
+    """What the table's `yes` means of things: each is there, and is asked for as everybody of another store."""
+    own, other = seed_things(chain, OWN, "+8613800138001"), seed_things(chain, OTHER, "+8613800138002")
+    told, asked, wrong = read_table(), 0, []
+    named = [
+        each
+        for each in routes(asker.app)
+        if set(re.findall(r"{(\w+)}", each.path)) & BY_STORE and each.name not in SEEN_ANYWHERE
+    ]
+    for route in sorted(named, key=lambda each: each.method != "GET"):
+        for role, word in zip(ROLES, told[route.name], strict=True):
+            if word not in {"yes", "own"} or role in {"admin", "hq", "out"}:
+                continue
+            asked += 1
+            theirs = asker.answer(route, role, OWN, things=other)[0].status_code
+            if theirs not in {403, 404, 422 if route.name in ASKS_MORE else 404}:
+                wrong.append(f"{route.name} as {role}: {theirs} of another store's")
+            if route.method == "GET":
+                ours = asker.answer(route, role, OWN, things=own)[0].status_code
+                if ours != 200 and route.name not in NOTHING_THERE:
+                    wrong.append(f"{route.name} as {role}: {ours} of their own")
+    assert not wrong, "\n".join(wrong)
+    assert asked > 100
 
 
 def test_every_unsafe_route_asks_for_the_sessions_token(asker: Asker) -> None:
