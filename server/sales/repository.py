@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -130,6 +131,16 @@ def _null(value: object) -> object:
     return NULL if value is None else value
 
 
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """A sale (`gross` None: nobody knows it), and what all refunds that name it come to."""
+
+    store_id: str
+    receipt_no: str
+    gross: Decimal | None
+    refunded: Decimal
+
+
 def known(conn: Connection, scope: Scope, keys: Sequence[Key]) -> dict[Key, KnownReceipt]:
     """Receipts kept before under any of the keys."""
     with conn.cursor(row_factory=class_row(KnownReceipt)) as cursor:
@@ -164,6 +175,27 @@ def apply_voids(conn: Connection, scope: Scope, keys: Sequence[Key]) -> list[Voi
             RETURNING r.store_id, r.receipt_no, r.at
             """,
             _keys(scope, keys),
+        ).fetchall()
+
+
+def given_back(conn: Connection, scope: Scope, sales: Sequence[Key]) -> list[GivenBack]:
+    """What was given back of sales by refunds that stand; one row for each that is asked for, known or not.
+
+    Looks refunds up by the partial index over what they refer to.
+    """
+    with conn.cursor(row_factory=class_row(GivenBack)) as cursor:
+        return cursor.execute(
+            """
+            SELECT wanted.store_id, wanted.receipt_no, s.gross,
+                   (SELECT coalesce(sum(r.gross), 0) FROM receipt r
+                    WHERE r.store_id = wanted.store_id AND r.refers_to = wanted.receipt_no AND r.kind = 'refund'
+                      AND r.voided_at IS NULL) AS refunded
+            FROM unnest(%(stores)s::text[], %(numbers)s::text[]) AS wanted (store_id, receipt_no)
+            LEFT JOIN receipt s
+              ON s.store_id = wanted.store_id AND s.receipt_no = wanted.receipt_no AND s.kind = 'sale'
+            WHERE %(scope)s::text[] IS NULL OR wanted.store_id = ANY(%(scope)s)
+            """,
+            _keys(scope, sales),
         ).fetchall()
 
 
@@ -210,6 +242,7 @@ def same_people(conn: Connection, scope: Scope, pairs: Collection[tuple[UUID, UU
     They were merged since; or the number went from one to the other; or who it was is erased, and what they bought
     stays nobody's.
     """
+    scope.require_role("admin", "hq", "region", "manager", "desk", "till")
     if not pairs:
         return set()
     rows = conn.execute(

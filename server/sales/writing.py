@@ -77,7 +77,7 @@ class _Batch:
         repository.copy_lines(self._conn, new)
         for row in new:
             self._mark(row.store_id, row.at)
-        self._same = repository.same_people(self._conn, self._scope, self._others(known, inserted))
+        self._same = repository.same_people(self._conn, self._scope, self._others(known))
         repeated = 0
         for each in self._arrivals:
             key = key_of(each.row)
@@ -89,6 +89,7 @@ class _Batch:
                 repository.insert_conflict(self._conn, each.row, payload_of(each.row), self._now)
                 self._result.conflicts.append(_conflict(each))
         voided = self._apply_voids(inserted)
+        self._note_refunds(inserted)
         self._tell(inserted, known, voided)
         for store_id in sorted(self._hours):
             dirty.mark(self._conn, store_id, self._hours[store_id].values(), "receipt")
@@ -98,7 +99,7 @@ class _Batch:
         """Note that an hour has changed, by any moment in it: there are few hours and many receipts."""
         self._hours[store_id].setdefault((at.date(), at.hour), at)
 
-    def _others(self, known: Mapping[Key, repository.KnownReceipt], inserted: Set[Key]) -> set[tuple[UUID, UUID]]:
+    def _others(self, known: Mapping[Key, repository.KnownReceipt]) -> set[tuple[UUID, UUID]]:
         """Of receipts that come again, members before and now where they are not the same.
 
         A card that was merged since, or a number that somebody else has by now, leads to another member than it did.
@@ -144,6 +145,19 @@ class _Batch:
         for each in voided:
             self._mark(each.store_id, each.at)
         return {(each.store_id, each.receipt_no) for each in voided}
+
+    def _note_refunds(self, inserted: Set[Key]) -> None:
+        """Say which refunds give back more than was paid, or of what nobody knows; money went out, so they are kept."""
+        new = [each for key, each in self._firsts.items() if key in inserted and each.row.kind == "refund"]
+        sales = {(each.row.store_id, each.row.refers_to) for each in new if each.row.refers_to is not None}
+        if not sales:
+            return
+        found = repository.given_back(self._conn, self._scope, sorted(sales))
+        by_sale = {(each.store_id, each.receipt_no): each for each in found}
+        for each in new:
+            told = by_sale.get((each.row.store_id, each.row.refers_to or ""))
+            if told is not None and (told.gross is None or told.refunded > told.gross):
+                self._result.notes.append(_strange_refund(each, told))
 
     def _tell(self, inserted: Set[Key], known: dict[Key, repository.KnownReceipt], voided: set[Key]) -> None:
         events.record_all(self._conn, self._told(inserted, known, voided))
@@ -194,4 +208,23 @@ def _conflict(arrival: Arrival) -> Problem:
         "receipt_no",
         f"receipt {arrival.row.receipt_no!r} is known with other content; that one stays",
         "this one was put aside: see the store's conflicts, and correct the till's numbering",
+    )
+
+
+def _strange_refund(arrival: Arrival, told: repository.GivenBack) -> Problem:
+    number = arrival.row.receipt_no
+    if told.gross is None:
+        return Problem(
+            arrival.index,
+            number,
+            "refers_to",
+            f"refund {number!r} names sale {told.receipt_no!r}, which is not known",
+            "send the sale if it is missing; if the number is wrong, void the refund and send it with the right one",
+        )
+    return Problem(
+        arrival.index,
+        number,
+        "gross",
+        f"refunds of sale {told.receipt_no!r} come to {told.refunded}, more than the {told.gross} it was sold for",
+        "check what was given back; if the till was wrong, void the refund and send it again",
     )
