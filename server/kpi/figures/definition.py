@@ -34,6 +34,7 @@ class Kpi(ABC):
         needs: the fields of `Facts` it reads.
         rolls_up: how its value over several periods is made.
         coverage_bound: whether cameras have a part in it, so that its value carries a coverage.
+        of_money: whether sums of money go into it, whatever its unit: amounts in two currencies make no share.
     """
 
     slug: ClassVar[str]
@@ -42,6 +43,7 @@ class Kpi(ABC):
     needs: ClassVar[tuple[str, ...]]
     rolls_up: ClassVar[RollUp]
     coverage_bound: ClassVar[bool] = True
+    of_money: ClassVar[bool] = False
 
     @abstractmethod
     def of(self, period: Period) -> KpiValue:

@@ -46,6 +46,7 @@ class MemberSalesShare(Ratio):
     slug = "member_sales_share"
     formula = "gross sales to members / gross sales"
     needs = ("member_sales", "member_squares", "gross_sales", "sales_squares", *TILLS)
+    of_money = True
     coverage_bound = False
     needs_coverage = False
 
