@@ -23,7 +23,7 @@ from server.membership.tiers.standing import Standing, Why, decide, window_start
 from server.storage.pool import Connection, Database
 
 CONSUMER: Final = "tiers"
-KINDS: Final = ("points.posted", "member.merged")
+KINDS: Final = ("points.posted", "member.merged", "member.unmerged")
 ACTOR: Final = "rules"
 #: Members looked at in one transaction.
 BATCH: Final = 2_000
@@ -38,11 +38,14 @@ def post(db: Database, clock: Clock = utc_now, limit: int = 50) -> int:
     with db.transaction() as conn:
         taken = events.take(conn, CONSUMER, KINDS, limit)
         now = clock()
-        merged = [event for event in taken if event.kind == "member.merged"]
-        for event in merged:
-            _inherit(conn, event, now)
         members = {UUID(member) for event in taken for member in event.body.get("members", ())}
-        members |= {UUID(event.body["kept"]) for event in merged}
+        for event in taken:
+            if event.kind == "member.merged":
+                _inherit(conn, event, now)
+                members.add(UUID(event.body["kept"]))
+            elif event.kind == "member.unmerged":
+                # What each bought is looked at when points have parted it, too, and tell so.
+                _part(conn, event, now)
         if members:
             evaluate(conn, members, now)
     return len(taken)
@@ -62,7 +65,7 @@ def evaluate(conn: Connection, members: Iterable[UUID], now: datetime) -> int:
         for member, standing in sorted(moved.items())
         if standing.tier != held[member].tier
     ]
-    change(conn, moved, changes, version, now, ACTOR)
+    change(conn, moved, changes, rules, version, now, ACTOR)
     return len(changes)
 
 
@@ -70,11 +73,12 @@ def change(
     conn: Connection,
     standings: dict[UUID, Standing],
     changes: Sequence[Change],
+    rules: TierRules,
     version: int,
     now: datetime,
     actor: str,
 ) -> None:
-    """Write where members stand, what changed, and tell of it."""
+    """Write where members stand, what changed, and tell of it: from where, to where, why, and whether that is up."""
     repository.keep(conn, standings, version)
     if changes:
         repository.insert_changes(conn, changes, now, actor)
@@ -85,7 +89,12 @@ def change(
                     "tier.changed",
                     None,
                     str(each.member_id),
-                    {"from": each.from_tier, "to": each.standing.tier, "why": each.why},
+                    {
+                        "from": each.from_tier,
+                        "to": each.standing.tier,
+                        "why": each.why,
+                        "is_up": rules.rank(each.standing.tier) > rules.rank(each.from_tier),
+                    },
                 )
                 for each in changes
             ],
@@ -104,7 +113,25 @@ def _inherit(conn: Connection, event: Event, now: datetime) -> None:
     held = repository.hold(conn, [kept]).get(kept)
     if held is None or gone is None or rules.rank(gone.tier) <= rules.rank(held.tier):
         return
-    change(conn, {kept: gone}, [Change(kept, held.tier, gone, "merged", version)], version, now, ACTOR)
+    changes = [Change(kept, held.tier, gone, "merged", version, before=held)]
+    change(conn, {kept: gone}, changes, rules, version, now, ACTOR)
+
+
+def _part(conn: Connection, event: Event, now: datetime) -> None:
+    """Who has another's tier since a merge stands where they stood, once it is undone, if nothing came since.
+
+    Whoever is merged into them still may have a higher one, which they keep.
+    """
+    version, rules = in_force(repository.rules_versions(conn), now)
+    kept = UUID(event.body["kept"])
+    held = repository.hold(conn, [kept]).get(kept)
+    back = repository.before_merge(conn, kept)
+    if held is None or back is None:
+        return
+    family = [repository.standing_of_any(conn, member) for member in repository.merged_into(conn, kept)]
+    back = max((back, *(each for each in family if each is not None)), key=lambda each: rules.rank(each.tier))
+    if back.tier != held.tier:
+        change(conn, {kept: back}, [Change(kept, held.tier, back, "parted", version)], rules, version, now, ACTOR)
 
 
 def standings(conn: Connection, wanted: Sequence[tuple[UUID, datetime]]) -> Sequence[Earning]:

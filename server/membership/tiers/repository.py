@@ -25,7 +25,7 @@ from server.storage.pool import Connection
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change to be written."""
+    """A change to be written; `before`, of a merge: where the member stood, for when it is undone."""
 
     member_id: UUID
     from_tier: str
@@ -33,6 +33,7 @@ class Change:
     why: Why
     rules_version: int
     reason: str | None = None
+    before: Standing | None = None
 
 
 def rules_rows(conn: Connection) -> list[RulesRow]:
@@ -159,10 +160,13 @@ def insert_changes(conn: Connection, changes: Sequence[Change], at: datetime, ac
     """Write changes down."""
     conn.execute(
         """
-        INSERT INTO tier_change (member_id, from_tier, to_tier, at, why, rules_version, actor, reason)
-        SELECT n.member_id, n.from_tier, n.to_tier, %s, n.why, n.rules_version, %s, n.reason
-        FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::text[])
-             AS n (member_id, from_tier, to_tier, why, rules_version, reason)
+        INSERT INTO tier_change (member_id, from_tier, to_tier, at, why, rules_version, actor, reason, was_since,
+                                 was_period_end, was_grace_until)
+        SELECT n.member_id, n.from_tier, n.to_tier, %s, n.why, n.rules_version, %s, n.reason, n.since, n.period_end,
+               n.grace_until
+        FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::text[], %s::timestamptz[],
+                    %s::timestamptz[], %s::timestamptz[])
+             AS n (member_id, from_tier, to_tier, why, rules_version, reason, since, period_end, grace_until)
         """,
         (
             at,
@@ -173,8 +177,32 @@ def insert_changes(conn: Connection, changes: Sequence[Change], at: datetime, ac
             array(each.why for each in changes),
             array(each.rules_version for each in changes),
             [each.reason for each in changes],
+            [None if each.before is None else each.before.since for each in changes],
+            [None if each.before is None else each.before.period_end for each in changes],
+            [None if each.before is None else each.before.grace_until for each in changes],
         ),
     )
+
+
+def before_merge(conn: Connection, member_id: UUID) -> Standing | None:
+    """Where a member stood before a merge gave them another's tier; None when something came since, or none did."""
+    row = conn.execute(
+        """
+        SELECT from_tier, was_since, was_period_end, was_grace_until
+        FROM (SELECT * FROM tier_change WHERE member_id = %s ORDER BY at DESC, change_id DESC LIMIT 1) AS last
+        WHERE why = 'merged' AND was_since IS NOT NULL
+        """,
+        (member_id,),
+    ).fetchone()
+    return None if row is None else Standing(*row)
+
+
+def merged_into(conn: Connection, member_id: UUID) -> list[UUID]:
+    """Who is merged into a member today, by whatever way; without the member."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(
+            "SELECT f FROM member_family(%(id)s) AS f WHERE f <> %(id)s", {"id": member_id}
+        ).fetchall()
 
 
 def history(conn: Connection, member_ids: Sequence[UUID]) -> list[TierChange]:

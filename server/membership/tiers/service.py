@@ -96,7 +96,7 @@ class TiersService:
             before = repository.hold(conn, [root])[root]
             standing = given(rules, tier, now, until)
             changes = [Change(root, before.tier, standing, "given", version, reason)] if tier != before.tier else []
-            evaluation.change(conn, {root: standing}, changes, version, now, scope.actor)
+            evaluation.change(conn, {root: standing}, changes, rules, version, now, scope.actor)
             audit.record(
                 conn,
                 now,

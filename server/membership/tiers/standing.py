@@ -10,7 +10,7 @@ from typing import Literal
 
 from server.membership.tiers.rules import Activity, TierRules
 
-Why = Literal["earned", "period", "given", "merged"]
+Why = Literal["earned", "period", "given", "merged", "parted"]
 
 
 @dataclass(frozen=True, slots=True)

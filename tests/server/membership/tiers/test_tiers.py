@@ -187,7 +187,7 @@ def test_a_purchase_moves_a_member_up_at_once_and_multiplies_what_comes_after(db
         rows = conn.execute("SELECT receipt_no, tier, earned FROM points_receipt ORDER BY 1").fetchall()
         told = conn.execute("SELECT subject, body FROM event WHERE kind = 'tier.changed'").fetchall()
     assert rows == [("R0", "member", 100), ("R1", "member", 1200), ("R2", "silver", 150)]
-    assert told == [(str(member), {"from": "member", "to": "silver", "why": "earned"})]
+    assert told == [(str(member), {"from": "member", "to": "silver", "why": "earned", "is_up": True})]
 
 
 def test_what_was_given_back_does_not_count_but_takes_nothing_away_before_the_period_ends(
