@@ -88,6 +88,37 @@ def undo(conn: Connection, scope: Scope, merge_id: int, at: datetime) -> Merge |
         ).fetchone()
 
 
+def seen_on_days_of_both(conn: Connection, scope: Scope, kept: UUID, gone: UUID) -> list[tuple[str, datetime]]:
+    """Store and time (UTC) of what shows one of two members in a store about when the other was there, too.
+
+    On such days they are two visitors apart and one as one; on no other day does it matter who they are. To be asked
+    while they are two. Two days are more than a business day is long, wherever it begins.
+    """
+    scope.require_role("admin", "hq", "region", "manager")
+    rows = conn.execute(
+        """
+        WITH sign AS (
+            SELECT f.is_gone, s.store_id, s.at
+            FROM (
+                SELECT member_family(%(gone)s) AS member_id, true AS is_gone
+                UNION ALL SELECT member_family(%(kept)s), false
+            ) AS f
+            CROSS JOIN LATERAL (
+                SELECT store_id, at FROM check_in WHERE member_id = f.member_id
+                UNION ALL
+                SELECT store_id, at FROM receipt WHERE member_id = f.member_id AND kind = 'sale' AND voided_at IS NULL
+            ) AS s
+        )
+        SELECT DISTINCT g.store_id, g.at
+        FROM sign g
+        JOIN sign k ON k.store_id = g.store_id AND k.at BETWEEN g.at - interval '2 days' AND g.at + interval '2 days'
+        WHERE g.is_gone AND NOT k.is_gone
+        """,
+        {"kept": kept, "gone": gone},
+    ).fetchall()
+    return [(row[0], row[1]) for row in rows]
+
+
 def merges(conn: Connection, scope: Scope, member_id: UUID) -> list[Merge]:
     """Every merge a member or one of the family was part of, the newest first."""
     scope.require_role("admin", "hq", "region", "manager", "desk")

@@ -3,7 +3,8 @@
 A merge moves nothing. It sets one pointer, and whoever reads a member reads the whole family below it: tokens,
 consents, notes, receipts. The trap of merging by moving rows is that nobody can say afterwards whose each of them was;
 here undoing clears the pointer and gives everything back. What was said to the merged member meanwhile stays with the
-one who was kept. Other packages hear of both by events, in the transaction in which it happens.
+one who was kept. Other packages hear of both by events, in the transaction in which it happens; and store-days on which
+both were seen are marked, since two visitors are one there by now.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from server.membership.merge_repository import Merge, Standing
 from server.membership.models import Member, MemberSummary
 from server.membership.reading import READERS, MemberReader
 from server.membership.texts import label
+from server.storage import dirty
 from server.storage.pool import Connection, Database
 
 #: Merging touches balances: it is for whoever answers for a store, not for every desk.
@@ -86,6 +88,8 @@ class Merging:
                     "these two are one member already", field="gone", remedy="look at the member's merges to undo one"
                 )
             self._require_homes(scope, first, second)
+            seen = merge_repository.seen_on_days_of_both(conn, scope, first.member_id, second.member_id)
+            dirty.mark_all(conn, seen, "merge")
             merge_repository.point(conn, scope, second.member_id, first.member_id, now)
             number = merge_repository.insert(conn, first.member_id, second.member_id, why, scope.actor, now)
             self._tell(conn, scope, "merge", number, first, second)
@@ -111,6 +115,8 @@ class Merging:
                 raise Conflict("these two can't be parted any more: the member was erased")
             self._require_homes(scope, kept, gone)
             merge_repository.point(conn, scope, gone.member_id, None, now)
+            seen = merge_repository.seen_on_days_of_both(conn, scope, kept.member_id, gone.member_id)
+            dirty.mark_all(conn, seen, "merge")
             self._tell(conn, scope, "unmerge", merge.merge_id, kept, gone)
             return (
                 self._reader.member(conn, scope, kept.member_id, whole_chain=True),
