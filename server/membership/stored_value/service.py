@@ -6,7 +6,7 @@ card is locked before it is read, and the database would refuse the second even 
 paying: so money belongs to the card and never moves with its holder.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -35,6 +35,8 @@ from server.storage.pool import Connection, Database
 _LATE: Final[tuple[Role, ...]] = ("admin", "hq", "region", "manager")
 _HQ: Final[tuple[Role, ...]] = ("admin", "hq")
 _MOST_RECEIPTS: Final = 500
+#: When what is brought in was sold, if nobody says: so long ago that no days of cooling off run.
+_LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class StoredValueService:
@@ -142,13 +144,25 @@ class StoredValueService:
         return self._poster.post(scope, "top_up", card_id, store_id, key, request, make, shown=card_no, tender=tender)
 
     def bring_in(
-        self, scope: Scope, card_id: UUID, store_id: str, principal: Decimal, bonus: Decimal, key: str, reason: str
+        self,
+        scope: Scope,
+        card_id: UUID,
+        store_id: str,
+        principal: Decimal,
+        bonus: Decimal,
+        key: str,
+        reason: str,
+        sold_at: datetime | None = None,
     ) -> PostingReceipt:
         """Put on a card what was on it in another system; no till took money for it, and no cap refuses it.
 
+        Args:
+            sold_at: when it was topped up there (aware); None: long ago, so that no desk pays it out as just bought.
+
         Raises:
             Forbidden: unless admin or HQ asks.
-            InvalidInput, NotFound, CardNotUsable, KeyReused: as `top_up`, and when no reason is given.
+            InvalidInput, NotFound, CardNotUsable, KeyReused: as `top_up`, and when no reason is given, or it would have
+                been sold in the future.
         """
         scope.require_role(*_HQ)
         brought = NOTHING if principal == 0 else parts.money(principal, "principal")
@@ -156,13 +170,18 @@ class StoredValueService:
         if not brought and not given:
             raise InvalidInput("there is nothing to bring in", field="principal", remedy="give principal or bonus")
         why = checked_reason(reason)
+        sold = _LONG_AGO if sold_at is None else sold_at
 
         def make(conn: Connection, card: CardRow, _settings: ValueSettings, now: datetime, posting: Posting) -> None:
             _usable(card)
-            lot_id = ledger_repository.insert_lot(conn, card_id, posting.posting_id, store_id, now, brought, given)
+            if sold > now:
+                raise InvalidInput("that is in the future", field="sold_at", remedy="say when it was topped up")
+            lot_id = ledger_repository.insert_lot(conn, card_id, posting.posting_id, store_id, sold, brought, given)
             posting.write(entries.opening(lot_id, store_id, brought, given))
 
         request = {"principal": str(brought), "bonus": str(given), "reason": why}
+        if sold_at is not None:
+            request["sold_at"] = sold_at.astimezone(UTC).isoformat()
         return self._poster.post(scope, "opening", card_id, store_id, key, request, make, reason=why)
 
     def spend(
