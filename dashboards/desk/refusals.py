@@ -31,6 +31,7 @@ _COUPONS: Final[Mapping[Refusal, str]] = {
     "alone": N_("It can't be used together with another coupon of this receipt."),
     "same_again": N_("A coupon of this kind was used on this receipt already."),
     "gift_missing": N_("What is free with this coupon was not bought."),
+    "nothing_left": N_("Other coupons of this receipt leave nothing to pay for what it is for."),
 }
 _FIELDS: Final = {
     "points": N_("Enter a whole number of points."),

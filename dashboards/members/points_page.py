@@ -29,7 +29,7 @@ router = page_router()
 _MONEY: Final = ("currency", "rate", "value")
 _GROUP: Final = ("g_groups", "g_skus", "g_factor")
 _PROMOTION: Final = (
-    *("p_name", "p_starts", "p_ends", "p_factor", "p_bonus", "p_min_spend"),
+    *("p_name", "p_starts", "p_ends", "p_factor", "p_bonus", "p_min_spend", "p_currency"),
     *("p_stores", "p_groups", "p_channels", "p_tiers"),
 )
 _PLAIN: Final = (
@@ -48,6 +48,7 @@ _WORDS: Final = {
     "bonus": N_("Enter whole points."),
     "promotions": N_("It needs a name, a time, and a factor above 1 or a bonus."),
     "min_spend": N_("Enter an amount."),
+    "currency": N_("Use three letters, such as CNY."),
     "channels": N_("Use till, online and pickup."),
     "return_days": N_("Enter 0 to 366 days."),
     "expires_months": N_("Enter 1 to 240 months, or nothing."),
@@ -151,6 +152,7 @@ def _promotion(row: dict[str, str], zone: ZoneInfo) -> dict[str, Any]:
         "factor": row["p_factor"] or "1",
         "bonus": whole(row["p_bonus"] or "0"),
         "min_spend": row["p_min_spend"] or "0",
+        "currency": row["p_currency"].strip().upper() or None,
         "stores": names_of(row["p_stores"]),
         "groups": names_of(row["p_groups"]),
         "channels": names_of(row["p_channels"]),
@@ -180,6 +182,7 @@ def _rows_of(rules: Rules) -> Rows:
             "p_factor": text(each.factor),
             "p_bonus": str(each.bonus),
             "p_min_spend": text(each.min_spend),
+            "p_currency": each.currency or "",
             "p_stores": ", ".join(each.stores),
             "p_groups": ", ".join(each.groups),
             "p_channels": ", ".join(each.channels),

@@ -17,7 +17,7 @@ from dashboards.members.tabs import HEADQUARTERS, member_tabs
 from dashboards.pages import page_router, renderer_of
 from dashboards.viewer import STORE_READERS, Viewer, viewer_with
 from server.access.models import Locale
-from server.membership.value.models import STAGES, Stage, Standing
+from server.membership.value.models import STAGES, Band, Stage, Standing
 
 router = page_router()
 
@@ -29,6 +29,11 @@ STAGE_WORDS: Final = {
     "lost": N_("lost"),
     "won_back": N_("won back"),
 }
+BAND_WORDS: Final[dict[Band, str]] = {
+    "top": N_("of the top %(share)s of buyers"),
+    "bottom": N_("of the bottom %(share)s of buyers"),
+}
+_BANDS: Final[dict[Band, str]] = {"top": "20%", "bottom": "30%"}
 _TREND: Final = timedelta(days=365)
 _LISTED: Final = 50
 Reader = Annotated[Viewer, Depends(viewer_with(*STORE_READERS))]
@@ -72,6 +77,8 @@ def value(request: Request, viewer: Reader, store: str = "") -> Response:
         members=members,
         latest=_latest(standings, currency, fmt) if standings else None,
         high_href=_to(high="1", store=store),
+        top_href=_to(band="top", store=store),
+        bottom_href=_to(band="bottom", store=store),
         chart=_chart(standings, viewer.locale) if len(standings) > 1 else None,
         table=[_day(each, currency, fmt) for each in reversed(standings)],
     )
@@ -84,6 +91,7 @@ def members(
     stage: Stage | None = None,
     grades: Grades = "",
     high: bool = False,
+    band: Band | None = None,
     store: str = "",
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
 ) -> Response:
@@ -98,13 +106,14 @@ def members(
         stage=stage,
         grades=grades or None,
         high=True if high else None,
+        band=band,
         store_id=store or None,
         limit=_LISTED + 1,
         offset=offset,
     )
     page = found[:_LISTED]
     people = services.membership.summaries(scope, [each.member_id for each in page])
-    asked = {"stage": stage or "", "grades": grades, "high": "1" if high else "", "store": store}
+    asked = {"stage": stage or "", "grades": grades, "high": "1" if high else "", "band": band or "", "store": store}
     return renderer_of(request).page(
         request,
         "members/value_members.html",
@@ -112,7 +121,7 @@ def members(
         stores=stores,
         tabs=member_tabs(viewer, "/members/value"),
         back=f"/members/value?store={store}" if store else "/members/value",
-        who=_who(stage, grades, store, fmt, names, high=high),
+        who=_who(stage, grades, band, store, fmt, names, high=high),
         rows=[
             {
                 "href": f"/desk/members/{each.member_id}",
@@ -140,12 +149,15 @@ def _to(**asked: str) -> str:
     return "/members/value/members?" + urlencode({name: text for name, text in asked.items() if text})
 
 
-def _who(stage: Stage | None, grades: str, store: str, fmt: Formats, names: dict[str, str], *, high: bool) -> str:
+def _who(
+    stage: Stage | None, grades: str, band: Band | None, store: str, fmt: Formats, names: dict[str, str], *, high: bool
+) -> str:
     gettext = translations(fmt.locale).gettext
     parts = [
         gettext(N_("stage: %(stage)s")) % {"stage": gettext(STAGE_WORDS[stage])} if stage else "",
         gettext(N_("grades R, F, M: %(grades)s")) % {"grades": grades.replace("-", "·")} if grades else "",
         gettext(N_("of high value")) if high else "",
+        gettext(BAND_WORDS[band]) % {"share": _BANDS[band]} if band else "",
         names.get(store, store),
     ]
     return " · ".join(part for part in parts if part) or gettext(N_("everybody"))

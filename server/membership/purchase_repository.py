@@ -23,6 +23,8 @@ class VisitRow:
 def purchases(conn: Connection, scope: Scope, member_id: UUID) -> Purchases:
     """What receipts of a member, and of whoever was merged into them, add up to in the scope's stores.
 
+    A refund is whose the sale is that it names; where that is nobody's or unknown, whose it says itself.
+
     A visit's day is the last one that had begun by then, under the rule in force on that day, as in `StoreCalendar`;
     only a `day_starts` that the clock shows twice in a night of summer time may be read as the later one here.
     """
@@ -56,11 +58,26 @@ def purchases(conn: Connection, scope: Scope, member_id: UUID) -> Purchases:
     with conn.cursor(row_factory=class_row(Spending)) as cursor:
         spending = cursor.execute(
             """
-            SELECT currency, sum(CASE kind WHEN 'sale' THEN gross ELSE -gross END) AS net
-            FROM receipt
-            WHERE member_id = ANY(ARRAY(SELECT member_family(%(member_id)s)))
-              AND voided_at IS NULL AND kind IN ('sale', 'refund')
-              AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            WITH own AS (
+                SELECT store_id, receipt_no, kind, refers_to, currency, gross, voided_at
+                FROM receipt
+                WHERE member_id = ANY(ARRAY(SELECT member_family(%(member_id)s))) AND kind IN ('sale', 'refund')
+                  AND (%(scope)s::text[] IS NULL OR store_id = ANY(%(scope)s))
+            )
+            SELECT currency, sum(amount) AS net
+            FROM (
+                SELECT currency, gross AS amount FROM own WHERE kind = 'sale' AND voided_at IS NULL
+                UNION ALL
+                SELECT r.currency, -r.gross
+                FROM own s
+                JOIN receipt r ON r.store_id = s.store_id AND r.refers_to = s.receipt_no
+                WHERE s.kind = 'sale' AND r.kind = 'refund' AND r.voided_at IS NULL
+                UNION ALL
+                SELECT r.currency, -r.gross
+                FROM own r
+                LEFT JOIN receipt s ON s.store_id = r.store_id AND s.receipt_no = r.refers_to AND s.kind = 'sale'
+                WHERE r.kind = 'refund' AND r.voided_at IS NULL AND s.member_id IS NULL
+            ) AS moved
             GROUP BY currency
             ORDER BY currency
             """,

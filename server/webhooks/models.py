@@ -17,6 +17,10 @@ KINDS: Final = (
     "member.unmerged",
     "member.erased",
     "tier.changed",
+    "coupon.issued",
+    "coupon.redeemed",
+    "coupon.voided",
+    "coupon.restored",
 )
 
 

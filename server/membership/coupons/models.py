@@ -28,6 +28,7 @@ Refusal = Literal[
     "alone",
     "same_again",
     "gift_missing",
+    "nothing_left",
 ]
 
 
@@ -168,6 +169,14 @@ class Quote:
     told: str
     missing: Decimal | None = None
     gift_sku: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What another coupon of the same receipt takes off already."""
+
+    definition: Definition
+    discount: Decimal
 
 
 @dataclass(frozen=True, slots=True)

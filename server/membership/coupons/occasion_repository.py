@@ -54,44 +54,45 @@ def born(conn: Connection, scope: Scope, after: UUID | None, now: datetime, limi
 
 def missed(
     conn: Connection, scope: Scope, definition_id: int, before: datetime, after: UUID | None, limit: int
-) -> list[Missed]:
-    """Members who were seen, and not since a moment, by id; not those who got this definition's coupon for it.
+) -> tuple[list[Missed], UUID | None]:
+    """Who of the next members by id was seen, and not since a moment; not who got this definition's coupon for it.
 
-    Only those who were merged are looked up one by one; all others are what their receipts say they are.
+    A part of the members is looked at in each call, every one by their own few rows of the indexes: to group all that
+    the chain ever sold takes longer than a statement may, for each part anew.
+
+    Args:
+        limit: so many members are looked at.
+
+    Returns:
+        those, and the last member who was looked at; None when there was nobody left.
     """
     scope.require_role("system")
-    with conn.cursor(row_factory=class_row(Missed)) as cursor:
-        return cursor.execute(
-            """
-            WITH seen AS (
-                SELECT member_id, max(at) AS at
-                FROM (
-                    SELECT member_id, at FROM receipt
-                    WHERE member_id IS NOT NULL AND kind = 'sale' AND channel IN ('till', 'pickup')
-                      AND voided_at IS NULL
-                    UNION ALL
-                    SELECT member_id, at FROM check_in
-                ) sign
-                GROUP BY member_id
-            ), person AS (
-                SELECT CASE WHEN m.merged_into IS NULL THEN m.member_id ELSE member_root(m.member_id) END AS member_id,
-                       max(s.at) AS last_seen
-                FROM seen s
-                JOIN member m USING (member_id)
-                WHERE m.erased_at IS NULL
-                GROUP BY 1
-            )
-            SELECT member_id, last_seen
-            FROM person p
-            WHERE last_seen < %(before)s AND (%(after)s::uuid IS NULL OR member_id > %(after)s)
-              AND NOT EXISTS (
-                  SELECT FROM coupon c
-                  WHERE c.definition_id = %(definition)s AND c.member_id = p.member_id AND c.issued_at > p.last_seen)
+    rows = conn.execute(
+        """
+        SELECT p.member_id, s.last_seen,
+               s.last_seen < %(before)s AND NOT EXISTS (
+                   SELECT FROM coupon c
+                   WHERE c.definition_id = %(definition)s AND c.member_id = p.member_id AND c.issued_at > s.last_seen)
+        FROM (
+            SELECT member_id FROM member
+            WHERE erased_at IS NULL AND merged_into IS NULL AND (%(after)s::uuid IS NULL OR member_id > %(after)s)
             ORDER BY member_id
             LIMIT %(limit)s
-            """,
-            {"before": before, "after": after, "definition": definition_id, "limit": limit},
-        ).fetchall()
+        ) AS p
+        CROSS JOIN LATERAL (
+            SELECT max(greatest(
+                       (SELECT r.at FROM receipt r
+                        WHERE r.member_id = f.member_id AND r.kind = 'sale' AND r.channel IN ('till', 'pickup')
+                          AND r.voided_at IS NULL
+                        ORDER BY r.at DESC LIMIT 1),
+                       (SELECT max(i.at) FROM check_in i WHERE i.member_id = f.member_id))) AS last_seen
+            FROM member_family(p.member_id) AS f (member_id)
+        ) AS s
+        ORDER BY p.member_id
+        """,
+        {"before": before, "after": after, "definition": definition_id, "limit": limit},
+    ).fetchall()
+    return [Missed(row[0], row[1]) for row in rows if row[2]], rows[-1][0] if rows else None
 
 
 def roots(conn: Connection, scope: Scope, members: Sequence[UUID]) -> dict[UUID, UUID]:

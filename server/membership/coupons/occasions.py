@@ -32,6 +32,8 @@ NIGHTLY_AT: Final = time(18, 15)
 CONSUMER: Final = "coupons"
 _RECEIPT: Final = "receipt.recorded"
 KINDS: Final = (_RECEIPT, "member.enrolled", "tier.changed")
+#: Changes of tier that a coupon for reaching one is for, where they go up.
+_REACHED: Final = frozenset({"earned", "given", "merged"})
 _BATCH: Final = 200
 _NIGHTLY: Final = 2_000
 #: A birthday that a night was missed for is made up for so many days later.
@@ -70,7 +72,10 @@ def _act(conn: Connection, event: Event, now: datetime) -> None:
         for definition in repository.issued_on(conn, "welcome"):
             _issue(conn, definition, [(member, f"welcome:{member}")], now)
         return
-    tier = event.body.get("to")
+    # Who falls to a tier, or has it again after a merge was undone, didn't reach it.
+    tier, why = event.body.get("to"), event.body.get("why")
+    if why not in _REACHED or not event.body.get("is_up", True):
+        return
     for definition in repository.issued_on(conn, "tier_up"):
         if tier in (definition.tiers or ()):
             _issue(conn, definition, [(member, f"tier_up:{tier}:{member}")], now)
@@ -154,15 +159,18 @@ class CouponNights:
         return issued
 
     def _win_back(self, definition: Definition, stop: Flag) -> int:
-        issued, after, found = 0, None, _NIGHTLY
-        while found == _NIGHTLY and not stop.is_set():
+        issued, after = 0, None
+        while not stop.is_set():
             now = self._clock()
             before = now - timedelta(days=definition.days or 0)
             with self._db.transaction() as conn:
-                rows = occasion_repository.missed(conn, _SCOPE, definition.definition_id, before, after, _NIGHTLY)
+                rows, after = occasion_repository.missed(
+                    conn, _SCOPE, definition.definition_id, before, after, _NIGHTLY
+                )
                 due = [(row.member_id, f"win_back:{row.last_seen.isoformat()}:{row.member_id}") for row in rows]
                 issued += _issue(conn, definition, due, now)
-            found, after = len(rows), rows[-1].member_id if rows else None
+            if after is None:
+                break
         return issued
 
 

@@ -2,6 +2,9 @@
 
 A till must be able to tell the customer before it is too late to change the basket, so asking and redeeming are one
 rule: what is quoted is what is redeemed, unless somebody else was faster.
+
+The trap is the second coupon of a receipt: reckoned on the whole basket like the first, two of them take off more than
+is paid. So a coupon sees what the others left of the goods it is for.
 """
 
 from collections.abc import Sequence
@@ -9,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
-from server.membership.coupons.models import Basket, BasketLine, Coupon, Definition, Quote, Refusal
+from server.membership.coupons.models import Basket, BasketLine, Coupon, Definition, Quote, Refusal, Taken
 
 _CENT: Final = Decimal("0.01")
 _NOTHING: Final = Decimal("0.00")
@@ -26,6 +29,7 @@ _TOLD: Final[dict[Refusal, str]] = {
     "alone": "this coupon and another of the receipt can't be used together",
     "same_again": "a coupon of this kind is used on the receipt already",
     "gift_missing": "what is free with this coupon is not in the basket",
+    "nothing_left": "other coupons of the receipt leave nothing to pay for what this coupon is for",
 }
 
 
@@ -35,28 +39,34 @@ def quote(
     basket: Basket,
     at: datetime,
     *,
-    beside: Sequence[Definition] = (),
+    beside: Sequence[Taken] = (),
     family: Sequence[object] = (),
 ) -> Quote:
     """What a coupon gives.
 
     Args:
         at: when it would be redeemed (aware).
-        beside: definitions of the other coupons of the same receipt.
+        beside: the other coupons of the same receipt, in the order in which they were used.
         family: ids that mean the basket's member: it and all who were merged into it.
     """
     goods = [line for line in basket.lines if _is_for(definition, line)]
     spent = sum((line.amount for line in goods), _NOTHING)
     gift = next((line for line in basket.lines if line.sku == definition.gift_sku), None)
-    refusal = _refusal(coupon, definition, basket, at, beside, family)
+    left = _left(basket.lines, beside)
+    to_pay = sum((left[place] for place, line in enumerate(basket.lines) if _is_for(definition, line)), _NOTHING)
+    if definition.kind == "gift":
+        to_pay = sum((left[place] for place, line in enumerate(basket.lines) if line is gift), _NOTHING)
+    refusal = _refusal(coupon, definition, basket, at, [each.definition for each in beside], family)
     if refusal is None:
         refusal = _refused_goods(definition, goods, spent, gift)
+    if refusal is None and beside and to_pay < _CENT:
+        refusal = "nothing_left"
     missing = definition.minimum_spend - spent if refusal == "too_little" else None
     return Quote(
         coupon=coupon,
         title=definition.title,
         currency=definition.currency,
-        discount=_NOTHING if refusal else _discount(definition, spent, gift),
+        discount=_NOTHING if refusal else _discount(definition, to_pay, gift),
         spent=spent,
         refusal=refusal,
         told="" if refusal is None else _TOLD[refusal] + (f": {missing} {definition.currency}" if missing else ""),
@@ -117,13 +127,40 @@ def _is_for(definition: Definition, line: BasketLine) -> bool:
     return definition.sku_groups is None or (line.group is not None and line.group in definition.sku_groups)
 
 
-def _discount(definition: Definition, spent: Decimal, gift: BasketLine | None) -> Decimal:
-    """Never more than was spent on the goods; parts of a cent in the chain's favour."""
+def _left(lines: Sequence[BasketLine], beside: Sequence[Taken]) -> list[Decimal]:
+    """What is to be paid still of each line: what a coupon takes off is spread over its goods by what was left of them.
+
+    Where the basket has become smaller than it was when a coupon was used, the others bear what its goods can't.
+    """
+    left = [line.amount for line in lines]
+    for each in beside:
+        definition = each.definition
+        if definition.kind == "gift":
+            own = [place for place, line in enumerate(lines) if line.sku == definition.gift_sku][:1]
+        else:
+            own = [place for place, line in enumerate(lines) if _is_for(definition, line)]
+        over = _spread(left, own, each.discount)
+        _spread(left, range(len(left)), over)
+    return left
+
+
+def _spread(left: list[Decimal], places: Sequence[int], discount: Decimal) -> Decimal:
+    """Take a discount off lines in proportion; what they could not bear."""
+    whole = sum((left[place] for place in places), _NOTHING)
+    off = min(discount, whole)
+    if whole:
+        for place in places:
+            left[place] -= left[place] * off / whole
+    return discount - off
+
+
+def _discount(definition: Definition, to_pay: Decimal, gift: BasketLine | None) -> Decimal:
+    """Never more than there is to pay for the goods; parts of a cent in the chain's favour."""
     if definition.kind == "gift":
         if gift is None or gift.quantity <= 0:
             return _NOTHING
-        return (gift.amount / max(gift.quantity, Decimal(1))).quantize(_CENT, ROUND_DOWN)
+        return min(gift.amount / max(gift.quantity, Decimal(1)), to_pay).quantize(_CENT, ROUND_DOWN)
     if definition.kind == "amount":
-        return min(definition.value, spent).quantize(_CENT)
-    off = (spent * definition.value / 100).quantize(_CENT, ROUND_DOWN)
-    return min(off, spent, off if definition.most_off is None else definition.most_off)
+        return min(definition.value, to_pay).quantize(_CENT, ROUND_DOWN)
+    off = (to_pay * definition.value / 100).quantize(_CENT, ROUND_DOWN)
+    return min(off, off if definition.most_off is None else definition.most_off)

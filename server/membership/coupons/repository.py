@@ -8,14 +8,14 @@ member is known, or shows the membership card.
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 from uuid import UUID
 
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row, kwargs_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from server.access.models import Role, Scope
-from server.membership.coupons.models import Coupon, Definition, IssueOn, NewDefinition, Redemption, State
+from server.membership.coupons.models import Coupon, Definition, IssueOn, NewDefinition, Redemption, State, Taken
 from server.membership.seen_repository import FAMILY_IS_KNOWN, family
 from server.storage.locks import LockSpace
 from server.storage.pool import Connection
@@ -346,16 +346,16 @@ def standing(conn: Connection, scope: Scope, store_id: str, receipt_no: str) -> 
         ).fetchall()
 
 
-def beside(conn: Connection, scope: Scope, store_id: str, receipt_no: str, but: UUID) -> list[Definition]:
-    """The definitions of the other coupons that were redeemed on a receipt and stand; one for each coupon."""
+def beside(conn: Connection, scope: Scope, store_id: str, receipt_no: str, but: UUID) -> list[Taken]:
+    """The other coupons that were redeemed on a receipt and stand, in the order in which they were."""
     scope.require(store_id)
-    with conn.cursor(row_factory=class_row(Definition)) as cursor:
+    with conn.cursor(row_factory=kwargs_row(_taken)) as cursor:
         return cursor.execute(
             """
             SELECT d.definition_id, d.title, d.kind, d.currency, d.value, d.most_off, d.gift_sku, d.minimum_spend,
                    d.sku_groups, d.store_ids, d.stacking, d.valid_from, d.valid_until, d.valid_days, d.most_per_member,
                    d.most_in_all, d.on_refund, d.issue_on, d.tiers, d.days, d.asks_consent, d.made_by, d.made_at,
-                   d.ended_at
+                   d.ended_at, r.discount
             FROM coupon_redemption r
             JOIN coupon c USING (coupon_id)
             JOIN coupon_definition d USING (definition_id)
@@ -364,6 +364,10 @@ def beside(conn: Connection, scope: Scope, store_id: str, receipt_no: str, but: 
             """,
             (store_id, receipt_no, but),
         ).fetchall()
+
+
+def _taken(discount: Decimal, **columns: Any) -> Taken:
+    return Taken(Definition(**columns), discount)
 
 
 def is_given_back(conn: Connection, scope: Scope, store_id: str, receipt_no: str) -> bool:

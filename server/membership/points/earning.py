@@ -156,5 +156,7 @@ def _add_bonus(shares: dict[str, _Share], bought: Bought, rules: Rules, promotio
     spent = sum((Fraction(each.amount) for each in lines), Fraction())
     if not promotion.bonus or spent <= 0 or spent < Fraction(promotion.min_spend):
         return
+    if promotion.currency is not None and promotion.currency != bought.currency:
+        return
     for line in lines:
         shares[line.sku].points += promotion.bonus * Fraction(line.amount) / spent

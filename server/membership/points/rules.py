@@ -48,7 +48,8 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     Attributes:
         starts: first moment; `ends` is excluded. The receipt's own time counts.
-        min_spend: on the lines of its groups, in the receipt's currency.
+        min_spend: on the lines of its groups.
+        currency: of `min_spend`: 100 yuan are not 100 yen. Left out, it is the receipt's, whatever that is.
     """
 
     name: _Name
@@ -57,6 +58,7 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     factor: Decimal = Decimal(1)
     bonus: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     min_spend: Decimal = Decimal(0)
+    currency: str | None = None
     stores: tuple[_Name, ...] = ()
     groups: tuple[_Name, ...] = ()
     channels: tuple[_Name, ...] = ()
@@ -200,6 +202,8 @@ def check(rules: Rules) -> None:
 def _check_promotion(promotion: Promotion, field: str) -> None:
     _check_amount(promotion.factor, f"{field}.factor")
     _check_amount(promotion.min_spend, f"{field}.min_spend", largest=Decimal(10**9))
+    if promotion.currency is not None:
+        _check_currency(promotion.currency, f"{field}.currency")
     if promotion.factor < 1:
         raise _wrong(f"{field}.factor", "is below 1", "a promotion gives more; for less there are groups")
     if promotion.ends <= promotion.starts:

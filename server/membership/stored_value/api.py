@@ -9,7 +9,7 @@ from typing import Annotated, Protocol, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from server.access.api import require_role
 from server.access.models import Scope
@@ -79,6 +79,9 @@ class OpeningInput(Keyed):
     principal: Decimal = Decimal(0)
     bonus: Decimal = Decimal(0)
     reason: str = Field(max_length=500)
+    sold_at: AwareDatetime | None = Field(
+        None, description="When it was topped up there; left out: long ago, so that no days of cooling off run."
+    )
 
 
 class SpendInput(Keyed):
@@ -198,7 +201,7 @@ def top_up(card_id: UUID, body: TopUpInput, request: Request, scope: Till) -> Po
 def bring_in(card_id: UUID, body: OpeningInput, request: Request, scope: Hq) -> PostingReceipt:
     """What was on a card of the system before this one."""
     return _money(request).bring_in(
-        scope, card_id, body.store_id, body.principal, body.bonus, body.idempotency_key, body.reason
+        scope, card_id, body.store_id, body.principal, body.bonus, body.idempotency_key, body.reason, body.sold_at
     )
 
 

@@ -16,6 +16,7 @@ from server.clock import Clock
 from server.errors import InvalidInput
 from server.inputs import Input
 from server.membership.value.models import (
+    Band,
     Grading,
     MemberCost,
     MemberValue,
@@ -147,13 +148,16 @@ def values(
     stage: Stage | None = None,
     grades: Annotated[str | None, Query(description="R, F and M, `-` for any: `5-1`.", max_length=3)] = None,
     high: Annotated[bool | None, Query(description="Of high value.")] = None,
+    band: Annotated[
+        Band | None, Query(description="Of all who bought, the top 20% or the bottom 30% by value.")
+    ] = None,
     store: Annotated[str | None, Query(max_length=64)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
 ) -> list[MemberValue]:
-    """Of your stores, the most valuable first, as of last night."""
+    """Of your stores, the most valuable first (of the bottom the least valuable), as of last night."""
     return _state(request).value.values(
-        scope, stage=stage, grades=grades, high=high, store_id=store, limit=limit, offset=offset
+        scope, stage=stage, grades=grades, high=high, band=band, store_id=store, limit=limit, offset=offset
     )
 
 

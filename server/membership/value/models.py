@@ -15,6 +15,8 @@ from server.errors import InvalidInput
 
 Stage = Literal["new", "active", "at_risk", "dormant", "lost", "won_back"]
 STAGES: Final[tuple[Stage, ...]] = ("new", "active", "at_risk", "dormant", "lost", "won_back")
+#: Of all who bought, the top 20% and the bottom 30% by value.
+Band = Literal["top", "bottom"]
 Occasion = Literal["sale", "refund", "visit", "month"]
 OCCASIONS: Final[tuple[Occasion, ...]] = ("sale", "refund", "visit", "month")
 _Days = Annotated[int, Meta(ge=1, le=3650)]

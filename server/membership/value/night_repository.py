@@ -50,35 +50,74 @@ _COSTS: LiteralString = """
            coalesce(lead(valid_from) OVER (PARTITION BY occasion ORDER BY valid_from), 'infinity') AS until
     FROM serving_cost
 """
-#: The receipts of members, each on its day and with the rate of its day.
+#: The receipts of members, each on its day and with the rate of its day. A refund is whose the sale is that it names:
+#: tills take goods back without asking for a card.
 _CHOSEN: LiteralString = """
     CREATE TEMP TABLE chosen ON COMMIT DROP AS
-    SELECT r.member_id, r.store_id, r.receipt_no, r.kind, r.day,
+    SELECT r.member_id, r.store_id, r.receipt_no, r.kind, r.refers_to, r.day,
            CASE r.kind WHEN 'sale' THEN 1 ELSE -1 END * coalesce(x.rate, 1) AS worth, r.gross, r.net,
            x.rate IS NULL AS left_out
     FROM (
-        SELECT coalesce(root.kept, r.member_id) AS member_id, r.store_id, r.receipt_no, r.kind, r.currency, r.gross,
-               coalesce(r.net, r.gross) AS net, ((r.at AT TIME ZONE c.timezone) - c.day_starts)::date AS day
-        FROM receipt r
+        SELECT coalesce(root.kept, r.member_id) AS member_id, r.store_id, r.receipt_no, r.kind, r.refers_to, r.currency,
+               r.gross, coalesce(r.net, r.gross) AS net, ((r.at AT TIME ZONE c.timezone) - c.day_starts)::date AS day
+        FROM (
+            SELECT member_id, store_id, receipt_no, kind, NULL AS refers_to, currency, gross, net, at
+            FROM receipt
+            WHERE member_id IS NOT NULL AND voided_at IS NULL AND kind = 'sale'
+              AND at >= %(since)s AND at < %(until)s
+            UNION ALL
+            SELECT coalesce(s.member_id, b.member_id), b.store_id, b.receipt_no, b.kind, s.receipt_no, b.currency,
+                   b.gross, b.net, b.at
+            FROM receipt b
+            LEFT JOIN receipt s ON s.store_id = b.store_id AND s.receipt_no = b.refers_to AND s.kind = 'sale'
+            WHERE coalesce(s.member_id, b.member_id) IS NOT NULL AND b.voided_at IS NULL AND b.kind = 'refund'
+              AND b.at >= %(since)s AND b.at < %(until)s
+        ) AS r
         JOIN calendar c USING (store_id)
         LEFT JOIN root ON root.member_id = r.member_id
-        WHERE r.member_id IS NOT NULL AND r.voided_at IS NULL AND r.kind IN ('sale', 'refund')
-          AND r.at >= %(since)s AND r.at < %(until)s
     ) AS r
     LEFT JOIN worth x ON x.currency = r.currency AND r.day >= x.valid_from AND r.day < x.until
     WHERE r.day <= %(day)s
 """
-#: What each brought in the reporting currency. Where not all lines have a cost, nobody knows the margin.
+#: What the goods of each cost; null where not all lines say it, and nobody knows the margin.
+_COSTED: LiteralString = """
+    CREATE TEMP TABLE costed ON COMMIT DROP AS
+    SELECT store_id, receipt_no, CASE WHEN bool_and(cost IS NOT NULL) THEN sum(cost) END AS cost
+    FROM receipt_line JOIN chosen USING (store_id, receipt_no)
+    GROUP BY store_id, receipt_no
+"""
+#: Few tills say what goods cost that come back. They cost what the sale says of the same goods, by piece; of a refund
+#: without such lines, the part of the sale's cost that it is of the sale. Else the sale's margin would stay whole.
+_RETURNED: LiteralString = """
+    CREATE TEMP TABLE returned ON COMMIT DROP AS
+    SELECT c.store_id, c.receipt_no,
+           least(coalesce(g.cost, w.cost * least(c.gross / nullif(s.gross, 0), 1)), w.cost) AS cost
+    FROM chosen c
+    JOIN receipt s ON s.store_id = c.store_id AND s.receipt_no = c.refers_to
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN bool_and(cost IS NOT NULL) THEN sum(cost) END AS cost
+        FROM receipt_line WHERE store_id = c.store_id AND receipt_no = c.refers_to
+    ) AS w
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN bool_and(coalesce(b.cost, u.cost) IS NOT NULL) THEN sum(coalesce(b.cost, u.cost)) END AS cost
+        FROM receipt_line b
+        LEFT JOIN LATERAL (
+            SELECT sum(cost) / nullif(sum(quantity), 0) * b.quantity AS cost
+            FROM receipt_line WHERE store_id = c.store_id AND receipt_no = c.refers_to AND sku = b.sku
+        ) AS u ON true
+        WHERE b.store_id = c.store_id AND b.receipt_no = c.receipt_no
+    ) AS g
+    LEFT JOIN costed d ON d.store_id = c.store_id AND d.receipt_no = c.receipt_no
+    WHERE c.kind = 'refund' AND d.cost IS NULL
+"""
+#: What each brought in the reporting currency.
 _BOUGHT: LiteralString = """
     CREATE TEMP TABLE bought ON COMMIT DROP AS
-    SELECT c.member_id, c.store_id, c.day, c.kind, c.gross * c.worth AS spent, (c.net - l.cost) * c.worth AS margin,
-           c.left_out
+    SELECT c.member_id, c.store_id, c.day, c.kind, c.gross * c.worth AS spent,
+           (c.net - coalesce(l.cost, b.cost)) * c.worth AS margin, c.left_out
     FROM chosen c
-    LEFT JOIN (
-        SELECT store_id, receipt_no, CASE WHEN bool_and(cost IS NOT NULL) THEN sum(cost) END AS cost
-        FROM receipt_line JOIN chosen USING (store_id, receipt_no)
-        GROUP BY store_id, receipt_no
-    ) AS l USING (store_id, receipt_no)
+    LEFT JOIN costed l USING (store_id, receipt_no)
+    LEFT JOIN returned b USING (store_id, receipt_no)
 """
 #: Days on which somebody bought, with the gap before each.
 _DAYS: LiteralString = """
@@ -206,33 +245,35 @@ _BEST: LiteralString = """
 _PUT: LiteralString = """
     INSERT INTO member_value
         (member_id, home_store, day, version, last_bought, frequency, monetary, margin, unknown_sales, cost, value,
-         r, f, m, rhythm, own_rhythm, stage, high)
+         r, f, m, rhythm, own_rhythm, stage, high, band)
     SELECT member_id, home_store, %(day)s, %(version)s, last_bought, frequency, round(monetary, 2), round(margin, 2),
            round(unknown_sales, 2), round(cost, 2), round(value, 2), r, f, m, rhythm, own_rhythm, stage,
-           coalesce(last_bought IS NOT NULL AND value >= %(high_from)s, false)
-    FROM graded
+           coalesce(last_bought IS NOT NULL AND value >= %(high_from)s, false),
+           CASE WHEN last_bought IS NULL THEN NULL
+                WHEN place <= round(buyers * %(top)s) THEN 'top'
+                WHEN place > buyers - round(buyers * %(bottom)s) THEN 'bottom'
+           END
+    FROM (
+        SELECT *, row_number() OVER (ORDER BY last_bought IS NULL, round(value, 2) DESC, member_id) AS place,
+               count(last_bought) OVER () AS buyers
+        FROM graded
+    ) AS placed
 """
 _STANDING: LiteralString = """
-    WITH ranked AS (
-        SELECT value, high, last_bought,
-               row_number() OVER (ORDER BY last_bought IS NULL, value DESC, member_id) AS place
-        FROM member_value
-    ), counted AS (SELECT count(*) FILTER (WHERE last_bought IS NOT NULL) AS buyers FROM member_value)
     INSERT INTO value_standing
         (day, version, members, buyers, high, profit, high_profit, top_profit, bottom_profit, unknown_sales, left_out,
          stages, made_at)
-    SELECT %(day)s, %(version)s, count(*), coalesce(min(c.buyers), 0), count(*) FILTER (WHERE r.high),
-           coalesce(sum(r.value), 0),
-           coalesce(sum(r.value) FILTER (WHERE r.high), 0),
-           coalesce(sum(r.value) FILTER (WHERE r.last_bought IS NOT NULL AND r.place <= round(c.buyers * %(top)s)), 0),
-           coalesce(sum(r.value) FILTER (
-               WHERE r.last_bought IS NOT NULL AND r.place > c.buyers - round(c.buyers * %(bottom)s)), 0),
+    SELECT %(day)s, %(version)s, count(*), count(last_bought), count(*) FILTER (WHERE high),
+           coalesce(sum(value), 0),
+           coalesce(sum(value) FILTER (WHERE high), 0),
+           coalesce(sum(value) FILTER (WHERE band = 'top'), 0),
+           coalesce(sum(value) FILTER (WHERE band = 'bottom'), 0),
            (SELECT coalesce(sum(unknown_sales), 0) FROM member_value),
            (SELECT coalesce(sum(left_out), 0) FROM money),
            (SELECT coalesce(jsonb_object_agg(stage, members), '{}')
             FROM (SELECT stage, count(*) AS members FROM member_value GROUP BY stage) AS s),
            %(now)s
-    FROM ranked r CROSS JOIN counted c
+    FROM member_value
     ON CONFLICT (day) DO UPDATE
     SET version = excluded.version, members = excluded.members, buyers = excluded.buyers, high = excluded.high,
         profit = excluded.profit, high_profit = excluded.high_profit, top_profit = excluded.top_profit,
@@ -282,6 +323,8 @@ def compute(
         (_RATES, "worth"),
         (_COSTS, "costing"),
         (_CHOSEN, "chosen"),
+        (_COSTED, "costed"),
+        (_RETURNED, "returned"),
         (_BOUGHT, "bought"),
         (_DAYS, "bought_on"),
         (_LIFE, "life"),
@@ -296,9 +339,25 @@ def compute(
     best = conn.execute(_BEST, (1 - TOP,)).fetchone()
     high_from: Decimal | None = grading.high_from if grading.high_from is not None else (best[0] if best else None)
     conn.execute("DELETE FROM member_value")
-    conn.execute(_PUT, {"day": day, "version": version, "high_from": high_from})
-    conn.execute(_STANDING, {"day": day, "version": version, "top": TOP, "bottom": BOTTOM, "now": now})
+    conn.execute(_PUT, {"day": day, "version": version, "high_from": high_from, "top": TOP, "bottom": BOTTOM})
+    conn.execute(_STANDING, {"day": day, "version": version, "now": now})
     return high_from
+
+
+def latest_over(conn: Connection, scope: Scope, now: datetime) -> date | None:
+    """The latest business day that has ended in every store; None where there is no store."""
+    scope.require_whole_chain()
+    row = conn.execute(
+        """
+        SELECT min(((%(now)s AT TIME ZONE timezone) - day_starts)::date) - 1
+        FROM (
+            SELECT DISTINCT ON (store_id) timezone, day_starts
+            FROM store_calendar WHERE valid_from <= %(day)s ORDER BY store_id, valid_from DESC
+        ) AS calendar
+        """,
+        {"now": now, "day": now.date()},
+    ).fetchone()
+    return None if row is None else row[0]
 
 
 def _make(conn: Connection, statement: LiteralString, asked: Mapping[str, object]) -> None:

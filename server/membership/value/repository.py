@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from server.access.models import Scope
 from server.membership.value.models import (
+    Band,
     Grading,
     MemberCost,
     MemberValue,
@@ -142,11 +143,13 @@ def values(
     stage: Stage | None,
     grades: str | None,
     high: bool | None,
+    band: Band | None,
     store_id: str | None,
     limit: int,
     offset: int,
 ) -> list[MemberValue]:
-    """Members of the scope's stores, the most valuable first."""
+    """Members of the scope's stores, the most valuable first; of the bottom the least valuable."""
+    order = "v.value, v.member_id" if band == "bottom" else "v.value DESC, v.member_id"
     with conn.cursor(row_factory=class_row(MemberValue)) as cursor:
         return cursor.execute(
             f"""
@@ -155,14 +158,16 @@ def values(
               AND (%(stage)s::text IS NULL OR v.stage = %(stage)s)
               AND (%(grades)s::text IS NULL OR concat(v.r, v.f, v.m) LIKE %(grades)s)
               AND (%(high)s::boolean IS NULL OR v.high = %(high)s)
+              AND (%(band)s::text IS NULL OR v.band = %(band)s)
               AND (%(store)s::text IS NULL OR v.home_store = %(store)s)
-            ORDER BY v.value DESC, v.member_id LIMIT %(limit)s OFFSET %(offset)s
-            """,  # noqa: S608 - a constant of ours
+            ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s
+            """,  # noqa: S608 - constants of ours
             {
                 "scope": scope.store_ids,
                 "stage": stage,
                 "grades": grades,
                 "high": high,
+                "band": band,
                 "store": store_id,
                 "limit": limit,
                 "offset": offset,

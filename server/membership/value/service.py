@@ -21,6 +21,7 @@ from server.clock import Clock, utc_now
 from server.errors import InvalidInput, NotFound
 from server.membership.value import night_repository, repository, trial_repository
 from server.membership.value.models import (
+    Band,
     Grading,
     GradingTrial,
     MemberCost,
@@ -166,13 +167,15 @@ class ValueService:
         stage: Stage | None = None,
         grades: str | None = None,
         high: bool | None = None,
+        band: Band | None = None,
         store_id: str | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> list[MemberValue]:
-        """Members of the caller's stores, the most valuable first.
+        """Members of the caller's stores, the most valuable first; of the bottom the least valuable.
 
         Args:
+            band: of the chain's buyers, the top 20% or the bottom 30% by value.
             grades: three digits of R, F and M, `-` for any: ``5-1``.
 
         Raises:
@@ -190,6 +193,7 @@ class ValueService:
                 stage=stage,
                 grades=None if grades is None else grades.replace("-", "_"),
                 high=high,
+                band=band,
                 store_id=store_id,
                 limit=limit,
                 offset=offset,
@@ -237,19 +241,21 @@ class ValueService:
             return trial_repository.trial(conn, scope, rules)
 
     def make(self, scope: Scope, day: date | None = None) -> Standing:
-        """Make everybody's value anew, with receipts up to a day: yesterday when left out.
+        """Make everybody's value anew, with receipts up to a day; left out, the latest that is over in every store.
+
+        A night in UTC is long after the day's end in the east of Asia: there it is today's date in UTC that is over.
 
         Raises:
             Forbidden: unless HQ or a job asks.
         """
         scope.require_role(*_HEADQUARTERS)
         now = self._clock()
-        upto = day or (now - timedelta(days=1)).date()
         # A night's work takes minutes at a million members: no statement of it is cut off.
         with closing(connect(self._db.dsn, statement_seconds=0)) as conn, conn.transaction():
             saved = next(iter(repository.gradings(conn, 1)), None) or repository.save_grading(
                 conn, Grading(), scope.actor, now, "the defaults"
             )
+            upto = day or night_repository.latest_over(conn, scope, now) or (now - timedelta(days=1)).date()
             high_from = night_repository.compute(conn, scope, saved.rules, saved.version, self.reporting, upto, now)
             if saved.rules.high_from is None and high_from is not None:
                 # From the first night on it is an amount, or the share of high value could never change.

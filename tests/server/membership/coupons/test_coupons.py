@@ -212,7 +212,8 @@ def test_part_of_a_refund_gives_no_coupon_back(chain: Services, clock: TurnedClo
 
 def tell_tier(services: Services, member: UUID, before: str, to: str) -> None:
     with services.db.transaction() as conn:
-        events.record(conn, NewEvent("tier.changed", None, str(member), {"from": before, "to": to, "why": "spend"}))
+        body = {"from": before, "to": to, "why": "earned" if to == "gold" else "period", "is_up": to == "gold"}
+        events.record(conn, NewEvent("tier.changed", None, str(member), body))
 
 
 def test_welcome_and_a_tier_reached_issue_once(chain: Services, clock: TurnedClock) -> None:

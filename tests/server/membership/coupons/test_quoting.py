@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server.errors import InvalidInput
 from server.membership.coupons import codes, definitions
-from server.membership.coupons.models import BasketLine
+from server.membership.coupons.models import BasketLine, Definition, Taken
 from server.membership.coupons.occasions import due_year
 from server.membership.coupons.quoting import quote, validity
 from tests.server.membership.coupons.counter import NOON, basket, kept, promise, some_coupon
@@ -108,7 +108,9 @@ def test_a_members_coupon_is_for_that_member_however_often_merged() -> None:
     ],
 )
 def test_what_may_be_used_beside_what(stacking: str, beside: str, refusal: str | None) -> None:
-    found = quote(some_coupon(), kept(stacking=stacking), basket(*GOODS), NOON, beside=[kept(stacking=beside)])
+    found = quote(
+        some_coupon(), kept(stacking=stacking), basket(*GOODS), NOON, beside=[Taken(kept(stacking=beside), D(5))]
+    )
     assert found.refusal == refusal
 
 
@@ -132,6 +134,51 @@ def test_no_coupon_takes_off_more_than_its_goods_cost(
     assert found.discount == found.discount.quantize(D("0.01"))
     if found.refusal is None:
         assert spent >= minimum
+
+
+@given(
+    st.lists(st.tuples(cents, st.sampled_from(["shoes", "socks", None])), min_size=1, max_size=6),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["amount", "percent", "gift"]),
+            st.integers(1, 10_000).map(lambda number: D(number) / 100),
+            st.sampled_from([None, ["shoes"], ["socks", "shoes"]]),
+        ),
+        max_size=5,
+    ),
+)
+def test_coupons_of_one_receipt_take_off_no_more_than_is_paid(
+    lines: list[tuple[Decimal, str | None]], promises: list[tuple[str, Decimal, list[str] | None]]
+) -> None:
+    goods = basket(*(BasketLine(f"G{place}", amount, D(1), group) for place, (amount, group) in enumerate(lines)))
+    taken: list[Taken] = []
+    for kind, value, groups in promises:
+        gift = {"gift_sku": "G0", "value": D(0)} if kind == "gift" else {"value": value}
+        promised = kept(kind=kind, sku_groups=groups, stacking="any", **gift)
+        found = quote(some_coupon(), promised, goods, NOON, beside=taken)
+        assert found.discount >= 0
+        if found.refusal is None:
+            taken.append(Taken(promised, found.discount))
+    for group in ("shoes", "socks"):
+        own = sum((amount for amount, each in lines if each == group), D(0))
+        assert sum(each.discount for each in taken if each.definition.sku_groups == [group]) <= own
+    assert sum(each.discount for each in taken) <= sum(amount for amount, _ in lines)
+
+
+def test_a_second_coupon_is_reckoned_on_what_the_first_left() -> None:
+    def after(first: Definition, off: str, **promised: object) -> tuple[str, str | None]:
+        coupons = [Taken(first, D(off))]
+        found = quote(some_coupon(), kept(stacking="any", **promised), basket(*GOODS), NOON, beside=coupons)
+        return str(found.discount), found.refusal
+
+    whole, shoes = kept(stacking="any"), kept(stacking="any", sku_groups=["shoes"])
+    assert after(whole, "100.00", value=D(70)) == ("25.55", None)
+    assert after(whole, "25.55", kind="percent", value=D(60)) == ("60.00", None)
+    # What was taken off the shoes is none of the socks' business; off all, each bears its part.
+    assert after(shoes, "80.00", value=D(70), sku_groups=["socks"]) == ("45.55", None)
+    assert after(shoes, "80.00", value=D(70), sku_groups=["shoes"]) == ("0.00", "nothing_left")
+    assert after(whole, "125.55", kind="percent", value=D(1)) == ("0.00", "nothing_left")
+    assert after(shoes, "60.00", kind="gift", value=D(0), gift_sku="A") == ("20.00", None)
 
 
 def test_a_coupon_holds_to_the_earlier_of_its_ends() -> None:

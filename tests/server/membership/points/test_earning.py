@@ -66,6 +66,10 @@ def test_groups_and_promotions_bear_on_their_own_lines() -> None:
     # The gift card earns nothing and doesn't count for the bonus.
     assert earned(bought(("g1", "gift", "500"), ("s", "shoes", "199")), rules, NOBODY) == 2 * 199
     assert earned(bought(("x", "", "200")), rules, NOBODY) == 300
+    # 200 yen are not 200 yuan.
+    for currency, points in (("CNY", 300), ("JPY", 200)):
+        only = Rules(rates=ONE.rates, promotions=(promotion(bonus=100, min_spend=Decimal(200), currency=currency),))
+        assert earned(bought(("x", "", "200")), only, NOBODY) == points
 
 
 def test_a_refund_takes_back_what_its_own_lines_had_earned() -> None:

@@ -219,6 +219,10 @@ def test_who_makes_the_profit(chain: Services, enrol: Callable[..., UUID], buy: 
     assert standing.profit == sum(range(20, 101, 10)) - 30
     # The best two of ten; the worst three: 30, 20 and -30.
     assert (standing.top_profit, standing.bottom_profit) == (Decimal(190), Decimal(20))
+    top, bottom = (chain.value.values(SYSTEM, band=band) for band in ("top", "bottom"))
+    assert [each.member_id for each in top] == members[:2]
+    assert [each.member_id for each in bottom] == members[:-4:-1]
+    assert sum(each.value for each in [*top, *bottom]) == Decimal(210)
 
 
 def test_high_value_is_an_amount_from_the_first_night_on(
