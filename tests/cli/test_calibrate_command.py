@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from cli.calibrate import calibrate
 from edge.config import load
 from edge.detectors import runtimes
-from tests.cli.test_count import run as count
+from tests.cli.counting import run as count
 from tests.fixtures.onnxmodel import answering
 from tests.fixtures.rtsp import RtspServer
 
