@@ -137,11 +137,13 @@ EXEMPT = {
         for name in ("after", "lags", "delete_passed")
     },
     "sales.same_people": "says of pairs that receipts of the scope name whether they are one person",
+    "value.latest_over": "as `value.compute`",
     "value.compute": "the whole chain's night, and whoever sees it: it asks that",
     "value.trial": "cuts tried on the whole chain, for whoever sees it: it asks that; sums come back",
     "access.unknown_stores": "an administrator names stores; it answers with those that don't exist",
     "membership.members_of_phones": "an exact number finds a member of any store; it answers with an id and a card",
     "membership.by_external_no": "an import asks which numbers of the old system came before, whose ever they are",
+    "membership.seen_on_days_of_both": "as `membership.lock_all`: days to be made anew, wherever the two were",
     "membership.has_merged": "says whether, of a member whose exact number led here; merges go over stores",
     "membership.card_of_member": "an exact number led to the member; it answers with a card",
     "membership.members_of_cards": "an exact card finds a member of any store; it answers with an id and a card",
@@ -160,7 +162,7 @@ EXEMPT = {
         f"tiers.{name}": "by ids of members that were read under a scope, or for the job that follows all of them"
         for name in (
             *("hold", "standing_of_any", "keep", "tiers_at", "risen", "activity", "history", "due", "forget_reasons"),
-            "delete_standings",
+            *("delete_standings", "before_merge"),
         )
     },
     **{
