@@ -91,7 +91,7 @@ class Request(Message, frozen=True, kw_only=True):
     ask: Ask
 
 
-class Snapshot(Message, frozen=True, kw_only=True, tag_field="kind", tag="snapshot"):
+class Snapshot(Message, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="snapshot"):
     """What a camera sees, in which nobody can be recognised.
 
     Attributes:
@@ -99,6 +99,8 @@ class Snapshot(Message, frozen=True, kw_only=True, tag_field="kind", tag="snapsh
         width: of the picture (pixels), turned as the camera's settings say.
         height: of the picture (pixels).
         people: how many were found in it.
+        veiled: nobody can be told from the scene yet: all of the picture is only shapes, and `people` may be too few.
+            Left out where it is false, so that a server from before it was there can still be answered.
         jpeg: the picture, in base64: coarse everywhere, and only shapes where people are.
     """
 
@@ -108,6 +110,7 @@ class Snapshot(Message, frozen=True, kw_only=True, tag_field="kind", tag="snapsh
     height: Pixels
     people: Count
     jpeg: Annotated[bytes, Meta(max_length=MAX_PICTURE)]
+    veiled: bool = False
 
 
 class Path(Message, frozen=True, kw_only=True):

@@ -26,6 +26,11 @@ WORDS: Final = {
     "picture": N_(
         "A picture of {time}; people in it: {people}. It is kept for five minutes, and who looked is on record."
     ),
+    "picture_veiled": N_(
+        "A picture of {time}. The box is still learning what the empty scene looks like and can't tell people from it, "
+        "so all of the picture is only shapes. Take another in a quarter of a minute. It is kept for five minutes, and "
+        "who looked is on record."
+    ),
     "paths": N_("Where {people} people walked in the last {seconds} s. A dot is where a way ends."),
     "no_paths": N_("Nobody walked there in the last {seconds} s."),
     "tried": N_(

@@ -19,7 +19,7 @@ import msgspec
 
 from edge.answering.memory import Memory, Recent
 from edge.answering.peek import Peek
-from edge.answering.snapshot import snapshot
+from edge.answering.snapshot import EVERYWHERE, snapshot
 from edge.answering.walked import paths, try_line
 from edge.clock import Clock, moment
 from edge.config import check_drawn_line
@@ -218,8 +218,17 @@ class Answerer:
         taken = _patiently(lambda: memory.picture(_LOOK_S), why_none, until)
         if taken is None:
             raise _no_picture(camera, why_none)
-        jpeg, (width, height) = snapshot(taken.image, taken.people, ask.width)
-        return Snapshot(camera=ask.camera, at=taken.at, width=width, height=height, people=taken.found, jpeg=jpeg)
+        people = taken.people if taken.is_certain else EVERYWHERE
+        jpeg, (width, height) = snapshot(taken.image, people, ask.width)
+        return Snapshot(
+            camera=ask.camera,
+            at=taken.at,
+            width=width,
+            height=height,
+            people=taken.found,
+            jpeg=jpeg,
+            veiled=not taken.is_certain,
+        )
 
 
 def _patiently(look: Callable[[], T | None], why_none: Callable[[], str], until: float) -> T | None:

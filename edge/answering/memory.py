@@ -2,7 +2,8 @@
 
 It lies in memory alone and is gone with the process. The traps: a memory that grows with the crowd, so it is bounded in
 sightings as well as in seconds; numbers of tracks that begin anew with every pipeline, so a new one forgets all of the
-old; and a picture kept in case somebody asks for one, so none is: whoever asks waits for the next.
+old; a picture kept in case somebody asks for one, so none is: whoever asks waits for the next; and a picture taken
+before the scene is known, for a detector that learns it finds nobody in the first, so it is said to be uncertain.
 """
 
 import threading
@@ -24,6 +25,9 @@ from wire.asking import REMEMBERED_S
 MOST_SIGHTINGS: Final = 30_000
 #: What was seen longer ago than this is no recent minute, whatever it says of itself (seconds).
 _STALE_S: Final = 60.0
+#: So long the scene must have been watched without a break before it is known who in it is a person (seconds of the
+#: stream). A background takes 4 s to learn; whoever was in its first picture is told from it some seconds after moving.
+SETTLES_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,14 @@ class Picture:
         people: where anybody was found or followed, shape (n, 4), fractions of the frame.
         found: how many people are followed in it.
         at: when (UTC); None where the clock was not set.
+        is_certain: whether the scene was watched for long enough that whoever is in `image` is in `people`.
     """
 
     image: NDArray[np.uint8]
     people: Boxes
     found: int
     at: datetime | None
+    is_certain: bool
 
 
 @dataclass(slots=True)
@@ -93,6 +99,7 @@ class Memory:
         self._sightings = 0
         self._at: datetime | None = None
         self._told_at = 0.0
+        self._since_s: float | None = None
         self._wanted: list[_Wanted] = []
 
     def begin(self, settings: CameraSettings, aspect: float) -> None:
@@ -109,12 +116,15 @@ class Memory:
                 self._forget()
             self._moments.append(Moment(frame.index, frame.time_s, tracks))
             self._sightings += len(tracks)
+            if self._since_s is None:
+                self._since_s = frame.time_s
+            is_certain = frame.time_s - self._since_s >= SETTLES_S
             while frame.time_s - self._moments[0].time_s > REMEMBERED_S or self._sightings > MOST_SIGHTINGS:
                 self._sightings -= len(self._moments.popleft().tracks)
             self._at, self._told_at = at, time.monotonic()
             wanted, self._wanted = self._wanted, []
         for each in wanted:
-            each.picture = _picture(frame, step, at)
+            each.picture = _picture(frame, step, at, is_certain=is_certain)
             each.taken.set()
 
     def recent(self, seconds: float) -> Recent | None:
@@ -140,9 +150,10 @@ class Memory:
     def _forget(self) -> None:
         self._moments.clear()
         self._sightings = 0
+        self._since_s = None
 
 
-def _picture(frame: Frame, step: Step, at: datetime | None) -> Picture:
+def _picture(frame: Frame, step: Step, at: datetime | None, *, is_certain: bool) -> Picture:
     followed = np.asarray([track.box for track in step.tracks], np.float32).reshape(-1, 4)
     people = np.concatenate([step.found.boxes, followed])
-    return Picture(frame.image.copy(), people, sum(track.confirmed for track in step.tracks), at)
+    return Picture(frame.image.copy(), people, sum(track.confirmed for track in step.tracks), at, is_certain)

@@ -17,6 +17,8 @@ from wire.asking import MAX_PICTURE
 Image = NDArray[np.uint8]
 #: Qualities of JPEG to try until it is small enough; after the last, the picture is made smaller.
 _QUALITIES: Final = (85, 70, 55)
+#: People may be anywhere, for it is not known yet where they are: all of the picture is made as coarse as they are.
+EVERYWHERE: Final[Boxes] = np.asarray([[0.0, 0.0, 1.0, 1.0]], np.float32)
 
 
 def snapshot(image: Image, people: Boxes, width: int, *, most: int = MAX_PICTURE) -> tuple[bytes, tuple[int, int]]:

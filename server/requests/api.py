@@ -78,12 +78,17 @@ AskInput = Annotated[SnapshotInput | PathsInput | LineTestInput, Field(discrimin
 
 
 class PictureView(BaseModel):
-    """A picture that was taken; the picture itself is under `url`."""
+    """A picture that was taken; the picture itself is under `url`.
+
+    `veiled`: the box can't tell people from the scene yet, so all of the picture is only shapes and `people` may be too
+    few; ask again in some seconds.
+    """
 
     at: datetime | None
     width: int
     height: int
     people: int
+    veiled: bool
     url: str
 
 
@@ -219,6 +224,7 @@ def _view(service: RequestService, found: DeviceRequest) -> RequestView:
                 width=taken.width,
                 height=taken.height,
                 people=taken.people,
+                veiled=taken.veiled,
                 url=f"/api/v1/requests/{found.request_id}/picture",
             )
         case Paths() as walked:

@@ -31,7 +31,7 @@ export const takePicture = (button, drawing) =>
     image.removeAttribute("hidden");
     at("no-picture").hidden = true;
     const time = snapshot.at ? new Date(snapshot.at).toLocaleTimeString(LOCALE) : "—";
-    say(words("picture", { time, people: snapshot.people }));
+    say(words(snapshot.veiled ? "picture_veiled" : "picture", { time, people: snapshot.people }));
     drawing.tell();
   });
 
