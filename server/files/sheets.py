@@ -1,7 +1,8 @@
 """Files of rows, read from end to end without ever being held: CSV and XLSX.
 
-A workbook is read by openpyxl in its read-only mode: it takes 51 MB whatever the number of rows, where calamine, which
-is twelve times as fast, holds the whole sheet (107 MB for 100,000 rows, rising with each). Numbers and dates come from
+A workbook is read by openpyxl in its read-only mode: it takes 51 MB whatever the number of rows, and its texts where
+they stand in a part of their own (so that is bounded, see `unpacking`); calamine, which is twelve times as fast, holds
+the whole sheet (107 MB for 100,000 rows, rising with each). Numbers and dates come from
 its cells as what they are and are written as a till would write them, so that both kinds of files are read by the same
 rules; a float is taken as the up to 15 digits Excel shows, because 0.1 + 0.2 is 0.3 to whoever made the sheet.
 """
@@ -17,14 +18,13 @@ from typing import Any, BinaryIO, Final, Protocol, cast
 
 import msgspec
 
-from server.errors import InvalidInput, TooLarge
+from server.errors import InvalidInput
 from server.files.corrections import is_correction, restored
 from server.files.text import delimiter_of, encoding_of
+from server.files.unpacking import MOST_UNPACKED, check_unpacked
 
 #: A gigabyte without a line break is no header and must not be held as one.
 _LONGEST_HEADER: Final = 100_000
-#: What a workbook may unpack to: a few kilobytes can claim to be more than any disk has.
-_MOST_UNPACKED: Final = 8 * 2**30
 _ZIP: Final = b"PK\x03\x04"
 _NOT_XLSX: Final = "save it as .xlsx or as CSV"
 
@@ -66,7 +66,14 @@ class Sheet(Protocol):
         """
 
 
-def open_sheet(stream: BinaryIO, *, header_row: int = 1, name: str = "", decimal_comma: bool | None = None) -> Sheet:
+def open_sheet(
+    stream: BinaryIO,
+    *,
+    header_row: int = 1,
+    name: str = "",
+    decimal_comma: bool | None = None,
+    most_unpacked: int = MOST_UNPACKED,
+) -> Sheet:
     """A file as a sheet; which kind it is, it says itself by its first bytes.
 
     Rows that were sent back to be corrected come as they were before (`corrections`), whatever was said of where the
@@ -77,6 +84,7 @@ def open_sheet(stream: BinaryIO, *, header_row: int = 1, name: str = "", decimal
         header_row: from 1: what stands above is skipped.
         name: of the sheet of a workbook; empty: the first.
         decimal_comma: whether 1,50 is one and a half; None: where columns are parted by semicolons.
+        most_unpacked: what a workbook may unpack to (bytes).
 
     Raises:
         InvalidInput: it can't be read as a whole.
@@ -84,7 +92,7 @@ def open_sheet(stream: BinaryIO, *, header_row: int = 1, name: str = "", decimal
     """
     is_plain = header_row == 1 and not name
     try:
-        sheet = _sheet(stream, 1, "", decimal_comma)
+        sheet = _sheet(stream, 1, "", decimal_comma, most_unpacked)
     except InvalidInput:
         # What stands above a header, or on a sheet nobody asked for, may be anything.
         if is_plain:
@@ -94,15 +102,15 @@ def open_sheet(stream: BinaryIO, *, header_row: int = 1, name: str = "", decimal
             return CorrectedSheet(sheet)
         if is_plain:
             return sheet
-    return _sheet(stream, header_row, name, decimal_comma)
+    return _sheet(stream, header_row, name, decimal_comma, most_unpacked)
 
 
-def _sheet(stream: BinaryIO, header_row: int, name: str, decimal_comma: bool | None) -> Sheet:
+def _sheet(stream: BinaryIO, header_row: int, name: str, decimal_comma: bool | None, most_unpacked: int) -> Sheet:
     stream.seek(0)
     head = stream.read(len(_ZIP))
     stream.seek(0)
     if head == _ZIP:
-        return XlsxSheet(stream, header_row, name, decimal_comma=bool(decimal_comma))
+        return XlsxSheet(stream, header_row, name, decimal_comma=bool(decimal_comma), most_unpacked=most_unpacked)
     return CsvSheet(stream, header_row, decimal_comma=decimal_comma)
 
 
@@ -171,7 +179,9 @@ class CsvSheet:
 class XlsxSheet:
     """A sheet of a workbook, cell by cell."""
 
-    def __init__(self, stream: BinaryIO, header_row: int, name: str, *, decimal_comma: bool) -> None:
+    def __init__(
+        self, stream: BinaryIO, header_row: int, name: str, *, decimal_comma: bool, most_unpacked: int
+    ) -> None:
         from openpyxl import load_workbook
         from openpyxl.utils.exceptions import InvalidFileException
 
@@ -181,10 +191,9 @@ class XlsxSheet:
         self.size = _size(stream)
         try:
             with zipfile.ZipFile(stream) as packed:
-                if sum(each.file_size for each in packed.infolist()) > _MOST_UNPACKED:
-                    raise TooLarge("the workbook unpacks to more than 8 GiB", field="file", remedy="send it as CSV")
+                check_unpacked(packed, most_unpacked)
             stream.seek(0)
-            book = load_workbook(stream, read_only=True, data_only=True)
+            book = load_workbook(stream, read_only=True, data_only=True, keep_links=False)
         except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError) as error:
             raise InvalidInput(f"the workbook can't be read: {error}", field="file", remedy=_NOT_XLSX) from error
         if name and name not in book.sheetnames:

@@ -23,6 +23,8 @@ from server.stores.models import NewStore
 
 #: Rows of one file, at most.
 MOST_ROWS: Final = 2_000
+#: What a workbook of them may unpack to (bytes): ten times what so many rows take.
+_MOST_UNPACKED: Final = 16 * 2**20
 #: Our columns in the order of the template, and what else they may be called.
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "store_id": ("store", "id", "code", "门店编号", "门店编码", "店号"),
@@ -166,7 +168,7 @@ def table_of(rows: Sequence[SheetStore]) -> list[list[str]]:
 
 
 def _read(stream: BinaryIO) -> tuple[list[SheetStore], list[str]]:
-    sheet = open_sheet(stream)
+    sheet = open_sheet(stream, most_unpacked=_MOST_UNPACKED)
     ours = [_column(name) for name in sheet.header]
     for own in COLUMNS:
         alike = [name for name, what in zip(sheet.header, ours, strict=True) if what == own]
