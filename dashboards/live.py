@@ -1,16 +1,21 @@
 """Keeps open store pages up to date by server-sent events.
 
 However many browsers look at one store, this process asks the database once: the first reader starts a poller, the last
-one to leave stops it, and what it finds is written out once per language. A stream is closed after some minutes and the
-browser opens it again by itself; that is when the session is looked at anew, so a page left open can't outlive its
-session. A reader that is slow gets the newest view when it is ready, never a queue of old ones.
+one to leave stops it, and what it finds is written out once per language. A reader that is slow gets the newest view
+when it is ready, never a queue of old ones.
+
+A stream is one request that goes on for minutes, and what its reader may see can end meanwhile: so it looks every few
+seconds whether the session still stands and still covers the store, without counting as somebody being there.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from math import ceil
 from typing import Annotated, Final
 
 import structlog
@@ -20,9 +25,9 @@ from starlette.concurrency import run_in_threadpool
 
 from dashboards.i18n import LANGUAGES
 from dashboards.store_view import event, store_view
-from dashboards.viewer import STORE_READERS, Viewer, maybe_viewer
+from dashboards.viewer import STORE_READERS, Viewer, maybe_viewer, unasked
 from server.access.models import Locale
-from server.errors import DoorlineError, NotSignedIn
+from server.errors import DoorlineError, Forbidden, NotFound, NotSignedIn, TooManyRequests, Unavailable
 from server.kpi.live import LiveView
 
 #: Seconds between two looks at the database. A look never takes more than a small part of it (see `_poll`).
@@ -31,6 +36,10 @@ EVERY_S: Final = 0.5
 MOST_PAUSE_S: Final = 10.0
 #: Seconds after which a stream ends and the browser asks again.
 STREAM_S: Final = 300.0
+#: Seconds for which a reader who was allowed to follow is still taken for one.
+STANDING_S: Final = 15.0
+#: Streams one session may have open at once: a person has a few tabs, and each stream costs a connection and its looks.
+MOST_STREAMS: Final = 20
 _RETRY_MS: Final = 2000
 _log = structlog.get_logger(__name__)
 
@@ -58,11 +67,16 @@ class LiveHub:
     Args:
         look: reads a store's day; called in a thread, with the store's id.
         every_s: seconds between two looks.
+        standing_s: seconds between two looks whether a reader may still follow.
     """
 
-    def __init__(self, look: Callable[[str], LiveView], every_s: float = EVERY_S) -> None:
+    def __init__(
+        self, look: Callable[[str], LiveView], every_s: float = EVERY_S, standing_s: float = STANDING_S
+    ) -> None:
         self._look = look
         self._every_s = every_s
+        self._standing_s = standing_s
+        self._streams: Counter[str] = Counter()
         self._channels: dict[str, _Channel] = {}
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -81,14 +95,40 @@ class LiveHub:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake_all)
 
-    async def follow(self, store_id: str, locale: Locale, for_s: float = STREAM_S) -> AsyncGenerator[str | None, None]:
-        """The store's day again and again: JSON when there is a view, None while there is none.
+    @contextmanager
+    def place(self, session_id: str) -> Iterator[None]:
+        """One of the streams a session may have, for as long as it is open.
+
+        Raises:
+            TooManyRequests: it has them all.
+        """
+        if self._streams[session_id] >= MOST_STREAMS:
+            raise TooManyRequests(
+                f"this session has {MOST_STREAMS} live pages open already",
+                retry_after=ceil(STANDING_S),
+                remedy="close some of them",
+            )
+        self._streams[session_id] += 1
+        try:
+            yield
+        finally:
+            self._streams[session_id] -= 1
+            if not self._streams[session_id]:
+                del self._streams[session_id]
+
+    async def follow(
+        self, store_id: str, locale: Locale, may: Callable[[], bool] = lambda: True, for_s: float = STREAM_S
+    ) -> AsyncGenerator[str | None, None]:
+        """The store's day again and again: JSON when there is a view, None while there is none, or while it can't be
+        told whether the reader may see it.
 
         Args:
+            may: whether the reader still may follow; called in a thread. It ends once they may not.
             for_s: seconds after which it ends.
         """
         self._loop = asyncio.get_running_loop()
         until = self._loop.time() + for_s
+        ask_at = self._loop.time() + self._standing_s
         channel = self._channels.setdefault(store_id, _Channel())
         channel.readers += 1
         if channel.task is None:
@@ -100,6 +140,14 @@ class LiveHub:
                     await channel.changed.wait()
                     continue
                 seen = channel.moment
+                if self._loop.time() >= ask_at:
+                    try:
+                        if not await run_in_threadpool(may):
+                            return
+                    except Unavailable:
+                        yield None
+                        continue
+                    ask_at = self._loop.time() + self._standing_s
                 yield channel.views[locale] if channel.views is not None else None
         finally:
             channel.readers -= 1
@@ -162,17 +210,45 @@ def live_viewer(request: Request, store_id: str, viewer: Annotated[Viewer | None
     return viewer
 
 
+async def placed_viewer(
+    request: Request, viewer: Annotated[Viewer, Depends(live_viewer)]
+) -> AsyncGenerator[Viewer, None]:
+    """Whoever may follow this store, for as long as they do.
+
+    Raises:
+        TooManyRequests: they follow too many at once.
+    """
+    hub: LiveHub = request.app.state.live
+    with hub.place(viewer.session.session_id):
+        yield viewer
+
+
+def _still(request: Request, store_id: str) -> bool:
+    """Whether the reader of a stream that is open may go on reading.
+
+    Raises:
+        Unavailable: it can't be told now.
+    """
+    try:
+        live_viewer(request, store_id, maybe_viewer(request))
+    except (NotSignedIn, Forbidden, NotFound) as ended:
+        _log.info("live stream ended", store=store_id, code=ended.code)
+        return False
+    return True
+
+
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/stores/{store_id}/live", response_class=EventSourceResponse)
+@unasked
 async def stream(
-    request: Request, store_id: str, viewer: Annotated[Viewer, Depends(live_viewer)]
+    request: Request, store_id: str, viewer: Annotated[Viewer, Depends(placed_viewer)]
 ) -> AsyncIterator[ServerSentEvent]:
     """A store's day, sent whenever it was looked at."""
     hub: LiveHub = request.app.state.live
     yield ServerSentEvent(comment="hello", retry=_RETRY_MS)
-    async with aclosing(hub.follow(store_id, viewer.locale)) as views:
+    async with aclosing(hub.follow(store_id, viewer.locale, may=partial(_still, request, store_id))) as views:
         async for view in views:
             if view is None:
                 yield ServerSentEvent(event="trouble", data={})

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 
 from dashboards.formats import NOTHING, Formats
 from dashboards.pages import page_router
-from dashboards.viewer import STORE_READERS, Viewer, viewer_with
+from dashboards.viewer import STORE_READERS, Viewer, unasked, viewer_with
 from server.kpi.models import KpiValue
 
 router = page_router()
@@ -22,6 +22,7 @@ _FORMAT: Final = "%Y-%m-%dT%H:%MZ"
 
 
 @router.get("/stores/{store_id}/quarters")
+@unasked
 def quarters(
     request: Request, store_id: str, viewer: Annotated[Viewer, Depends(viewer_with(*STORE_READERS))]
 ) -> JSONResponse:

@@ -2,11 +2,14 @@
 
 A page differs from an API route in what it does with a stranger: it sends them to the sign-in page and remembers where
 they were going. A wrong role or a stranger's store is refused in plain words, never by an empty page.
+
+Not every request means that somebody is there: pages ask by themselves how things stand. What no person asked for
+leaves the session's idle time alone, or a page left open would never be signed out.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import quote
 
 from fastapi import Depends, Form, Request
@@ -17,6 +20,10 @@ from server.access.models import Locale, Role, Scope, SignedIn
 CHAIN_READERS: Final[tuple[Role, ...]] = ("admin", "hq", "region")
 STORE_READERS: Final[tuple[Role, ...]] = ("admin", "hq", "region", "manager")
 MEMBER_READERS: Final[tuple[Role, ...]] = ("admin", "hq", "region", "manager", "desk")
+#: A page's script says with it that it looks again by itself, at an address that people open, too.
+UNASKED_HEADER: Final = "Doorline-Unasked"
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
+_UNASKED: Final = "is_unasked"
 
 
 class SignInNeeded(Exception):
@@ -63,10 +70,29 @@ def local_path(path: str) -> str | None:
     return None if outside else path
 
 
+def unasked(endpoint: _Endpoint) -> _Endpoint:
+    """Marks a route that only a page's script asks for, by itself: below the decorator that gives its address."""
+    setattr(endpoint, _UNASKED, True)
+    return endpoint
+
+
+def _somebody_asks(request: Request) -> bool:
+    """Whether a person is behind a request. Who says there is none can only make their own session shorter."""
+    return UNASKED_HEADER not in request.headers and not hasattr(request.scope.get("endpoint"), _UNASKED)
+
+
+def session_of(request: Request) -> SignedIn | None:
+    """The open session a request comes with, if any; its idle time begins anew where a person asked."""
+    token = request.cookies.get(COOKIE)
+    if not token:
+        return None
+    found: SignedIn | None = request.app.state.services.access.session(token, touch=_somebody_asks(request))
+    return found
+
+
 def maybe_viewer(request: Request) -> Viewer | None:
     """Whoever is signed in, if anybody is."""
-    token = request.cookies.get(COOKIE)
-    session = request.app.state.services.access.session(token) if token else None
+    session = session_of(request)
     return Viewer(session) if session else None
 
 

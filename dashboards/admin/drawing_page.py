@@ -22,7 +22,7 @@ from dashboards.admin.drawn import Drawn
 from dashboards.admin.frame import page
 from dashboards.i18n import N_, translations
 from dashboards.pages import page_router
-from dashboards.viewer import Viewer, posting, viewer_with
+from dashboards.viewer import Viewer, posting, unasked, viewer_with
 from server.configs import checking
 from server.configs.models import Revision, Standing
 from server.configs.writing import to_toml
@@ -58,6 +58,7 @@ def drawing(request: Request, store_id: str, camera_id: str, viewer: Admin, note
 
 
 @router.get("/admin/cameras/{store_id}/{camera_id}/fate")
+@unasked
 def fate_now(request: Request, store_id: str, camera_id: str, viewer: Admin) -> Response:
     """What became of the newest revision, for the page that waits for it."""
     services: Services = request.app.state.services

@@ -69,9 +69,14 @@ class Sessions(AccessBase):
                 raise NotSignedIn("this user was removed just now")
             return self._open(conn, user, address, agent, now, gave_code=False)
 
-    def session(self, token: str) -> SignedIn | None:
-        """The live, open session of a token; None when there is none, or it ended by idling or by age."""
-        return self._live(token, lambda stage: stage == "open")
+    def session(self, token: str, *, touch: bool = True) -> SignedIn | None:
+        """The live, open session of a token; None when there is none, or it ended by idling or by age.
+
+        Args:
+            touch: whether somebody is there, so that the session's idle time begins anew. What a page asks by itself
+                must not say so: a tablet left alone would stay signed in.
+        """
+        return self._live(token, lambda stage: stage == "open", touch=touch)
 
     def pending(self, token: str) -> SignedIn | None:
         """The session of a token that still asks for something; None when there is none, or it ended."""
@@ -142,7 +147,7 @@ class Sessions(AccessBase):
         checks.require_administrator(scope)
         return self._user(username)
 
-    def _live(self, token: str, wanted: Callable[[Stage], bool]) -> SignedIn | None:
+    def _live(self, token: str, wanted: Callable[[Stage], bool], *, touch: bool = True) -> SignedIn | None:
         now = self._clock()
         token_hash = hash_of(token)
         with self._db.read() as conn:
@@ -152,7 +157,7 @@ class Sessions(AccessBase):
             user = repository.user_by_id(conn, row.user_id)
         if user is None:
             return None
-        if now - row.last_seen_at >= min(TOUCH_EVERY, self._idle / 4):
+        if touch and now - row.last_seen_at >= min(TOUCH_EVERY, self._idle / 4):
             with self._db.transaction() as conn:
                 session_repository.touch(conn, token_hash, now)
         return SignedIn(token, user, row.csrf_token, row.expires_at, row.stage, row.session_id)

@@ -99,7 +99,8 @@ def as_user(address: str, shop: Shop) -> Iterator[Callable[[str], httpx.Client]]
     made: list[httpx.Client] = []
 
     def sign_in(username: str) -> httpx.Client:
-        client = httpx.Client(base_url=address)
+        # Long, because a busy machine is no fault of the page's.
+        client = httpx.Client(base_url=address, timeout=60)
         made.append(client)
         answer = client.post("/sign-in", data={"username": username, "password": PASSWORD})
         assert answer.status_code == 303, answer.text

@@ -14,6 +14,7 @@ from server.kpi.live import LiveView
 from tests.dashboards.conftest import Shop
 from tests.dashboards.seed import ADMIN, PASSWORD, ZONE
 from tests.fixtures.browser import Watch
+from tests.fixtures.wait import wait_until
 from wire.messages import Ack, Crossing, encode, make_batch
 
 #: What a finger is meant to hit and is lower than it should be.
@@ -249,3 +250,22 @@ def test_a_store_of_a_long_name_leaves_room_beside_it(page: Page, shop: Shop) ->
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate(_LYING_ON) == [], width
         assert page.locator(".nav a").last.evaluate("each => each.scrollWidth - each.clientWidth") == 0, width
+
+
+def test_a_page_nobody_sees_follows_nothing(page: Page, shop: Shop) -> None:
+    sign_in(page, shop, "manager", "en")
+    badge = page.locator("#live")
+    expect(badge).to_have_attribute("data-state", "live")
+    page.evaluate(
+        """() => {
+            window.hide = (is) => {
+                Object.defineProperty(document, "hidden", { configurable: true, get: () => is });
+                document.dispatchEvent(new Event("visibilitychange"));
+            };
+            window.hide(true);
+        }"""
+    )
+    wait_until(lambda: not shop.app.state.live.pollers, what="the stream of a hidden page to be closed")
+    badge.evaluate("badge => { badge.dataset.state = 'stale'; window.hide(false); window.hide(false); }")
+    expect(badge).to_have_attribute("data-state", "live")
+    assert sum(shop.app.state.live._streams.values()) == 1, "shown twice, it follows once"

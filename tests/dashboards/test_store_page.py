@@ -142,7 +142,7 @@ def test_a_look_that_breaks_does_not_end_the_looking(shop: Shop) -> None:
         return found
 
     async def first_two() -> list[str | None]:
-        async with asyncio.timeout(30), aclosing(LiveHub(look, every_s=0.01).follow("S01", "en")) as views:
+        async with asyncio.timeout(120), aclosing(LiveHub(look, every_s=0.01).follow("S01", "en")) as views:
             return [await anext(views), await anext(views)]
 
     trouble, view = loops.run(first_two())

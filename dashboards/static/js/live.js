@@ -1,5 +1,6 @@
 // Keeps a store page up to date. The server sends every figure already written out in the reader's language; this file
-// puts the words where they belong and says honestly when they are no longer fresh.
+// puts the words where they belong and says honestly when they are no longer fresh. A page nobody sees follows nothing:
+// its stream is closed while it is hidden and opened when it is shown.
 
 const STALE_MS = 20000;
 
@@ -65,6 +66,8 @@ export function follow(badge, onDay) {
   };
 
   const open = () => {
+    const isOpen = source !== null && source.readyState !== EventSource.CLOSED;
+    if (document.hidden || isOpen) return;
     source = new EventSource(badge.dataset.stream);
     source.addEventListener("view", take);
     source.addEventListener("trouble", () => say("stale", badge.dataset.stale));
@@ -79,7 +82,8 @@ export function follow(badge, onDay) {
   setInterval(() => {
     if (badge.dataset.state === "live" && Date.now() - last > STALE_MS) say("stale", badge.dataset.stale);
   }, 1000);
-  addEventListener("pagehide", () => source.close());
+  document.addEventListener("visibilitychange", () => (document.hidden ? source?.close() : open()));
+  addEventListener("pagehide", () => source?.close());
   addEventListener("pageshow", (event) => event.persisted && open());
   open();
 }

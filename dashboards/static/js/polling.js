@@ -1,5 +1,6 @@
-// Looking again and again while somebody watches. Each look keeps its reader's session alive, so a page nobody sees must
-// not look: it rests while it is hidden, goes on when it is shown, and looks seldom once nothing has changed for long.
+// Looking again and again while somebody watches. A page nobody sees must not look: it rests while it is hidden, goes on
+// when it is shown, and looks seldom once nothing has changed for long. What is looked at is marked on the server as asked
+// for by nobody (`unasked` in dashboards/viewer.py), so that looking does not keep its reader signed in.
 
 const LATER_MS = 10_000;
 const PATIENCE_MS = 120_000;
