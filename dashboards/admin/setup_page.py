@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from dashboards.admin.frame import page
 from dashboards.i18n import N_, translations
 from dashboards.pages import page_router
-from dashboards.viewer import Viewer, posting, viewer_with
+from dashboards.viewer import Viewer, posting, unasked, viewer_with
 from server.services import Services
 from server.setup.repository import Progress
 from server.setup.service import STEPS, FirstHour, Step
@@ -52,7 +52,10 @@ WORDS: Final[dict[Step, StepWords]] = {
         N_("A camera that is seen"),
         N_("Register it here, and name it with its address in the box's edge.toml."),
         N_("The box sees a picture of %(name)s."),
-        N_("It is registered; no box sees a picture of it yet. Does the box's edge.toml name it as it is named here?"),
+        N_(
+            "It is registered; no box showed a picture of it yet. Name it in the box's edge.toml as it is named here, "
+            "and take a picture of it."
+        ),
         N_("Add a camera"),
     ),
     "line": StepWords(
@@ -77,6 +80,8 @@ WORDS: Final[dict[Step, StepWords]] = {
         N_("Open the store's day"),
     ),
 }
+#: What keeps a camera from being seen, as its box says it.
+_TROUBLE: Final = N_("The box says: %(reason)s")
 Admin = Annotated[Viewer, Depends(viewer_with("admin"))]
 Poster = Annotated[Viewer, Depends(posting("admin"))]
 
@@ -101,6 +106,7 @@ def first_hour(request: Request, viewer: Admin) -> Response:
 
 
 @router.get("/setup/state")
+@unasked
 def state(request: Request, viewer: Admin) -> Response:
     """Which steps are done, for the page that waits for the next one."""
     services: Services = request.app.state.services
@@ -128,13 +134,16 @@ def open_again(request: Request, viewer: Poster) -> Response:
 def _step(step: Step, found: FirstHour, viewer: Viewer) -> dict[str, Any]:
     gettext = translations(viewer.locale).gettext
     words, told = WORDS[step], found.progress
+    waiting = gettext(words.waiting) if step in found.begun else ""
+    if waiting and step == "camera" and told.camera_trouble:
+        waiting += " " + gettext(_TROUBLE) % {"reason": told.camera_trouble}
     names = {"store": told.store_name, "box": told.device_id, "camera": told.camera_id}
     return {
         "key": step,
         "title": gettext(words.title),
         "how": gettext(words.how),
         "done": gettext(words.done) % {"name": names.get(step) or ""} if step in found.done else "",
-        "waiting": gettext(words.waiting) if step in found.begun else "",
+        "waiting": waiting,
         "button": gettext(words.button),
         "href": _href(step, told),
         "is_next": step == found.next,
@@ -151,7 +160,7 @@ def _href(step: Step, told: Progress) -> str:
     return {
         "store": f"/admin/stores/{store}" if store else "/admin/stores/new",
         "box": f"/admin/devices/{box}" if box else f"/admin/devices/new?store={store}",
-        "camera": f"/admin/cameras/{store}",
+        "camera": f"/admin/cameras/{store}/{camera}" if camera else f"/admin/cameras/{store}",
         "line": f"/admin/cameras/{store}/{camera}" if camera else f"/admin/cameras/{store}",
         "receipts": "/imports",
         "count": _live(told),

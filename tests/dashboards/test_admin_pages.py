@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from fastapi.testclient import TestClient
 from openpyxl import Workbook, load_workbook
@@ -34,6 +35,7 @@ from server.stores.models import NewStore
 from tests.dashboards.test_account_pages import csrf_of
 from tests.fixtures.pki import PASSPHRASE, make_pki
 from tests.fixtures.postgres import RUN, Server, create_database, drop_database
+from wire.asking import Given, Snapshot, Unable
 from wire.config import ConfigReport
 from wire.enrolment import Enrolment
 from wire.enrolment import decode as read_enrolment
@@ -113,6 +115,20 @@ def admin(client: TestClient) -> Visitor:
     return Visitor(client, "admin")
 
 
+def answered(services: Services, given: Given) -> None:
+    """What a box gave to somebody who asked for a picture, as it is kept."""
+    with services.db.transaction() as conn:
+        conn.execute(
+            """
+            INSERT INTO device_request (request_id, device_id, store_id, camera_id, kind, asked_by, asked_at,
+                                        waits_until, keep_until, answered_at, given)
+            VALUES (%s, 'door-1', 'S01', 'S01-C1', 'snapshot', 'admin', now(), now(), now() + interval '5 minutes',
+                    clock_timestamp(), %s)
+            """,
+            (uuid4().hex, msgspec.json.encode(given)),
+        )
+
+
 def said(services: Services, device: str, **more: object) -> None:
     """A box's word about itself, as ingest takes it."""
     now = datetime.now(UTC)
@@ -156,7 +172,12 @@ def test_from_an_empty_database_to_a_live_count(admin: Visitor, services: Servic
     admin.send("/admin/cameras/S01", camera="S01-C1", name="Front door")
     assert state()[1] == ["camera"]
     said(services, "door-1", cameras=(CameraStatus(camera="S01-C1", state="offline", fps=0),))
-    assert "camera" in state()[0]  # nothing is drawn on it: no box watches it, but this one knows it
+    assert state()[1] == ["camera"]  # that the box knows it is no picture of it
+    answered(services, Unable(code="no_picture", reason="the camera refuses this password"))
+    assert state()[1] == ["camera"]
+    assert "The box says: the camera refuses this password" in admin.get("/setup")
+    answered(services, Snapshot(camera="S01-C1", at=None, width=4, height=3, people=0, jpeg=b"\xff\xd8\xff"))
+    assert "camera" in state()[0]  # nothing is drawn on it, so no box watches it; but this one showed it
 
     # Drawn: registered, sent to the box, and kept by it.
     address = "/admin/cameras/S01/S01-C1"
