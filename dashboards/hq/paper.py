@@ -12,9 +12,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from server.access.models import Locale
+from server.files.corrections import neutral
 from server.files.lettering import LATIN, marked, register
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 _FORMS: Final = {"ratio": "0.0%", "money": "#,##0.00", "count": "#,##0"}
 _GREY: Final = "#666666"
 _RULE: Final = "#cccccc"
@@ -51,14 +51,10 @@ def as_csv(paper: Paper) -> bytes:
     rows = [[figure.text if figure.value is None else str(figure.value) for figure in row] for row in paper.rows]
     numbers = [[figure.value is not None for figure in row] for row in paper.rows]
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([_inert(head) for head in paper.heads])
+    writer.writerow([neutral(head) for head in paper.heads])
     for row, known in zip(rows, numbers, strict=True):
-        writer.writerow([text if is_number else _inert(text) for text, is_number in zip(row, known, strict=True)])
+        writer.writerow([text if is_number else neutral(text) for text, is_number in zip(row, known, strict=True)])
     return ("\ufeff" + out.getvalue()).encode()
-
-
-def _inert(text: str) -> str:
-    return "'" + text if text.startswith(_FORMULA) else text
 
 
 def as_xlsx(paper: Paper) -> bytes:

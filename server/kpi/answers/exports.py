@@ -16,6 +16,7 @@ from typing import IO, Any, Final
 import msgspec
 
 from server.errors import InvalidInput
+from server.files.corrections import neutral
 from server.kpi.answers.assembling import Slices
 from server.kpi.models import KpiValue, Report, ReportRow
 
@@ -23,7 +24,6 @@ from server.kpi.models import KpiValue, Report, ReportRow
 json: Final = msgspec.json.Encoder(decimal_format="number")
 #: A sheet of XLSX has no more rows than this, its head included.
 MOST_SHEET_ROWS: Final = 1_048_576
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 _CHUNK: Final = 64 * 1024
 
 Cell = str | int | Decimal | None
@@ -166,5 +166,5 @@ def _written(cell: Cell) -> str:
     if cell is None:
         return ""
     if isinstance(cell, str):
-        return "'" + cell if cell.startswith(_FORMULA) else cell
+        return neutral(cell)
     return str(cell)
