@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from server.access import audit
@@ -74,6 +75,8 @@ class WebhookService:
                 f"the address can't be resolved: {error}", field="url", remedy="check the host's name"
             ) from error
         now = self._clock()
+        # Chat tools have their token in the path or the query; nothing is ever taken out of the trail.
+        host = urlsplit(url).hostname or ""
         secret = "whsec_" + base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
         made = Webhook(
             webhook_id=uuid4(),
@@ -94,7 +97,7 @@ class WebhookService:
             if len(repository.webhooks(conn)) >= _MOST:
                 raise InvalidInput(f"there are {_MOST} webhooks already", field="url", remedy="end one first")
             repository.insert(conn, made, self._sealer.seal(sealed_for(made.webhook_id), secret.encode()))
-            audit.record(conn, now, scope.actor, "webhook.added", subject=str(made.webhook_id), detail={"url": url})
+            audit.record(conn, now, scope.actor, "webhook.added", subject=str(made.webhook_id), detail={"host": host})
         return NewWebhook(made, secret)
 
     def all(self, scope: Scope) -> list[Webhook]:

@@ -48,3 +48,9 @@ def test_webhooks_are_the_whole_chains(
     assert hq.post(f"{path}/deliveries/7/send").status_code == 404
     assert hq.delete(path).status_code == 204
     assert hq.get(path).status_code == 404
+
+
+def test_the_trail_has_the_host_of_an_address_and_no_token_in_it(chain: Services, hooks: WebhookService) -> None:
+    hooks.add(SYSTEM, "http://127.0.0.1:9/services/T0KEN?key=T0KEN", ["receipt.recorded"])
+    added = next(line for line in chain.access.audit_trail(SYSTEM, 5) if line.action == "webhook.added")
+    assert added.detail == {"host": "127.0.0.1"}
