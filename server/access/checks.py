@@ -7,12 +7,44 @@ from server.access.models import CHAIN_ROLES, LOCALES, USER_ROLES, Scope
 from server.errors import InvalidInput
 
 _USERNAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+#: By these names the server's own doings stand in the trail.
+OWN_ACTORS: Final = frozenset(
+    {
+        "coupons",
+        "demo",
+        "devices",
+        "expiry",
+        "jobs",
+        "kpi",
+        "live",
+        "receipts",
+        "requests",
+        "retention",
+        "rules",
+        "system",
+        "webhooks",
+    }
+)
 
 
 def require_administrator(scope: Scope) -> None:
     """An admin of the whole chain: a key of that role for one store could otherwise make itself one for all."""
     scope.require_role("admin")
     scope.require_whole_chain()
+
+
+def check_new_name(name: str) -> None:
+    """A name that is not the server's own in the audit trail.
+
+    Raises:
+        InvalidInput: naming the field.
+    """
+    if name in OWN_ACTORS:
+        raise InvalidInput(
+            f"the user name {name!r} is what the server calls itself in the audit trail",
+            field="username",
+            remedy="choose another",
+        )
 
 
 def check_user(name: str, role: str, locale: str, store_ids: list[str]) -> None:

@@ -109,6 +109,7 @@ class External(Sessions):
         user = repository.lock_external(conn, person.identity)
         checks.check_user(user.username if user else person.username, person.role, "zh", stores)
         if user is None:
+            checks.check_new_name(person.username)
             return self._welcome(conn, person, stores)
         if user.disabled_at is not None:
             raise Forbidden("this user was disabled here", remedy="ask your administrator")

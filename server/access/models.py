@@ -221,7 +221,8 @@ class ApiKey:
             user_id=f"key:{self.key_id}",
             role=self.role,
             stores=None if whole_chain else frozenset(self.store_ids),
-            name=f"key:{self.name}",
+            # Names of keys are not unique, and the trail must say which one it was.
+            name=f"key:{self.name} ({self.key_id})",
             rights=frozenset(self.rights) or None,
         )
 

@@ -57,6 +57,7 @@ class Users(Sessions):
         name = spelled(username)
         store_ids = sorted(set(stores))
         checks.check_user(name, role, locale, store_ids)
+        checks.check_new_name(name)
         password_hash = self._passwords.hash(password)
         now = self._clock()
         with self._db.transaction() as conn:

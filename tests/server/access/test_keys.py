@@ -14,7 +14,10 @@ from tests.server.conftest import PASSWORD, SYSTEM, TurnedClock
 def test_a_tills_key_is_for_its_stores_and_stored_as_a_hash(chain: Services) -> None:
     key = chain.access.create_api_key(SYSTEM, "till 3", "till", ["S01"])
     scope = chain.access.api_key(key)
-    assert (scope.role, scope.stores, scope.actor) == ("till", frozenset({"S01"}), "key:till 3")
+    key_id = chain.access.api_keys(SYSTEM)[0].key_id
+    assert (scope.role, scope.stores, scope.actor) == ("till", frozenset({"S01"}), f"key:till 3 ({key_id})")
+    other = chain.access.api_key(chain.access.create_api_key(SYSTEM, "till 3", "till", ["S01"]))
+    assert other.actor != scope.actor, "of two keys of one name the trail says which it was"
     with chain.db.read() as conn:
         stored = str(conn.execute("SELECT * FROM api_key").fetchall())
     assert key.rpartition("_")[2] not in stored

@@ -1,11 +1,14 @@
 """Users are made, changed and disabled; other rights end sessions; sessions are listed and ended; keys follow keys."""
 
+import ast
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
+import server
 from server.access.models import Scope
 from server.access.passwords import Passwords
 from server.errors import Forbidden, InvalidInput, NotFound, NotSignedIn
@@ -219,3 +222,19 @@ def test_ones_own_sessions_by_the_api(chain: Services, sign_in: Callable[[str], 
     chain.access.sign_in("manager", PASSWORD, "10.0.0.9")
     assert browser.delete("/api/v1/me/sessions").status_code == 204
     assert len(browser.get("/api/v1/me/sessions").json()) == 1
+
+
+def test_nobody_is_called_what_the_server_calls_itself_in_the_trail(chain: Services) -> None:
+    """Every name by which its own jobs write is refused: what is found in the code, and not a list of ours."""
+    found: set[str] = set()
+    for path in Path(server.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Scope.system"):
+                found |= {str(each.value) for each in node.args if isinstance(each, ast.Constant)}
+            if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "ACTOR":
+                found |= {str(node.value.value)} if isinstance(node.value, ast.Constant) else set()
+    assert {"jobs", "retention", "expiry"} <= found, "what was not found is not looked at"
+    for name in sorted({"system", *found}):
+        with pytest.raises(InvalidInput, match="calls itself") as refused:
+            chain.access.create_user(SYSTEM, name.upper(), PASSWORD, "", "admin")
+        assert refused.value.field == "username"
