@@ -17,6 +17,7 @@ _TABS: Final[tuple[tuple[str, str, tuple[Role, ...]], ...]] = (
     ("/admin/stores", N_("Stores"), ("admin", "hq")),
     ("/admin/devices", N_("Boxes"), ("admin", "hq")),
     ("/admin/users", N_("Users"), ("admin",)),
+    ("/admin/keys", N_("API keys"), ("admin",)),
     ("/admin/settings", N_("Settings"), ("admin", "hq")),
     ("/jobs", N_("Jobs"), ("admin", "hq")),
     ("/admin/audit", N_("Audit trail"), ("admin",)),
