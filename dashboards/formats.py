@@ -20,6 +20,8 @@ from server.access.models import Locale
 Number = Decimal | int | float
 #: What stands where there is nothing to show.
 NOTHING: Final = "—"
+#: Both begin their week on a Monday, as the ISO weeks of reports and the lists of weekdays do. A locale that begins it
+#: on another day needs those to ask `Formats.babel.first_week_day` first, and a test says so.
 _BABEL: Final[dict[Locale, str]] = {"zh": "zh_Hans_CN", "en": "en_GB"}
 #: Skeletons Babel has no short name for, by language.
 _DAY: Final[dict[Locale, str]] = {"zh": "M月d日", "en": "d MMM"}

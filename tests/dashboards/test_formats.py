@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from dashboards.formats import NOTHING, Delta, Formats
+from dashboards.i18n import LANGUAGES
 from server.access.models import Locale
 
 ZH, EN = Formats("zh"), Formats("en")
@@ -72,3 +73,8 @@ def test_times_are_the_stores_own() -> None:
     assert EN.clock(at, "Asia/Shanghai") == "02:30"
     assert EN.clock(at, "Asia/Kathmandu") == "00:15"
     assert ZH.local_day(at, "Asia/Shanghai") == "2026-11-22"
+
+
+def test_the_week_of_every_language_begins_as_that_of_the_reports() -> None:
+    """Reports, opening hours and power hours list a week from Monday on, which is the first day of every language."""
+    assert {each: Formats(each).babel.first_week_day for each in LANGUAGES} == dict.fromkeys(LANGUAGES, 0)
