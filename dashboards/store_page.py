@@ -16,6 +16,7 @@ from dashboards.store_marks import left_out_hours, power_hours, said_of_day
 from dashboards.store_members import four_weeks, members_of_store
 from dashboards.store_view import FIGURES, MORE_FIGURES, store_view, written
 from dashboards.store_week import week_heat
+from dashboards.unrostered import unrostered
 from dashboards.viewer import STORE_READERS, Viewer, viewer_with
 from server.access.models import Locale
 from server.kpi.models import COVERAGE_BELOW_THRESHOLD, ReportRow
@@ -41,8 +42,10 @@ _TALLEST: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class StripDay:
-    """One day of the strip, written out. `why` says why there is no rate."""
+    """One day of the strip, written out. `why` says why there is no rate; `watched` how much of the day was."""
 
+    day: str
+    watched: str
     label: str
     weekday: str
     visitors: str
@@ -103,6 +106,10 @@ def _shown(request: Request, store_id: str, viewer: Viewer) -> dict[str, Any]:
             *said_of_day(request, viewer, store, live.day),
         ],
         "left_out": left_out_hours(request, viewer, live),
+        "unrostered": [
+            day.isoformat()
+            for day in unrostered(services, scope, store_id, [first + timedelta(days=each) for each in range(_DAYS)])
+        ],
         "fortnight": _strip(report.rows, first, live.day, facts, viewer.locale),
     }
 
@@ -180,6 +187,7 @@ def _strip(rows: tuple[ReportRow, ...], first: date, today: date, facts: list[Fa
     by_day = {row.labels["day"]: row for row in rows}
     counts = [row.values["visitors"].value or 0 for row in rows]
     most = float(max(counts, default=0)) or 1.0
+    watched = gettext("Coverage %(share)s")
     days: list[StripDay] = []
     for offset in range(_DAYS):
         day = first + timedelta(days=offset)
@@ -197,6 +205,8 @@ def _strip(rows: tuple[ReportRow, ...], first: date, today: date, facts: list[Fa
             flags.append({"icon": "gap", "title": why})
         days.append(
             StripDay(
+                day=day.isoformat(),
+                watched=watched % {"share": fmt.percent(row.coverage)} if row and row.coverage is not None else "",
                 label=fmt.day(day),
                 weekday=fmt.weekday(day),
                 visitors=fmt.number(visitors.value) if visitors else NOTHING,

@@ -6,6 +6,7 @@ of a minute: ninety-six quarter hours are too many to send with every arrival.
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
+from urllib.parse import quote
 
 from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
@@ -31,7 +32,8 @@ def quarters(
 
 
 def quarters_of(request: Request, viewer: Viewer, store_id: str) -> list[dict[str, Any]]:
-    """Every quarter hour in which the store is open or somebody came, with its words for the table."""
+    """Every quarter hour in which the store is open or somebody came, with its words for the table and, once it has
+    begun, the page of what its visitors are made of."""
     services, scope, fmt = request.app.state.services, viewer.scope, Formats(viewer.locale)
     today = services.kpi.today(scope, store_id)
     calendar = services.stores.calendar(scope, store_id)
@@ -50,6 +52,7 @@ def quarters_of(request: Request, viewer: Viewer, store_id: str) -> list[dict[st
         for row in report.rows:
             at = datetime.strptime(row.labels["quarter"], _FORMAT).replace(tzinfo=UTC) + shift
             found[day == today, at] = row
+    base = f"/stores/{quote(store_id, safe='')}/why/visitors?day={today.isoformat()}&quarter="
     opened = frozenset(calendar.open_quarters(today))
     start, end = calendar.bounds(today)
     shown = []
@@ -62,6 +65,7 @@ def quarters_of(request: Request, viewer: Viewer, store_id: str) -> list[dict[st
             shown.append(
                 {
                     "label": fmt.clock(at, zone),
+                    "href": base + at.astimezone(UTC).strftime(_FORMAT) if past else "",
                     "open": at in opened,
                     "visitors": _plain(visitors),
                     "last_week": _plain(before.values["visitors"] if before else None),

@@ -5,6 +5,7 @@ Both come from the one function here, so an open page can never show a figure in
 """
 
 from dataclasses import dataclass, replace
+from datetime import UTC
 from decimal import Decimal
 from typing import Any, Final
 
@@ -46,6 +47,8 @@ MEMBER_FIGURES: Final = (
 ALL_FIGURES: Final = (*FIGURES, *MORE_FIGURES, *MEMBER_FIGURES)
 _NO_VALUE: Final = KpiValue(None, "count", "no_data")
 _MORE: Final = frozenset(slug for slug, _ in (*MORE_FIGURES, *MEMBER_FIGURES))
+#: Beside these stands how well what they are made of was watched.
+_WATCHED: Final = frozenset({"visitors", "occupancy", "conversion", "sales_per_visitor"}) | _MORE
 #: An hour with fewer visitors has a rate that says nothing; the table shows it, the line leaves it out.
 _FEWEST_DRAWN: Final = 10
 
@@ -172,16 +175,11 @@ def _note(slug: str, now: KpiValue, fmt: Formats, locale: Locale) -> str:
         return gettext("No camera watches the street, so passers-by can't be counted.")
     if now.value is None:
         return gettext(reason(now.withheld).long)
-    if slug == "conversion" and now.low is not None and now.high is not None:
-        return gettext("95%% sure: %(low)s–%(high)s") % {
-            "low": fmt.percent(now.low),
-            "high": fmt.percent(now.high),
-        }
     parts = []
-    if slug in _MORE and now.low is not None and now.high is not None:
+    if (slug == "conversion" or slug in _MORE) and now.low is not None and now.high is not None:
         low, high = (written(replace(now, value=each), fmt, "") for each in (now.low, now.high))
         parts.append(gettext("95%% sure: %(low)s–%(high)s") % {"low": low, "high": high})
-    if (slug == "visitors" or slug in _MORE) and now.coverage is not None:
+    if slug in _WATCHED and now.coverage is not None:
         parts.append(gettext("Coverage %(share)s") % {"share": fmt.percent(now.coverage)})
     return " · ".join(parts)
 
@@ -219,6 +217,7 @@ def _hour(hour: LiveHour, fmt: Formats, currency: str) -> dict[str, Any]:
     return {
         "key": hour.start.strftime("%Y%m%dT%H%MZ"),
         "label": hour.label,
+        "at": hour.start.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ") if hour.is_past else "",
         "open": hour.is_open,
         "visitors": plain(hour.values, "visitors") if hour.is_past else None,
         "last_week": plain(hour.last_week, "visitors"),

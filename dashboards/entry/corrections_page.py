@@ -32,8 +32,10 @@ KINDS: Final = {
 }
 _FIELDS: Final = (
     *("kind", "reason", "starts_at", "ends_at", "line_id", "day_from", "day_to", "value"),
-    *("counted", "missed", "invented"),
+    *("counted", "missed", "invented", "of"),
 )
+#: What may hold for every store that has none of its own.
+_OF_CHAIN: Final = ("staff_rate", "group_factor")
 Reader = Annotated[Viewer, Depends(viewer_with(*STORE_READERS))]
 Poster = Annotated[Viewer, Depends(posting(*STORE_READERS))]
 Text = Annotated[str, Sent(max_length=500)]
@@ -62,9 +64,10 @@ def make(
     counted: Text = "",
     missed: Text = "",
     invented: Text = "",
+    of: Text = "",
 ) -> Response:
-    """Make a correction of one kind."""
-    sent = (kind, reason, starts_at, ends_at, line_id, day_from, day_to, value, counted, missed, invented)
+    """Make a correction of one kind, of this store or (`of` is `chain`) of all that have none of their own."""
+    sent = (kind, reason, starts_at, ends_at, line_id, day_from, day_to, value, counted, missed, invented, of)
     form = Form(dict(zip(_FIELDS, sent, strict=True)))
     services = request.app.state.services
     new = _new(form, store_id, services.stores.calendar(viewer.scope, store_id).timezone)
@@ -102,7 +105,8 @@ def _may(viewer: Viewer) -> list[str]:
 def _new(form: Form, store_id: str, zone: ZoneInfo) -> NewCorrection | None:
     """What was typed as a correction; None with problems noted."""
     kind = form.text("kind")
-    given: dict[str, Any] = {"reason": form.text("reason"), "store_id": store_id}
+    is_chains = kind in _OF_CHAIN and form.text("of") == "chain"
+    given: dict[str, Any] = {"reason": form.text("reason"), "store_id": None if is_chains else store_id}
     if not form.text("reason"):
         form.problems["reason"] = N_("Say why, in at most 500 letters.")
     if kind in ("excluded", "accuracy"):
@@ -144,9 +148,12 @@ def _page(
         form=form,
         note=note,
         kinds=[(kind, gettext(KINDS[kind])) for kind in may],
+        places=[("", store.name), ("chain", gettext(N_("All stores without one of their own")))]
+        if scope.store_ids is None
+        else [],
         lines=[("", gettext(N_("All lines"))), *own],
         standing=[
-            _told(each, names, fmt, gettext, zone, may=_is_theirs(each, may))
+            _told(each, names, fmt, gettext, zone, may=_is_theirs(each, may, viewer))
             for each in history
             if not each.withdrawn_at
         ],
@@ -154,8 +161,8 @@ def _page(
     )
 
 
-def _is_theirs(each: Correction, may: list[str]) -> bool:
-    return each.kind in may
+def _is_theirs(each: Correction, may: list[str], viewer: Viewer) -> bool:
+    return each.kind in may and (each.store_id is not None or viewer.scope.store_ids is None)
 
 
 def what(each: Correction, names: dict[str, str], fmt: Formats, gettext: Gettext) -> str:
@@ -209,5 +216,5 @@ def _told(
         "withdrawn_by": each.withdrawn_by or "",
         "withdrawn_at": _moment(each.withdrawn_at, fmt, zone) if each.withdrawn_at else "",
         "withdrawn_why": each.withdrawn_reason or "",
-        "may_withdraw": may and each.store_id is not None,
+        "may_withdraw": may,
     }

@@ -20,6 +20,7 @@ from dashboards.entry.tabs import store_tabs
 from dashboards.formats import NOTHING, Formats
 from dashboards.i18n import N_
 from dashboards.pages import page_router, renderer_of
+from dashboards.unrostered import unrostered
 from dashboards.viewer import STORE_READERS, Viewer, posting, viewer_with
 from server.errors import InvalidInput
 from server.kpi.correction_service import Shift
@@ -170,6 +171,7 @@ def _page(
         note=note,
         day_label=fmt.long_day(day),
         opening=", ".join(f"{a.astimezone(zone):%H:%M}–{b.astimezone(zone):%H:%M}" for a, b in spans),
+        unrostered=len(unrostered(services, scope, store_id, [each for each in shown if each <= today])),
         days=[_day(each, held[each], fmt, chosen=each == day, today=each == today) for each in shown],
     )
 

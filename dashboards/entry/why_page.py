@@ -16,6 +16,7 @@ from dashboards.i18n import translations
 from dashboards.pages import page_router, renderer_of
 from dashboards.reasons import reason
 from dashboards.store_view import written
+from dashboards.unrostered import unrostered
 from dashboards.viewer import STORE_READERS, Viewer, viewer_with
 from server.errors import NotFound
 from server.kpi.answers.explaining import Explanation
@@ -24,6 +25,10 @@ from server.kpi.models import KpiValue
 router = page_router()
 
 _LISTED: Final = 100
+#: What staff are taken off, or what is divided by that.
+_LESS_STAFF: Final = frozenset(
+    {"visitors", "conversion", "group_conversion", "sales_per_visitor", "other_conversion", "dwell"}
+)
 Reader = Annotated[Viewer, Depends(viewer_with(*STORE_READERS))]
 
 
@@ -35,8 +40,9 @@ def why(
     viewer: Reader,
     day: date | None = None,
     hour: AwareDatetime | None = None,
+    quarter: AwareDatetime | None = None,
 ) -> Response:
-    """All that one number of a day, or of an hour of it, is made of."""
+    """All that one number of a day, or of an hour or a quarter hour of it, is made of."""
     services, scope = request.app.state.services, viewer.scope
     words = KPI_WORDS.get(kpi)
     if words is None:
@@ -44,7 +50,7 @@ def why(
     gettext, fmt = translations(viewer.locale).gettext, Formats(viewer.locale)
     store = services.stores.store(scope, store_id)
     chosen = day or services.kpi.today(scope, store_id)
-    told: Explanation = services.kpi.explain(scope, kpi, store_id, chosen, hour=hour, limit=_LISTED)
+    told: Explanation = services.kpi.explain(scope, kpi, store_id, chosen, hour=hour, quarter=quarter, limit=_LISTED)
     names = {line.line_id: line.name for line in services.stores.lines(scope, store_id)}
     zone = services.stores.calendar(scope, store_id).zone_on(chosen)
 
@@ -69,8 +75,9 @@ def why(
         day=chosen.isoformat(),
         day_label=fmt.long_day(chosen),
         span=f"{clock(told.start)}–{clock(told.end)}",
-        is_hour=hour is not None,
+        is_hour=hour is not None or quarter is not None,
         value=_value(told.value, fmt, store.currency, gettext),
+        unrostered=kpi in _LESS_STAFF and bool(unrostered(services, scope, store_id, [chosen])),
         threshold=fmt.percent(told.threshold),
         facts=[
             (gettext(FACT_WORDS[key]), fmt.number(amount, 2 if key.endswith(("sales", "refunds")) else 0))

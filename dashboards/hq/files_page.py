@@ -1,5 +1,6 @@
 """What is seen on a page of headquarters as a file: the same lines in the same order, as XLSX, CSV or PDF."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Annotated, Final, Literal
@@ -8,8 +9,9 @@ from fastapi import Depends, Request, Response
 
 from dashboards.formats import Formats
 from dashboards.hq import change_page, page, paper
+from dashboards.hq.money import Together, shared
 from dashboards.hq.paper import Figure, Paper
-from dashboards.hq.state import Change, Stores
+from dashboards.hq.state import APART, Change, Stores
 from dashboards.hq.table import cell, rank_label
 from dashboards.i18n import N_, translations
 from dashboards.pages import page_router
@@ -46,13 +48,17 @@ def stores_file(request: Request, form: Form, viewer: Reader) -> Response:
         *([state.region] if state.region else []),
         *([gettext(N_("Like for like"))] if state.alike else []),
         *([gettext(N_("Ranked by")) + " " + gettext(rank_label(state))] if state.rank else []),
+        *([gettext(APART)] if shown.is_apart else []),
+        *([_together(shown.together, fmt)] if shown.together else []),
         gettext(N_("As of %(time)s UTC")) % {"time": f"{report.as_of:%Y-%m-%d %H:%M}"},
     ]
     heads = [gettext(N_("Store") if state.by == "store" else N_("Region"))]
     for _, label, has_change in state.columns:
         heads += [gettext(label), *([gettext(N_("Difference"))] if has_change else [])]
     heads.append(gettext(N_("Currency")))
-    currencies = {(store.store_id if state.by == "store" else store.region): store.currency for store in every}
+    own: dict[str, list[Store]] = defaultdict(list)
+    for store in shown.stores:
+        own[store.store_id if state.by == "store" else store.region].append(store)
     rows = {row.labels[state.by]: row for row in report.rows}
 
     def figures(row: ReportRow, currency: str) -> list[Figure]:
@@ -66,9 +72,7 @@ def stores_file(request: Request, form: Form, viewer: Reader) -> Response:
                 found.append(Figure(shown_there.delta.text if shown_there.delta else shown_there.doubt))
         return [*found, Figure(currency)]
 
-    lines = [
-        [Figure(line.name), *figures(rows[line.key], currencies.get(line.key, shown.currency))] for line in shown.lines
-    ]
+    lines = [[Figure(line.name), *figures(rows[line.key], shared(own[line.key]))] for line in shown.lines]
     total = [
         Figure(gettext(N_("Sum of these") if state.is_part else N_("Whole chain"))),
         *figures(report.total, shown.currency),
@@ -122,6 +126,10 @@ def _stores(request: Request, viewer: Viewer) -> Sequence[Store]:
     if not every:
         raise NotFound("there is no store yet", remedy="add one")
     return every
+
+
+def _together(found: Together, fmt: Formats) -> str:
+    return f"{translations(fmt.locale).gettext('Net sales')}: {found.text(fmt)} ({found.note(fmt)})"
 
 
 def _figure(value: KpiValue, fmt: Formats, currency: str, gettext: Callable[[str], str]) -> Figure:

@@ -16,10 +16,10 @@ from fastapi import Depends, Request, Response
 from dashboards.entry.silences_page import open_silences
 from dashboards.formats import NOTHING, Formats
 from dashboards.health import chain_health
-from dashboards.hq import alike, drawings
+from dashboards.hq import alike, drawings, money
 from dashboards.hq.chart import chart_of, day_table, facts_of
-from dashboards.hq.state import RANKED, Stores
-from dashboards.hq.table import Line, cells, headers, headlines, lines
+from dashboards.hq.state import APART, RANKED, Stores
+from dashboards.hq.table import Line, cells, headers, headlines, is_apart, lines
 from dashboards.hq.tabs import tabs
 from dashboards.i18n import translations
 from dashboards.pages import page_router, renderer_of
@@ -48,6 +48,8 @@ class Shown:
         report: by store or region.
         lines: in order; `days` first and last of their trends, `each` store's days of these.
         unlike: stores left out because they can't be compared, with the reason; empty where that wasn't asked for.
+        currency: of all these stores, '' where they have several: then `together` says what they sold in one.
+        is_apart: whether lines are in order of amounts of several currencies.
     """
 
     state: Stores
@@ -58,6 +60,8 @@ class Shown:
     each: Mapping[str, Sequence[DayLine]]
     unlike: tuple[alike.Unlike, ...]
     currency: str
+    together: money.Together | None
+    is_apart: bool
 
 
 @router.get("/hq")
@@ -103,7 +107,9 @@ def _values(request: Request, viewer: Viewer, state: Stores, every: list[Store])
         "columns": headers(state),
         "rows": shown.lines,
         "unlike": shown.unlike,
-        "headlines": headlines(by_store.total, fmt, shown.currency),
+        "headlines": headlines(by_store.total, fmt, shown.currency, shown.together),
+        "rate_missing": shown.together is not None and bool(shown.together.missing),
+        "apart": APART if shown.is_apart else "",
         "total": cells(by_store.total, state, fmt, shown.currency),
         "chart": chart_of(by_day, chart_from, chart_to, facts, viewer.locale),
         "chart_days": fmt.days(chart_from, chart_to),
@@ -147,15 +153,21 @@ def shown_of(services: Any, viewer: Viewer, state: Stores, every: Sequence[Store
     own = set(report.store_ids)
     stores = tuple(store for store in every if store.store_id in own)
     each = services.kpi.daily(scope, first, last)
+    one_day: dict[str, date] = {}
+    if choice.days == 1 and state.by == "store":
+        todays = services.stores.todays(scope, services.clock())
+        one_day = {store_id: today - timedelta(days=choice.back) for store_id, today in todays.items()}
     return Shown(
         state=state,
         stores=stores,
         report=report,
-        lines=lines(report, state, stores, each, (first, last), Formats(viewer.locale)),
+        lines=lines(report, state, stores, each, (first, last), Formats(viewer.locale), one_day),
         days=(first, last),
         each=each,
         unlike=unlike,
-        currency=every[0].currency,
+        currency=money.shared(stores),
+        together=money.together(services, viewer, state, stores),
+        is_apart=is_apart(report, state),
     )
 
 

@@ -33,6 +33,8 @@ COLUMNS: Final = (
 _COLUMN_SLUGS: Final = tuple(slug for slug, _, _ in COLUMNS)
 #: Any KPI that has a name and can be told of many days at once may be ranked by.
 RANKED: Final = {slug: words.name for slug, words in KPI_WORDS.items() if slug not in {"occupancy", "power_hours"}}
+#: Said where lines are in order of amounts of several currencies.
+APART: Final = N_("Amounts are ranked within each currency")
 #: What a period may be set against.
 COMPARES: Final[Mapping[str, str]] = {
     "previous_period": N_("just before"),

@@ -1,11 +1,13 @@
 """Lines of the table of branches: of each store or region its figures written out, their change, rank and trend.
 
-A figure that is withheld ranks nowhere, and stands last whichever way the table is turned. A count whose doors were
+A figure that is withheld ranks nowhere, and stands last whichever way the table is turned. Amounts are in order within
+their currency, currency by currency: a number of yen is not more than a number of euros. A count whose doors were
 watched too little has no change beside it: it would say more about the cameras than about the store.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import chain
@@ -13,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from dashboards.formats import Delta, Formats
+from dashboards.hq.money import Together, currency_of, shared
 from dashboards.hq.state import COLUMNS, RANKED, Stores
 from dashboards.i18n import N_, translations
 from dashboards.sparkline import Sparkline, sparkline
@@ -35,12 +38,14 @@ class Cell:
     Attributes:
         withheld: the code when there is none.
         doubt: what stands in place of a change that would say more about the cameras than about the store.
+        why: the page of what it is made of, where it is of one day of one store; '' elsewhere.
     """
 
     text: str
     withheld: str | None
     delta: Delta | None
     doubt: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,8 @@ class Line:
     Attributes:
         key: its id, or the region's name.
         seen: visitors of each day of the trend, None where nobody could count any.
-        place: in order of the KPI that is ranked by, from 1; None without one, or where it is withheld.
+        place: in order of the KPI that is ranked by, from 1, an amount's within its currency; None without one, or
+            where it is withheld.
     """
 
     key: str
@@ -95,10 +101,20 @@ def _is_low(values: Mapping[str, KpiValue]) -> bool:
     return conversion.withheld == COVERAGE_BELOW_THRESHOLD
 
 
-def headlines(total: ReportRow, fmt: Formats, currency: str) -> list[dict[str, Any]]:
-    """The chain's own figures."""
+def headlines(total: ReportRow, fmt: Formats, currency: str, together: Together | None) -> list[dict[str, Any]]:
+    """The chain's own figures.
+
+    Args:
+        together: net sales of several currencies in one, which stand in place of those that can't be added.
+    """
     labels = {name: label for name, label, _ in COLUMNS}
-    return [{"label": labels[slug], "cell": cell(slug, total, fmt, currency, with_change=True)} for slug in _HEADLINES]
+    found = []
+    for slug in _HEADLINES:
+        figure, note = cell(slug, total, fmt, currency, with_change=True), ""
+        if slug == "net_sales" and together is not None:
+            figure, note = Cell(together.text(fmt), None, None), together.note(fmt)
+        found.append({"label": labels[slug], "cell": figure, "note": note})
+    return found
 
 
 def lines(
@@ -108,10 +124,12 @@ def lines(
     each: Mapping[str, Sequence[DayLine]],
     days: tuple[date, date],
     fmt: Formats,
+    one_day: Mapping[str, date],
 ) -> list[Line]:
     """Every line, in the order asked for.
 
     Args:
+        one_day: by store, the day that is shown where it is a single one: its figures open what they are made of.
         each: of every store, its days.
         days: of the trend, first and last.
     """
@@ -119,20 +137,23 @@ def lines(
     start = max(days[0], days[1] - timedelta(days=_SPARK_DAYS - 1))
     shown = [start + timedelta(days=number) for number in range((days[1] - start).days + 1)]
     places = _places(report, state)
+    is_mixed = not shared(stores)
     found = []
     for row in report.rows:
         key = row.labels[state.by]
         if state.by == "store":
             store = by_id[key]
             name, second, href = store.name, store.region or store.store_id, f"/stores/{quote(key, safe='')}"
-            currency, own = store.currency, [key]
+            own = [key]
         else:
             own = [store.store_id for store in stores if store.region == key]
             ngettext = translations(fmt.locale).ngettext
             name = key or translations(fmt.locale).gettext(N_("No region"))
             second = ngettext("%(num)d store", "%(num)d stores", len(own)) % {"num": len(own)}
             href = "/hq" + state.query(by="store", region=key)
-            currency = by_id[own[0]].currency if own else ""
+        currency = shared([by_id[store_id] for store_id in own])
+        if is_mixed and currency:
+            second = f"{second} · {currency}"
         seen = _seen(each, own)
         found.append(
             Line(
@@ -140,12 +161,22 @@ def lines(
                 name,
                 second,
                 href,
-                cells(row, state, fmt, currency),
+                _opening(cells(row, state, fmt, currency), state, href, one_day.get(key)),
                 tuple(map(seen.get, shown)),
                 places.get(key),
             )
         )
     return _sorted(found, report, state)
+
+
+def _opening(figures: tuple[Cell, ...], state: Stores, store: str, day: date | None) -> tuple[Cell, ...]:
+    """Figures of one day of a store, each with the page of what it is made of."""
+    if day is None or state.by != "store":
+        return figures
+    return tuple(
+        replace(figure, why=f"{store}/why/{slug}?day={day.isoformat()}")
+        for (slug, _, _), figure in zip(state.columns, figures, strict=True)
+    )
 
 
 def _seen(each: Mapping[str, Sequence[DayLine]], stores: Sequence[str]) -> dict[date, int]:
@@ -162,21 +193,34 @@ def _places(report: Report, state: Stores) -> dict[str, int]:
         return {}
     known = [row for row in report.rows if row.values[state.rank].value is not None]
     known.sort(key=lambda row: (-Decimal(row.values[state.rank].value or 0), row.labels[state.by]))
-    return {row.labels[state.by]: place for place, row in enumerate(known, start=1)}
+    places: dict[str, int] = {}
+    taken: Counter[str] = Counter()
+    for row in known:
+        currency = currency_of(row.values[state.rank])
+        taken[currency] += 1
+        places[row.labels[state.by]] = taken[currency]
+    return places
 
 
 def _sorted(found: Sequence[Line], report: Report, state: Stores) -> list[Line]:
     slug, down = state.order.removeprefix("-"), state.order.startswith("-")
     if slug == "store":
         return sorted(found, key=lambda line: line.key, reverse=down)
-    values = {row.labels[state.by]: row.values[slug].value for row in report.rows}
+    values = {row.labels[state.by]: row.values[slug] for row in report.rows}
 
-    def key(line: Line) -> tuple[bool, Decimal, str]:
+    def key(line: Line) -> tuple[bool, str, Decimal, str]:
         value = values[line.key]
-        amount = Decimal(value or 0)
-        return value is None, -amount if down else amount, line.key
+        amount = Decimal(value.value or 0)
+        return value.value is None, currency_of(value), -amount if down else amount, line.key
 
     return sorted(found, key=key)
+
+
+def is_apart(report: Report, state: Stores) -> bool:
+    """Whether the lines are in order of amounts of several currencies, and so within each of these."""
+    slug = state.order.removeprefix("-")
+    amounts = (row.values[slug] for row in report.rows if slug != "store")
+    return len({currency_of(value) for value in amounts if value.value is not None}) > 1
 
 
 def headers(state: Stores) -> list[dict[str, Any]]:

@@ -46,7 +46,16 @@ const fill = (body, quarters, closed) => {
       const row = document.createElement("tr");
       const head = document.createElement("th");
       head.scope = "row";
-      head.textContent = each.open ? each.label : `${each.label} ${closed}`;
+      const words = each.open ? each.label : `${each.label} ${closed}`;
+      if (each.href) {
+        const link = document.createElement("a");
+        link.className = "why-link";
+        link.href = each.href;
+        link.textContent = words;
+        head.append(link);
+      } else {
+        head.textContent = words;
+      }
       row.append(head);
       for (const text of each.cells) row.insertCell().textContent = text;
       return row;
