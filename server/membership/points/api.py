@@ -4,8 +4,10 @@ A card or phone number goes in the body and never in an address, which stands in
 carries an idempotency key: asked again with the same key and content, it is answered as the first time.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Protocol, cast
 from uuid import UUID
 
@@ -14,7 +16,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 
 from server.access.api import require_role
-from server.access.models import Scope
+from server.access.models import Locale, Scope
 from server.inputs import Input
 from server.membership.models import MemberRef
 from server.membership.points import rules as rules_of
@@ -25,6 +27,7 @@ from server.membership.points.models import (
     Decision,
     Difference,
     Entry,
+    Expiring,
     Liability,
     PointsBalance,
     Redemption,
@@ -43,7 +46,40 @@ Ruler = Annotated[Scope, Depends(require_role(*RULERS))]
 _Key = Annotated[str, Field(max_length=100, description="Idempotency key: random, 8 characters at the least.")]
 
 
+class _Benefits(Protocol):
+    """What tiers give, as far as a till applies it."""
+
+    @property
+    def discount(self) -> Decimal: ...
+
+    @property
+    def multiplier(self) -> Decimal: ...
+
+    @property
+    def birthday_gift(self) -> str: ...
+
+
+class _Tier(Protocol):
+    """A member's tier."""
+
+    @property
+    def tier(self) -> str: ...
+
+    @property
+    def names(self) -> Mapping[Locale, str]: ...
+
+    @property
+    def benefits(self) -> _Benefits: ...
+
+
+class _Tiers(Protocol):
+    """Tiers rest on points; so points know of them only what is asked here."""
+
+    def at_till(self, scope: Scope, member_id: UUID) -> _Tier: ...
+
+
 class _State(Protocol):
+    tiers: _Tiers
     points: PointsService
     adjustments: Adjustments
     points_reports: PointsReports
@@ -114,6 +150,31 @@ class RulesInput(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class TierLook:
+    """A member's tier, for whoever rings up: its names by language, per cent off, how many times the points.
+
+    The discount is the till's to take off; points are multiplied once the receipt is in.
+    """
+
+    tier: str
+    names: dict[Locale, str]
+    discount: str
+    multiplier: str
+    birthday_gift: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the member at the desk has, and what their tier gives."""
+
+    member_id: UUID
+    balance: int
+    pending: int
+    expiring: list[Expiring]
+    tier: TierLook
+
+
+@dataclass(frozen=True, slots=True)
 class RulesAnswer:
     """Rules and who saved them; null where nobody did, and nothing is earned."""
 
@@ -140,9 +201,14 @@ def list_entries(
 
 
 @router.post("/points/look", summary="What the member at the desk has")
-def look(body: LookInput, request: Request, scope: Spender) -> PointsBalance:
-    """By card or whole phone number a member of any store, by id one of your own."""
-    return _state(request).points.balance_at_till(scope, body.store_id, body.member.ref())
+def look(body: LookInput, request: Request, scope: Spender) -> Look:
+    """By card or whole phone number a member of any store, by id one of your own; with the tier's discount to apply."""
+    state = _state(request)
+    has = state.points.balance_at_till(scope, body.store_id, body.member.ref())
+    tier = state.tiers.at_till(scope, has.member_id)
+    gives = tier.benefits
+    shown = TierLook(tier.tier, dict(tier.names), str(gives.discount), str(gives.multiplier), gives.birthday_gift)
+    return Look(has.member_id, has.balance, has.pending, has.expiring, shown)
 
 
 @router.post("/points/redemptions", status_code=201, summary="Spend points")

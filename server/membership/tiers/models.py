@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 from uuid import UUID
 
 from server.membership.tiers.rules import Activity, Benefits
@@ -48,6 +49,19 @@ class MemberTier:
     next_tier: str | None
     to_go: Activity | None
     history: list[TierChange]
+
+
+@dataclass(frozen=True, slots=True)
+class TierAtTill:
+    """What a till needs of a member's tier to serve them.
+
+    Attributes:
+        names: for people, by language; a tier that nobody named has none.
+    """
+
+    tier: str
+    names: dict[Literal["zh", "en"], str]
+    benefits: Benefits
 
 
 @dataclass(frozen=True, slots=True)

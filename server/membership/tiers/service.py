@@ -12,13 +12,15 @@ from server.errors import InvalidInput, NotFound
 from server.membership import rulebook
 from server.membership.rulebook_repository import RulesRow
 from server.membership.tiers import evaluation, repository
-from server.membership.tiers.models import MemberTier, SavedTierRules
+from server.membership.tiers.models import MemberTier, SavedTierRules, TierAtTill
 from server.membership.tiers.repository import Change
 from server.membership.tiers.rules import Activity, TierRules, check, in_force, stored, written
 from server.membership.tiers.standing import given, window_start
 from server.storage.pool import Database
 
 READERS: Final[tuple[Role, ...]] = ("desk", "manager", "region", "hq", "admin")
+#: Who serves a member at a counter.
+SERVERS: Final[tuple[Role, ...]] = (*READERS, "till")
 GIVERS: Final[tuple[Role, ...]] = ("manager", "hq", "admin")
 RULERS: Final[tuple[Role, ...]] = ("hq", "admin")
 
@@ -68,6 +70,25 @@ class TiersService:
             to_go=to_go,
             history=history,
         )
+
+    def at_till(self, scope: Scope, member_id: UUID) -> TierAtTill:
+        """What the tier of a member gives who stands at a counter, of whatever store; nothing of what they did.
+
+        Args:
+            member_id: whom a card or a whole number led to.
+
+        Raises:
+            NotFound: there is no such member.
+        """
+        scope.require_role(*SERVERS)
+        now = self._clock()
+        with self._db.read() as conn:
+            standing = repository.standing_of_any(conn, member_id)
+            if standing is None:
+                raise _no_member(member_id)
+            _, rules = in_force(repository.rules_versions(conn), now)
+        level = rules.level(standing.tier)
+        return TierAtTill(standing.tier, dict(level.names) if level.slug == standing.tier else {}, level.benefits)
 
     def give(self, scope: Scope, member_id: UUID, tier: str, reason: str, until: datetime | None = None) -> MemberTier:
         """Give a member of one's own stores a tier by hand.

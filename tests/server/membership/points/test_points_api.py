@@ -28,7 +28,15 @@ PERSON = {
 }
 POINTS = {"rates": {"CNY": "1"}, "value": {"CNY": "0.01"}, "adjust_limit": 100}
 TIERS = {
-    "levels": [{"slug": "member"}, {"slug": "gold", "spend": "500", "benefits": {"multiplier": "2", "discount": "5"}}]
+    "levels": [
+        {"slug": "member"},
+        {
+            "slug": "gold",
+            "names": {"zh": "金卡", "en": "Gold"},
+            "spend": "500",
+            "benefits": {"multiplier": "2", "discount": "5", "birthday_gift": "a cake"},
+        },
+    ]
 }
 
 
@@ -78,7 +86,17 @@ def test_from_the_till_to_the_desk(chain: Services, clock: TurnedClock, as_of: C
     # The other store's desk knows the member by card alone.
     as_of("desk2", "GET", f"/members/{member_id}/points", status=404)
     look = {"store_id": "S02", "member": {"card": card}}
-    assert as_of("desk2", "POST", "/points/look", look)["balance"] == 800
+    seen = as_of("desk2", "POST", "/points/look", look)
+    assert (seen["balance"], seen["tier"]) == (
+        800,
+        {
+            "tier": "gold",
+            "names": {"en": "Gold", "zh": "金卡"},
+            "discount": "5",
+            "multiplier": "2",
+            "birthday_gift": "a cake",
+        },
+    )
     spend = {**look, "points": 300, "key": "desk2-first-time"}
     done = as_of("desk2", "POST", "/points/redemptions", spend, 201)
     assert (done["entry"]["balance"], done["worth"]) == (500, {"currency": "CNY", "amount": "3.00"})
