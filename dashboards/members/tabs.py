@@ -12,6 +12,7 @@ HEADQUARTERS: Final[tuple[Role, ...]] = ("admin", "hq")
 ADJUSTERS: Final[tuple[Role, ...]] = ("admin", "hq", "manager")
 _TABS: Final[tuple[tuple[str, str, tuple[Role, ...]], ...]] = (
     ("/members/value", N_("Customer value"), STORE_READERS),
+    ("/members/people", N_("Persons"), STORE_READERS),
     ("/members/tiers", N_("Tiers"), HEADQUARTERS),
     ("/members/points", N_("Points"), HEADQUARTERS),
     ("/members/requests", N_("Requests"), ADJUSTERS),

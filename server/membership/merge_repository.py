@@ -166,6 +166,28 @@ def twins(conn: Connection, scope: Scope, limit: int) -> list[list[UUID]]:
         ).fetchall()
 
 
+def twins_of(conn: Connection, scope: Scope, member_id: UUID, limit: int) -> list[UUID]:
+    """Others of a member's name and birthday who live or bought in the scope's stores and are not said to be two."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(
+            """
+            SELECT m.member_id
+            FROM member m
+            JOIN member_token t USING (member_id)
+            WHERE t.kind = 'twin' AND m.erased_at IS NULL AND m.merged_into IS NULL AND m.member_id <> %(id)s
+              AND t.token IN (SELECT token FROM member_token WHERE member_id = %(id)s AND kind = 'twin')
+              AND (%(scope)s::text[] IS NULL OR m.home_store = ANY(%(scope)s) OR EXISTS (
+                SELECT FROM receipt r WHERE r.member_id = m.member_id AND r.store_id = ANY(%(scope)s)))
+              AND NOT EXISTS (
+                SELECT FROM member_not_twin n
+                WHERE n.one = least(m.member_id, %(id)s) AND n.other = greatest(m.member_id, %(id)s))
+            ORDER BY m.enrolled_at, m.member_id
+            LIMIT %(limit)s
+            """,
+            {"id": member_id, "scope": scope.store_ids, "limit": limit},
+        ).fetchall()
+
+
 def part(conn: Connection, one: UUID, other: UUID, said_by: str, at: datetime) -> None:
     """Two who look alike are two; said twice is said once."""
     conn.execute(

@@ -56,6 +56,18 @@ class Merging:
                     found.append(Twins(seen))
         return found
 
+    def twins_of(self, scope: Scope, member_id: UUID, limit: int = 20) -> list[MemberSummary]:
+        """Those of whom the caller may know who may be this very member, the one enrolled first before the others.
+
+        Raises:
+            NotFound: when there is no member the caller may know of.
+        """
+        scope.require_role(*MERGERS)
+        with self._db.read() as conn:
+            found = merge_repository.twins_of(conn, scope, self._reader.row(conn, scope, member_id).member_id, limit)
+            rows = [repository.member(conn, scope, each, whole_chain=False) for each in found]
+            return [self._reader.summary(row) for row in rows if row is not None]
+
     def not_twins(self, scope: Scope, one: UUID, other: UUID) -> None:
         """Two who look alike are two people: they are not suggested again."""
         scope.require_role(*MERGERS)
