@@ -28,7 +28,9 @@ def import_(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="CSV in UTF-8 or GB18030, or a workbook (.xlsx).", show_default=False)
     ],
-    store: Annotated[str, typer.Option(help="Home of these members; their numbers are of its country.")],
+    store: Annotated[
+        str, typer.Option(help="Home of members whose row names no other; numbers are of the home's country.")
+    ],
     basis: Annotated[str, typer.Option(help="What they agreed to, where and when: stands on record as their consent.")],
     column: Annotated[
         list[str] | None,
@@ -36,7 +38,11 @@ def import_(
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Check everything, keep nothing.")] = False,
 ) -> None:
-    """Enrol everybody in a file whose number nobody has, with the points they bring along.
+    """Enrol everybody in a file whose number nobody has, with the points, tier and stored value they bring along.
+
+    Needed columns: name, phone. Others: external_no, birthday, store (home, by id or name), enrolled_at (day of
+    joining), points, points_expire (last day), principal and bonus (stored value, in the home store's currency), tier,
+    marketing, staff, advisor, campaign, tags, custom.FIELD.
 
     Safe to run again: whoever came before is known by their number in the old system (external_no). Whose number
     somebody has is told and left as it is. Leaves with status 1 when rows were refused.
@@ -84,6 +90,9 @@ def _tell_import(result: "MemberImportResult") -> None:
         f"{result.rows:,} rows: {result.enrolled:,} {word}, {result.opened:,} opening balances booked, "
         f"{result.known:,} came before, {result.duplicate_count:,} numbers taken, {result.error_count:,} refused"
     )
+    for currency, principal in sorted(result.principal.items()):
+        what = "would be brought in" if result.dry_run else "brought in"
+        typer.echo(f"stored value {what}: {principal:,} {currency} principal, {result.bonus[currency]:,} bonus")
     if result.tiers_left:
         typer.echo(f"{result.tiers_left:,} tiers left as they are: given by an earlier file, and moved since")
 

@@ -53,6 +53,11 @@ _WRONG: Final = {
     "birthday": N_("The birthday: write it as 1990-05-17."),
     "points": N_("The points: whole ones, and no minus."),
     "tier": N_("The tier: there is none by that name."),
+    "store": N_("The home store: its id or its whole name, and one of yours."),
+    "enrolled_at": N_("The day of joining: write it as 2021-05-17, not in the future and not before the birthday."),
+    "points_expire": N_("The day the points expire: write it as 2027-12-31, and not in the past."),
+    "principal": N_("The stored value: an amount such as 1200.50, and no more than may be on a card."),
+    "bonus": N_("The bonus of stored value: an amount such as 100.00."),
     "marketing": N_("Whether they agree to marketing: yes or no."),
     "external_no": N_("The member number of the old system: it belongs to somebody else."),
 }

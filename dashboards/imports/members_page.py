@@ -18,8 +18,8 @@ from dashboards.imports.upload import Upload, upload_of
 from dashboards.pages import page_router, renderer_of
 from dashboards.viewer import Viewer, posting, viewer_with
 from server.errors import DoorlineError, InvalidInput, TooLarge
-from server.membership.importing import COLUMNS as OURS
-from server.membership.importing import recognised
+from server.membership.import_rows import COLUMNS as OURS
+from server.membership.import_rows import recognised
 
 router = page_router()
 
@@ -28,7 +28,12 @@ _COLUMNS: Final = {
     "phone": N_("Phone"),
     "birthday": N_("Birthday"),
     "external_no": N_("Number in the old system"),
+    "store": N_("Home store"),
+    "enrolled_at": N_("Member since"),
     "points": N_("Points"),
+    "points_expire": N_("Points expire on"),
+    "principal": N_("Stored value: paid for"),
+    "bonus": N_("Stored value: bonus"),
     "tier": N_("Tier"),
     "marketing": N_("Agrees to marketing?"),
     "staff": N_("Won by"),

@@ -17,6 +17,7 @@ from server.membership.links import CardLinks
 from server.membership.merging import Merging
 from server.membership.notes import NotesService
 from server.membership.opening import GivesTier, OpeningBalances
+from server.membership.opening_value import OpeningValue
 from server.membership.reading import MemberReader
 from server.membership.retention import MemberRetention
 from server.membership.rights import RightsPart
@@ -79,5 +80,5 @@ def member_desk(
         erasures=erasures,
         retention=MemberRetention(db, erasures, codes, clock),
         rotation=KeyRotation(db, keys, clock),
-        imports=MemberImport(db, membership, reader, OpeningBalances(db, tiers, clock), clock),
+        imports=MemberImport(db, membership, reader, OpeningBalances(db, tiers, clock), OpeningValue(db, clock), clock),
     )

@@ -1,11 +1,54 @@
 """SQL of members who came from another system: known by the number they had there. Ids, cards and tiers only."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from psycopg.rows import scalar_row
+from psycopg.rows import class_row, scalar_row
 
+from server.access.models import Scope
 from server.storage.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A store as a home of members: by `country` their numbers are read, by `timezone` their days."""
+
+    store_id: str
+    name: str
+    country: str
+    timezone: str
+
+
+def homes(conn: Connection, scope: Scope, store_id: str | None) -> list[Home]:
+    """The stores of the scope, or one of them, each with its timezone of today."""
+    with conn.cursor(row_factory=class_row(Home)) as cursor:
+        return cursor.execute(
+            """
+            SELECT s.store_id, s.name, s.country, coalesce(c.timezone, 'UTC') AS timezone
+            FROM store s
+            LEFT JOIN LATERAL (
+                SELECT timezone FROM store_calendar
+                WHERE store_id = s.store_id
+                ORDER BY valid_from > current_date, abs(valid_from - current_date) LIMIT 1
+            ) AS c ON true
+            WHERE (%(store)s::text IS NULL OR s.store_id = %(store)s)
+              AND (%(scope)s::text[] IS NULL OR s.store_id = ANY(%(scope)s))
+            """,
+            {"store": store_id, "scope": scope.store_ids},
+        ).fetchall()
+
+
+def enrolled_in(conn: Connection, external_no: str | None, member_id: UUID) -> str:
+    """Where whoever had a number in the system of before was enrolled, or, where it had none, a member was."""
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        found = cursor.execute(
+            "SELECT coalesce(enrolled_store, home_store) FROM member WHERE member_id = %s"
+            if external_no is None
+            else "SELECT coalesce(enrolled_store, home_store) FROM member WHERE external_no = %s",
+            (external_no or member_id,),
+        ).fetchone()
+    return str(found or "")
 
 
 def by_external_no(conn: Connection, external_no: str) -> UUID | None:

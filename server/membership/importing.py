@@ -7,9 +7,9 @@ number and name. Consent is not assumed: whoever brings the file states what the
 stands on record.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from decimal import Decimal
 from typing import BinaryIO, Final
 from uuid import UUID
 
@@ -18,31 +18,15 @@ from server.access.models import Scope
 from server.clock import Clock, utc_now
 from server.errors import DoorlineError, InvalidInput
 from server.files.sheets import Row, Sheet, open_sheet
-from server.membership import field_repository, import_repository, names, phones, repository
-from server.membership.fields import FieldKind, Given, check_answers
-from server.membership.models import MemberExists, NewConsent, NewMember
-from server.membership.opening import OpeningBalances, check_points
+from server.membership import field_repository, import_repository, names, repository
+from server.membership.import_rows import ReadRow, RowReader, check_needed, recognised
+from server.membership.models import MemberExists
+from server.membership.opening import OpeningBalances
+from server.membership.opening_value import OpeningValue
 from server.membership.reading import HEADQUARTERS, MemberReader
-from server.membership.service import MembershipService, check_birthday
+from server.membership.service import MembershipService
 from server.storage.pool import Connection, Database
 
-#: Our columns, and what headers call them.
-COLUMNS: Final[dict[str, tuple[str, ...]]] = {
-    "name": ("name", "姓名", "会员姓名", "名字"),
-    "phone": ("phone", "mobile", "手机号", "手机", "电话", "手机号码"),
-    "birthday": ("birthday", "birth date", "生日", "出生日期"),
-    "external_no": ("external_no", "member no", "会员号", "会员编号", "卡号"),
-    "points": ("points", "积分", "可用积分"),
-    "tier": ("tier", "level", "等级", "会员等级"),
-    "marketing": ("marketing", "营销同意", "是否接收营销"),
-    "staff": ("staff", "导购", "开卡导购"),
-    "advisor": ("advisor", "专属导购"),
-    "campaign": ("campaign", "活动"),
-    "tags": ("tags", "标签"),
-}
-_TRUE: Final = frozenset({"yes", "y", "true", "1", "是", "同意"})
-_FALSE: Final = frozenset({"", "no", "n", "false", "0", "否", "不同意"})
-_DATES: Final = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日", "%Y%m%d")
 MOST_TOLD: Final = 500
 _EVERY: Final = 200
 
@@ -73,7 +57,8 @@ class MemberImportResult:
     Attributes:
         enrolled: new members, or with `dry_run` those who would be.
         known: rows that came with an earlier import.
-        opened: opening balances booked.
+        opened: opening balances booked, of points and of stored value each, or with `dry_run` those that would be.
+        principal: stored value in them that was paid for, `bonus` that was given on top, by currency.
         tiers_left: tiers that were not given again: an earlier file gave them, and the members have moved since.
     """
 
@@ -85,19 +70,10 @@ class MemberImportResult:
     tiers_left: int = 0
     duplicate_count: int = 0
     error_count: int = 0
+    principal: dict[str, Decimal] = field(default_factory=dict)
+    bonus: dict[str, Decimal] = field(default_factory=dict)
     duplicates: list[Duplicate] = field(default_factory=list)
     errors: list[RowError] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A row, checked as far as it can be by itself."""
-
-    line: int
-    new: NewMember
-    number: str
-    points: int
-    tier: str
 
 
 class MemberImport:
@@ -109,12 +85,14 @@ class MemberImport:
         membership: MembershipService,
         reader: MemberReader,
         openings: OpeningBalances,
+        value: OpeningValue,
         clock: Clock = utc_now,
     ) -> None:
         self._db = db
         self._membership = membership
         self._reader = reader
         self._openings = openings
+        self._value = value
         self._clock = clock
 
     def run(
@@ -132,7 +110,7 @@ class MemberImport:
         """Enrol everybody in a file whose number nobody has. For headquarters.
 
         Args:
-            store_id: home of the members; their numbers are of its country.
+            store_id: home of those members whose row names no other store; numbers are of the home's country.
             basis: what these people agreed to and when, in the words that stand on record as their consent.
             mapping: our columns to those of the file, where its header says it otherwise, empty where the file has
                 none of it; `custom.<field>` too.
@@ -147,23 +125,16 @@ class MemberImport:
         sheet, columns, tiers = self._opened(scope, store_id, stream, basis, mapping or {})
         seen: dict[str, int] = {}
         with self._db.read() as conn:
-            country = self._reader.country_of(conn, scope, store_id)
+            homes = import_repository.homes(conn, scope, None if "store" in columns else store_id)
             own = field_repository.fields(conn)
-        kinds = {each.field: each.kind for each in own}
+        home = next(each for each in homes if each.store_id == store_id)
+        reader = RowReader(columns, homes, home, own, tiers, basis, self._clock())
         is_whole = False
         try:
             for line in sheet.rows():
                 result.rows += 1
                 try:
-                    read = self._read(line, columns, kinds, store_id, country, basis)
-                    check_answers(own, read.new.custom)
-                    if read.tier and read.tier not in tiers:
-                        raise InvalidInput(
-                            f"there is no tier {read.tier!r}",
-                            field="tier",
-                            remedy=f"use one of {', '.join(sorted(tiers))}",
-                        )
-                    double = self._take(scope, read, seen, result)
+                    double = self._take(scope, reader.read(line), seen, result)
                     if double is not None:
                         _double(result, double)
                         refuse(line, _told_double(double))
@@ -195,6 +166,9 @@ class MemberImport:
 
     def _note(self, scope: Scope, store_id: str, result: MemberImportResult, *, is_whole: bool) -> None:
         detail: dict[str, object] = {"rows": result.rows, "enrolled": result.enrolled, "opened": result.opened}
+        for what, sums in (("principal", result.principal), ("bonus", result.bonus)):
+            if sums:
+                detail[what] = {currency: str(amount) for currency, amount in sums.items()}
         if result.tiers_left:
             detail["tiers_left"] = result.tiers_left
         if not is_whole:
@@ -215,13 +189,13 @@ class MemberImport:
             self._reader.country_of(conn, scope, store_id)
         sheet = open_sheet(stream)
         columns = recognised(sheet.header, mapping)
-        _check_needed(columns)
+        check_needed(columns)
         tiers = self._openings.tiers(scope)
         if "tier" in columns and not tiers:
             raise InvalidInput("tiers can't be given here", field="tier", remedy="take the column out of the file")
         return sheet, columns, tiers
 
-    def _take(self, scope: Scope, read: _Read, seen: dict[str, int], result: MemberImportResult) -> Duplicate | None:
+    def _take(self, scope: Scope, read: ReadRow, seen: dict[str, int], result: MemberImportResult) -> Duplicate | None:
         """Take a row, or say whose number it has."""
         earlier = seen.setdefault(read.number, read.line)
         if earlier != read.line:
@@ -236,20 +210,25 @@ class MemberImport:
                 before, may_open = holder, not import_repository.has_merged(conn, holder)
         if before is not None:
             result.known += 1
-            if may_open and not result.dry_run:
-                self._open(scope, before, read, result)
+            if may_open:
+                with self._db.read() as conn:
+                    store_id = import_repository.enrolled_in(conn, external, before)
+                self._open(scope, before, store_id, read, result)
         elif holder is not None:
             with self._db.read() as conn:
                 return Duplicate(read.line, import_repository.card_of_member(conn, holder), None)
         elif result.dry_run:
+            self._check_value(scope, read)
             result.enrolled += 1
+            self._open(scope, None, read.new.home_store, read, result)
         else:
+            self._check_value(scope, read)
             try:
                 made = self._membership.enrol(scope, read.new)
             except MemberExists as known:  # enrolled at a desk since we looked
                 return Duplicate(read.line, known.card_no, None)
             result.enrolled += 1
-            self._open(scope, made.member_id, read, result)
+            self._open(scope, made.member_id, read.new.home_store, read, result)
         return None
 
     def _came_before(self, conn: Connection, scope: Scope, holder: UUID, name: str) -> bool:
@@ -258,121 +237,50 @@ class MemberImport:
         row = repository.member(conn, scope, holder, whole_chain=True)
         return row is not None and row.source == "import" and names.folded(self._reader.name(row)) == names.folded(name)
 
-    def _open(self, scope: Scope, member_id: UUID, read: _Read, result: MemberImportResult) -> None:
-        """Give a member what the file says they had, as far as no file gave it before."""
+    def _check_value(self, scope: Scope, read: ReadRow) -> None:
+        """Nobody is enrolled whose stored value can't be brought in: the row goes back whole."""
+        if read.principal or read.bonus:
+            with self._db.read() as conn:
+                self._value.check(conn, scope, read.new.home_store, read.principal, read.bonus)
+
+    def _open(
+        self, scope: Scope, member_id: UUID | None, store_id: str, read: ReadRow, result: MemberImportResult
+    ) -> None:
+        """Give a member what the file says they had, as far as no file gave it before; with `dry_run` only count it.
+
+        Args:
+            member_id: None in a dry run, of somebody who would be enrolled.
+            store_id: where the member was, or would be, enrolled.
+        """
+        key = read.new.external_no or str(member_id or "")
+        if result.dry_run:
+            self._count(scope, store_id, key, read, result)
+            return
+        if member_id is None:
+            raise ValueError("nobody to give it to")
         if read.tier:
             result.tiers_left += not self._openings.tier(scope, member_id, read.tier)
-        key = read.new.external_no or str(member_id)
-        result.opened += self._openings.points(scope, member_id, read.points, key, read.new.home_store)
+        expire = read.points_expire
+        result.opened += self._openings.points(scope, member_id, read.points, key, read.new.home_store, expire)
+        if read.principal or read.bonus:
+            currency = self._value.bring_in(scope, member_id, store_id, read.principal, read.bonus, key)
+            if currency is not None:
+                _brought(result, currency, read)
 
-    def _read(
-        self,
-        line: Row,
-        columns: Mapping[str, int],
-        kinds: Mapping[str, FieldKind],
-        store_id: str,
-        country: str,
-        basis: str,
-    ) -> _Read:
-        def cell(column: str) -> str:
-            place = columns.get(column)
-            return line.cells[place].strip() if place is not None and place < len(line.cells) else ""
-
-        born = _date(cell("birthday"))
-        check_birthday(born, self._clock())
-        number = phones.e164(cell("phone"), country)
-        custom: dict[str, Given] = {
-            column.removeprefix("custom."): _answer(kinds.get(column.removeprefix("custom.")), cell(column))
-            for column in columns
-            if column.startswith("custom.") and cell(column)
-        }
-        new = NewMember(
-            name=names.clean(cell("name")),
-            phone=number,
-            home_store=store_id,
-            consents=list(_consents(basis.strip(), cell("marketing"))),
-            birthday=born,
-            source="import",
-            staff=cell("staff"),
-            campaign=cell("campaign"),
-            advisor=cell("advisor"),
-            tags=[tag.strip() for tag in cell("tags").replace("；", ";").split(";") if tag.strip()],
-            custom=custom,
-            external_no=cell("external_no") or None,
-        )
-        return _Read(line.line, new, number, _points(cell("points")), cell("tier"))
+    def _count(self, scope: Scope, store_id: str, key: str, read: ReadRow, result: MemberImportResult) -> None:
+        if not (read.points or read.principal or read.bonus):
+            return
+        with self._db.read() as conn:
+            result.opened += read.points > 0 and not self._openings.points_brought(conn, key)
+            if (read.principal or read.bonus) and not self._value.was_brought(conn, scope, store_id, key):
+                currency = self._value.check(conn, scope, store_id, read.principal, read.bonus)
+                _brought(result, currency, read)
 
 
-def recognised(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int]:
-    """Where each of our columns is, by the mapping and by what headers commonly say; some may be missing.
-
-    Raises:
-        InvalidInput: an empty file, or a mapping that names what isn't there.
-    """
-    if not any(header):
-        raise InvalidInput("the file is empty", field="file", remedy="it needs a header and a row for each member")
-    names_ = [each.casefold() for each in header]
-    found: dict[str, int] = {}
-    for ours, known in COLUMNS.items():
-        places = [names_.index(name) for name in known if name in names_]
-        if places and ours not in mapping:
-            found[ours] = places[0]
-    for ours, theirs in mapping.items():
-        if ours not in COLUMNS and not ours.startswith("custom."):
-            raise InvalidInput(f"there is no column {ours!r} of ours", field=ours, remedy=f"use {', '.join(COLUMNS)}")
-        if not theirs:
-            continue
-        if theirs.casefold() not in names_:
-            raise InvalidInput(f"the file has no column {theirs!r}", field=ours, remedy=f"it has {', '.join(header)}")
-        found[ours] = names_.index(theirs.casefold())
-    return found
-
-
-def _check_needed(found: Mapping[str, int]) -> None:
-    for needed in ("name", "phone"):
-        if needed not in found:
-            raise InvalidInput(
-                f"the file has no column for the {needed}", field=needed, remedy="name it in the mapping"
-            )
-
-
-def _date(text: str) -> date | None:
-    if not text:
-        return None
-    for form in _DATES:
-        try:
-            return datetime.strptime(text.partition(" ")[0], form).date()  # noqa: DTZ007  a birthday is of no zone
-        except ValueError:
-            continue
-    raise InvalidInput("this is no date", field="birthday", remedy="write it as 1990-05-17")
-
-
-def _points(text: str) -> int:
-    if not text:
-        return 0
-    whole = text.replace(",", "").removesuffix(".0").removesuffix(".00")
-    if not whole.isdecimal():
-        raise InvalidInput("these are no whole points", field="points", remedy="write them as 1200")
-    points = int(whole)
-    check_points(points)
-    return points
-
-
-def _answer(kind: FieldKind | None, text: str) -> Given:
-    """What a cell says, as a field of this kind takes it; what it can't be is refused there."""
-    if kind == "choices":
-        return [each.strip() for each in text.replace("；", ";").split(";") if each.strip()]
-    if kind == "boolean" and text.casefold() in _TRUE | _FALSE:
-        return text.casefold() in _TRUE
-    return text
-
-
-def _consents(basis: str, marketing: str) -> Iterator[NewConsent]:
-    said = marketing.casefold()
-    if said not in _TRUE | _FALSE:
-        raise InvalidInput("this is neither yes nor no", field="marketing", remedy="write yes or no")
-    yield NewConsent("membership", granted=True, wording=basis, channel="import")
-    yield NewConsent("marketing", granted=said in _TRUE, wording=basis, channel="import")
+def _brought(result: MemberImportResult, currency: str, read: ReadRow) -> None:
+    result.opened += 1
+    result.principal[currency] = result.principal.get(currency, Decimal(0)) + read.principal
+    result.bonus[currency] = result.bonus.get(currency, Decimal(0)) + read.bonus
 
 
 def _tell(result: MemberImportResult, error: RowError) -> None:

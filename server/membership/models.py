@@ -74,6 +74,8 @@ class NewMember:
         proof: that the person holds the number; a number of somebody else is taken from them with it only.
         external_no: the member's number in the system they were brought in from.
         at: when they agreed, where that was before it reached us (a desk without a network; aware); now when left out.
+        joined_at: when they became members, where that was in another system (aware); what they agreed to stands on
+            record as of now all the same, so that nobody is forgotten at once as not seen for years.
     """
 
     name: str
@@ -90,6 +92,7 @@ class NewMember:
     proof: Proof | None = None
     external_no: str | None = None
     at: datetime | None = None
+    joined_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ A balance typed into a column is a balance nobody can explain. So it is an entry
 number as its key: an import that is run again books nothing twice.
 """
 
+from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from server.membership import import_repository
 from server.membership.points import repository
 from server.membership.points.bookings import Why
 from server.membership.points.service import digest, rules_at, tell
-from server.storage.pool import Database
+from server.storage.pool import Connection, Database
 
 #: More than any honest balance: a column of phone numbers mistaken for one is noticed.
 MOST_POINTS: Final = 10_000_000
@@ -47,8 +48,17 @@ class OpeningBalances:
         """The tiers that can be given; none where none can."""
         return frozenset() if self._tiers is None else self._tiers.known(scope)
 
-    def points(self, scope: Scope, member_id: UUID, points: int, key: str, store_id: str) -> bool:
+    def points_brought(self, conn: Connection, key: str) -> bool:
+        """Whether a file's points were booked before under this key."""
+        return repository.known_key(conn, f"opening:{key}") is not None
+
+    def points(
+        self, scope: Scope, member_id: UUID, points: int, key: str, store_id: str, expire: datetime | None = None
+    ) -> bool:
         """Book what a member had; False when it was booked before under this key.
+
+        Args:
+            expire: when they expire (aware); as the rules say of points got today when left out.
 
         Raises:
             InvalidInput: less than nothing, or more than can be.
@@ -60,12 +70,12 @@ class OpeningBalances:
         content = digest("opening", member_id, points)
         with self._db.transaction() as conn:
             purse = repository.hold(conn, [member_id])[member_id]
-            if repository.known_key(conn, f"opening:{key}") is not None:
+            if self.points_brought(conn, key):
                 return False
             repository.load_lots(conn, [purse])
             purse.settle(now)
             why = Why("opening", f"opening:{key}", now, scope.actor, content, store_id=store_id, reason="brought along")
-            lot = purse.new_lot(now, now, rules_at(conn, now).expires_at(now), store_id=store_id)
+            lot = purse.new_lot(now, now, expire or rules_at(conn, now).expires_at(now), store_id=store_id)
             booking = purse.add(why, points, lot)
             repository.write(conn, [purse])
             detail: dict[str, object] = {"entry_id": booking.entry_id, "points": points}

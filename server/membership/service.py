@@ -73,7 +73,8 @@ class MembershipService:
             custom = check_answers(field_repository.fields(conn), new.custom)
             # A desk without a network hands in later what was agreed earlier.
             agreed_at = now if new.at is None else min(new.at, now)
-            row = self._insert(conn, scope, new, name, number, custom, agreed_at)
+            joined_at = agreed_at if new.joined_at is None else min(new.joined_at, agreed_at)
+            row = self._insert(conn, scope, new, name, number, custom, joined_at)
             if new.proof is not None:
                 self._prover().use(conn, new.proof)
                 numbers.detach(conn, scope, self._keys, number, row.member_id, now)

@@ -2,6 +2,9 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace as replace_scope
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
@@ -11,6 +14,7 @@ from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput
 from server.membership.fields import CustomField
 from server.membership.importing import MemberImportResult
+from server.membership.models import Member
 from server.membership.tiers.rules import Level
 from server.services import Services
 from tests.server.conftest import SYSTEM
@@ -200,3 +204,77 @@ def test_without_numbers_of_the_old_system_a_file_sent_again_changes_nothing_eit
     assert newer is not None
     chain.members.merging.merge(SYSTEM, newer.member_id, zhang.member_id, "one person")
     assert run(third.replace(",0,", ",120,").encode()).opened == 0
+
+
+BROUGHT = """external_no,name,phone,store,enrolled_at,birthday,points,points_expire,principal,bonus,尺码
+E1,张伟,13800138031,,2021-05-01,1990-01-01,10,2099-12-31,"1,200.50",99.5,
+E2,李娜,13900139032,三里屯店,2022/6/1 10:00,,,,,20,
+E3,Dora,0151 23456789,B01,,,,,50,,
+E4,王五,13900139034,S99,,,,,,,
+E5,王五,13900139035,,2026-11-21,,,,,,
+E6,王五,13900139036,,1989-12-31,1990-01-01,,,,,
+E7,王五,13900139037,,,,,,1.200,,
+E8,王五,13900139038,,,,,,,-5,
+E9,王五,13900139039,,,,,,"5,000.01",,
+E10,王五,13900139040,,,,5,2001-01-01,,,
+"""
+WRONG = [
+    (5, "store"),
+    (6, "enrolled_at"),
+    (7, "enrolled_at"),
+    (8, "principal"),
+    (9, "bonus"),
+    (10, "principal"),
+    (11, "points_expire"),
+]
+
+
+def test_home_day_of_joining_and_stored_value_come_along_once(
+    chain: Services, run: Callable[..., MemberImportResult], scope_of: Callable[[str], Scope]
+) -> None:
+    content = BROUGHT.encode()
+    brought = ({"CNY": Decimal("1200.50"), "EUR": Decimal(50)}, {"CNY": Decimal("119.50"), "EUR": Decimal(0)})
+    for done in (run(content, dry_run=True), run(content)):
+        assert [(each.line, each.field) for each in done.errors] == WRONG
+        assert (done.enrolled, done.opened, (done.principal, done.bonus)) == (3, 4, brought)
+    assert chain.membership.count(SYSTEM) == 3, "a row whose money can't be taken enrols nobody"
+
+    def of(phone: str) -> Member:
+        found = chain.membership.find_by_phone(SYSTEM, phone, "CN")
+        assert found is not None
+        return found
+
+    def on_cards(phone: str) -> list[tuple[str, str, Decimal, Decimal]]:
+        cards = chain.stored_value.of_member(SYSTEM, of(phone).member_id)
+        return [(card.store_id, card.currency, card.principal, card.bonus) for card in cards]
+
+    zhang, li, dora = "13800138031", "13900139032", "+4915123456789"
+    assert [of(phone).home_store for phone in (zhang, li, dora)] == ["S01", "S02", "B01"]
+    joined = [of(phone).enrolled_at for phone in (zhang, li, dora)]
+    # Noon of the store's day; who has none joined with the file.
+    assert joined == [datetime(2021, 5, 1, 4, tzinfo=UTC), datetime(2022, 6, 1, 4, tzinfo=UTC), chain.clock()]
+    assert {consent.at for consent in of(zhang).consents} == {chain.clock()}, "what they agreed to is said today"
+    balance = chain.points.balance(SYSTEM, of(zhang).member_id)
+    assert [(expiry.points, expiry.at) for expiry in balance.expiring] == [(10, datetime(2099, 12, 31, 16, tzinfo=UTC))]
+    money = [
+        [("S01", "CNY", Decimal("1200.50"), Decimal("99.50"))],
+        [("S02", "CNY", Decimal(0), Decimal(20))],
+        [("B01", "EUR", Decimal(50), Decimal(0))],
+    ]
+    assert [on_cards(phone) for phone in (zhang, li, dora)] == money
+    # Sent again, as it was, with another store or another amount in it: nothing comes twice.
+    changed = content.replace("三里屯店".encode(), b"S01").replace(b",20,", b",30,")
+    for again in (run(content, dry_run=True), run(content), run(changed)):
+        assert (again.enrolled, again.known, again.opened, again.principal) == (0, 3, 0, {})
+    # What an earlier file didn't say is brought in when one says it, where the member was enrolled.
+    late = "external_no,name,phone,points,尺码\nE11,钱七,13900139041,3,\n".encode()
+    assert run(late).opened == 1
+    later = "external_no,name,phone,store,points,principal,尺码\nE11,钱七,13900139041,S02,3,7,\n".encode()
+    assert [run(later, dry_run=True).opened, run(later).opened, run(later).opened] == [1, 1, 0]
+    assert on_cards("13900139041") == [("S01", "CNY", Decimal(7), Decimal(0))]
+    assert [on_cards(phone) for phone in (zhang, li, dora)] == money
+    # Whoever has some stores only brings members to none but those.
+    few = replace_scope(scope_of("hq"), stores=frozenset({"S01"}))
+    elsewhere = "name,phone,store\n孙八,13900139042,S02\n周九,13900139043,静安店\n".encode()
+    done = chain.members.imports.run(few, "S01", io.BytesIO(elsewhere), BASIS)
+    assert ([(each.line, each.field) for each in done.errors], done.enrolled) == ([(2, "store")], 1)
