@@ -29,7 +29,7 @@ _WEEKDAY_DAY: Final[dict[Locale, str]] = {"zh": "M月d日 EEE", "en": "EEE d MMM
 _LONG: Final[dict[Locale, str]] = {"zh": "y年M月d日 EEEE", "en": "EEEE d MMMM y"}
 _PLAIN: Final[dict[Locale, str]] = {"zh": "y-MM-dd", "en": "d MMM y"}
 #: Inside one chain everyone knows the currency; its short sign keeps columns narrow.
-_SIGNS: Final = {"CNY": "¥", "HKD": "HK$", "TWD": "NT$", "SGD": "S$", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+_SIGNS: Final = {"CNY": "¥", "HKD": "HK$", "TWD": "NT$", "SGD": "S$", "USD": "$", "EUR": "€", "GBP": "£", "JPY": "JP¥"}
 #: One of the last place, by how many places there are.
 _PLACES: Final = tuple(Decimal(1).scaleb(-digits) for digits in range(8))
 
