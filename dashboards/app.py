@@ -20,7 +20,7 @@ from dashboards import (
     users_page,
 )
 from dashboards.admin import room as admin_room
-from dashboards.desk import caring, spending, taking_back, value_cards
+from dashboards.desk import caring, correcting, spending, taking_back, value_cards
 from dashboards.desk import offline as desk_offline
 from dashboards.desk import page as desk_page
 from dashboards.entry import (
@@ -57,7 +57,7 @@ def mount(app: FastAPI, services: Services) -> None:
     app.include_router(assets.router(files))
     for part in (sign_in, account_page, users_page, store_page, desk_offline, desk_page, styleguide, live):
         app.include_router(part.router)
-    for part in (caring, spending, taking_back, value_cards, card_page, store_quarters):
+    for part in (caring, correcting, spending, taking_back, value_cards, card_page, store_quarters):
         app.include_router(part.router)
     for page in (
         facts_page,

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from fastapi import Request, Response
 
-from dashboards.desk.form import EnrolForm, enrol_form
+from dashboards.desk.form import CorrectForm, EnrolForm, enrol_form, is_phone
 from dashboards.desk.offline import desk_data
 from dashboards.desk.showing import Places, card
 from dashboards.formats import Formats
@@ -88,6 +88,7 @@ def draw(
     found: list[MemberSummary] | None = None,
     not_found: bool = False,
     form: EnrolForm | None = None,
+    holder: Member | None = None,
     corrects: UUID | None = None,
     member: Member | None = None,
     revealed: str = "",
@@ -97,7 +98,11 @@ def draw(
     done: Done | None = None,
     phone_page: PhonePage | None = None,
 ) -> Response:
-    """The desk."""
+    """The desk.
+
+    Args:
+        holder: who has the number that stands in the form.
+    """
     services: Services = request.app.state.services
     scope = viewer.scope
     stores: list[Store] = services.stores.stores(scope)
@@ -110,7 +115,7 @@ def draw(
         status=status,
         stores=stores,
         # Most addresses here answer to submitted forms only; a member has one of their own.
-        address=f"/desk/members/{shown['id']}" if shown and shown["own"] else "/desk",
+        address=_address(shown, form),
         home_stores=stores,
         asked=asked,
         problem=problem,
@@ -124,7 +129,10 @@ def draw(
         adrift=bool(trouble.where) and shown is not None and trouble.where not in _forms(shown),
         done=done,
         phone_page=phone_page,
-        **(enrol_form(services, viewer, form) if form else {"form": None}),
+        **(enrol_form(services, viewer, form, holder) if form else {"form": None}),
+        holder=_holder(holder, places, viewer.locale) if holder else None,
+        # By the whole number alone it may be said to be another person's; by the card they show, it is they.
+        may_move=member is not None and is_phone(asked) and asked != member.card_no,
         # A form's own number: sent twice, it is done once.
         fresh=uuid4,
         corrects=corrects,
@@ -132,6 +140,24 @@ def draw(
         desk_data=desk_data(request, viewer),
         recent=[_line(each, places, viewer.locale) for each in services.membership.recent(scope, limit=_RECENT)],
     )
+
+
+def _address(shown: dict[str, Any] | None, form: EnrolForm | None) -> str:
+    """Where the page can be asked for again, as in another language."""
+    if isinstance(form, CorrectForm):
+        return f"/desk/members/{form.member_id}/correction"
+    return f"/desk/members/{shown['id']}" if shown and shown["own"] else "/desk"
+
+
+def _holder(member: Member, places: Places, locale: Locale) -> dict[str, str]:
+    """Whoever has a number, as far as any desk that was told the whole number may see them."""
+    return {
+        "name": member.name,
+        "phone": member.phone,
+        "card": member.card_no,
+        "tier": places.tier(member.tier, locale),
+        "store": places.name(member.home_store),
+    }
 
 
 def _forms(shown: dict[str, Any]) -> set[str]:

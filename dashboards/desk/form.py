@@ -7,17 +7,20 @@ everything wrong is said at once and beside its field.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final
+from typing import Annotated, Any, Final
+from uuid import UUID
 
-from fastapi import Request
+from fastapi import Depends, Form, Request
 
 from dashboards.formats import Formats
 from dashboards.i18n import N_, translations
 from dashboards.viewer import Viewer
 from server.access.models import Locale
 from server.errors import InvalidInput
-from server.membership.fields import CustomField, Given, check_answers, typed
-from server.membership.form import Form, FormField
+from server.membership.fields import Answer, CustomField, Given, check_answers, typed
+from server.membership.form import Form as Described
+from server.membership.form import FormField
+from server.membership.models import Member, Proof
 from server.services import Services
 
 #: Fewer digits than this are no phone number, anywhere.
@@ -32,7 +35,10 @@ PROBLEMS: Final = {
     "home_store": N_("Choose the store."),
     "consents": N_("A member can only be enrolled when they agree."),
     "who": N_("Nobody has this card or number."),
+    "code": N_("This code is wrong or no longer holds. Check the digits, or send another one."),
 }
+#: A number that a member has: what becomes of it is for the desk to say.
+TAKEN: Final = N_("This number belongs to a member already.")
 #: Of a field of the chain's own, where nobody says which.
 CUSTOM_PROBLEM: Final = N_("Something the chain asks for is missing or doesn't fit.")
 _MISSING: Final = N_("Ask the customer; nobody is enrolled without it.")
@@ -53,6 +59,9 @@ class EnrolForm:
     Attributes:
         custom: answers to the chain's own fields, each a list of texts.
         versions: of the words for consent that were shown, by purpose.
+        moves: the number was somebody else's, and the desk says that it is this person's now.
+        code_id, code: of a one-time code that was sent to the number, and what the person read from it; `sent_to` is
+            the masked number it went to.
     """
 
     name: str = ""
@@ -64,6 +73,20 @@ class EnrolForm:
     custom: Mapping[str, Sequence[str]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    moves: bool = False
+    code_id: UUID | None = None
+    code: str = ""
+    sent_to: str = ""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether somebody is enrolled by it."""
+        return True
+
+    @property
+    def proof(self) -> Proof | None:
+        """That the person holds the number; None where no code was sent."""
+        return None if self.code_id is None else Proof(self.code_id, self.code)
 
     @classmethod
     def for_nobody(cls, asked: str) -> "EnrolForm":
@@ -77,9 +100,9 @@ class EnrolForm:
         born = self._birthday()
         if not self.name:
             self.problems["name"] = PROBLEMS["name"]
-        if not is_phone(self.phone):
+        if not is_phone(self.phone) and (self.is_new or self.phone):
             self.problems["phone"] = PROBLEMS["phone"]
-        if not self.consent:
+        if self.is_new and not self.consent:
             self.problems["consents"] = PROBLEMS["consents"]
         return born
 
@@ -105,7 +128,7 @@ class EnrolForm:
 
     def first_problem(self, own: Sequence[FormField]) -> str:
         """The first field, from top to bottom, that something is wrong with; empty where nothing is."""
-        order = ["name", "phone", "birthday", "home_store", *(each.name for each in own), "consents"]
+        order = ["code", "name", "phone", "birthday", "home_store", *(each.name for each in own), "consents"]
         return next((place for place in order if place in self.problems), "")
 
     def _birthday(self) -> date | None:
@@ -118,20 +141,65 @@ class EnrolForm:
             return None
 
 
-def own_fields(form: Form) -> list[FormField]:
+@dataclass(slots=True)
+class CorrectForm(EnrolForm):
+    """What is kept of a member, to be put right; a number that is left empty stays.
+
+    The number isn't in it: whoever corrects a birthday needn't see the number, and every look at one is on record.
+
+    Attributes:
+        phone_now: masked; empty where the number went to somebody else.
+        answered: the chain's own fields that have an answer, which alone can be taken back.
+    """
+
+    member_id: UUID | None = None
+    name_now: str = ""
+    phone_now: str = ""
+    answered: frozenset[str] = frozenset()
+
+    @property
+    def is_new(self) -> bool:
+        """Never."""
+        return False
+
+    @classmethod
+    def of(cls, member: Member) -> "CorrectForm":
+        """With what is kept."""
+        return cls(
+            name=member.name,
+            birthday=member.birthday.isoformat() if member.birthday else "",
+            custom={name: _written(answer) for name, answer in member.custom.items()},
+            member_id=member.member_id,
+            name_now=member.name,
+            phone_now=member.phone,
+            answered=frozenset(member.custom),
+        )
+
+    def answers(self, fields: Sequence[CustomField], locale: Locale) -> dict[str, Given]:
+        """As for who is new; but nobody has to answer today what was not asked when they were enrolled."""
+        asked = [each for each in fields if each.field in self.answered or any(self.custom.get(each.field, ()))]
+        # Named apart, for a class with slots is made anew, and `super()` would look in the one of before.
+        return EnrolForm.answers(self, asked, locale)
+
+
+def own_fields(form: Described) -> list[FormField]:
     """The chain's own fields of a form."""
     return [each for each in form.fields if each.name.startswith(CUSTOM)]
 
 
-def enrol_form(services: Services, viewer: Viewer, form: EnrolForm) -> dict[str, Any]:
-    """What the template of the enrol form takes: the form, the chain's own fields in it, and the words for consent."""
+def enrol_form(services: Services, viewer: Viewer, form: EnrolForm, holder: Member | None = None) -> dict[str, Any]:
+    """What the template of the enrol form takes: the form, the chain's own fields in it, and the words for consent.
+
+    Args:
+        holder: who has the number; looking at them comes first then.
+    """
     described = services.members.form.describe(viewer.scope, viewer.locale)
     own = own_fields(described)
     return {
         "form": form,
         "own_fields": own,
         "within": {each.name: bounds(each.least, each.most, each.kind, viewer.locale) for each in own},
-        "first_problem": form.first_problem(own),
+        "focus": "" if holder else form.first_problem(own) or ("code" if form.code_id else "name"),
         "words": described.consents,
         "today": date.today().isoformat(),  # noqa: DTZ011  only the latest date the browser's picker offers
     }
@@ -157,6 +225,36 @@ async def written(request: Request) -> dict[str, dict[str, Any]]:
     return {"custom": custom, "versions": versions}
 
 
+def entered(
+    name: Annotated[str, Form(max_length=200)] = "",
+    phone: Annotated[str, Form(max_length=60)] = "",
+    birthday: Annotated[str, Form(max_length=20)] = "",
+    home_store: Annotated[str, Form(max_length=64)] = "",
+    consent: Annotated[str, Form(max_length=5)] = "",
+    marketing: Annotated[str, Form(max_length=5)] = "",
+    moves: Annotated[str, Form(max_length=5)] = "",
+    code: Annotated[str, Form(max_length=20)] = "",
+    sent_to: Annotated[str, Form(max_length=60)] = "",
+    *,
+    more: Annotated[dict[str, dict[str, Any]], Depends(written)],
+    code_id: Annotated[UUID | None, Form()] = None,
+) -> EnrolForm:
+    """The form as somebody sends it: a dependency."""
+    return EnrolForm(
+        name=name.strip(),
+        phone=phone.strip(),
+        birthday=birthday.strip(),
+        home_store=home_store,
+        consent=bool(consent),
+        marketing=bool(marketing),
+        moves=bool(moves),
+        code_id=code_id,
+        code=code.strip(),
+        sent_to=sent_to,
+        **more,
+    )
+
+
 def is_phone(text: str) -> bool:
     """Whether something typed may be a whole phone number."""
     return sum(sign.isdigit() for sign in text) >= _PHONE_DIGITS and not any(sign.isalpha() for sign in text)
@@ -176,6 +274,13 @@ def bounds(least: str | None, most: str | None, kind: str, locale: Locale) -> st
         return gettext(words) % {"least": shown(least)}
     words = N_("%(most)s at the latest") if kind == "date" else N_("%(most)s at most")
     return gettext(words) % {"most": shown(most)} if most else ""
+
+
+def _written(answer: Answer) -> list[str]:
+    """An answer as a form holds it, for `typed` to read."""
+    if isinstance(answer, bool):
+        return ["yes" if answer else "no"]
+    return answer if isinstance(answer, list) else [answer]
 
 
 def _told(asked: CustomField, locale: Locale, *, is_missing: bool) -> str:

@@ -5,14 +5,14 @@ phone number in an address would stand in histories and logs. A full number is s
 audited.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from dashboards.desk.drawing import draw
-from dashboards.desk.form import EnrolForm, written
+from dashboards.desk.form import TAKEN, EnrolForm, entered, is_phone
 from dashboards.i18n import N_
 from dashboards.pages import page_router
 from dashboards.viewer import MEMBER_READERS, Viewer, posting, viewer_with
@@ -36,12 +36,22 @@ def desk(request: Request, viewer: Reader) -> Response:
 
 
 @router.post("/desk")
-def find(request: Request, viewer: Poster, q: Annotated[str, Form(max_length=200)] = "") -> Response:
-    """Look for a member: one is opened, several are listed, none opens the enrol form."""
+def find(
+    request: Request,
+    viewer: Poster,
+    q: Annotated[str, Form(max_length=200)] = "",
+    moves: Annotated[str, Form(max_length=5)] = "",
+) -> Response:
+    """Look for a member: one is opened, several are listed, none opens the enrol form.
+
+    So does a number that is a member's, once the desk says that it is somebody else's now.
+    """
     members: MembershipService = request.app.state.services.membership
     text = q.strip()
     if not text:
         return draw(request, viewer, problem=N_("Enter a phone number, a card number or a name."))
+    if moves and is_phone(text):
+        return draw(request, viewer, asked=text, form=EnrolForm(phone=text, moves=True))
     exact = members.find_exact(viewer.scope, text)
     if exact is not None:
         return draw(request, viewer, asked=text, member=exact)
@@ -72,20 +82,12 @@ def reveal(request: Request, viewer: Poster, member_id: UUID) -> Response:
 def enrol(
     request: Request,
     viewer: Poster,
-    name: Annotated[str, Form(max_length=200)] = "",
-    phone: Annotated[str, Form(max_length=60)] = "",
-    birthday: Annotated[str, Form(max_length=20)] = "",
-    home_store: Annotated[str, Form(max_length=64)] = "",
-    consent: Annotated[str, Form(max_length=5)] = "",
-    marketing: Annotated[str, Form(max_length=5)] = "",
-    *,
-    more: Annotated[dict[str, dict[str, Any]], Depends(written)],
+    form: Annotated[EnrolForm, Depends(entered)],
     item: Annotated[UUID | None, Form()] = None,
     corrects: Annotated[UUID | None, Form()] = None,
 ) -> Response:
-    """Enrol a member; a number that is known opens the member it belongs to."""
+    """Enrol a member; of a number that is known, whose it is, and a code to be sent to it where it changed hands."""
     services: Services = request.app.state.services
-    form = EnrolForm(name.strip(), phone.strip(), birthday.strip(), home_store, bool(consent), bool(marketing), **more)
     born = form.check()
     custom = form.answers(services.members.form.fields(viewer.scope), viewer.locale)
     if form.problems:
@@ -98,12 +100,14 @@ def enrol(
         consents=wording.answers(words, marketing=form.marketing),
         birthday=born,
         custom=custom,
+        proof=form.proof,
     )
     try:
         made = services.membership.enrol(viewer.scope, new)
     except MemberExists as known:
+        form.problems["phone"] = TAKEN
         holder = services.membership.find_by_card(viewer.scope, known.card_no)
-        return draw(request, viewer, member=holder, note="known", status=409)
+        return draw(request, viewer, form=form, holder=holder, corrects=corrects, status=known.status)
     except (InvalidInput, NotFound) as error:
         form.refuse(error.field)
         return draw(request, viewer, form=form, corrects=corrects, status=422)
@@ -111,7 +115,8 @@ def enrol(
         services.offline_desk.note_done(viewer.scope, item, "enrolment", made.member_id)
     if corrects is not None:
         services.offline_desk.settle(viewer.scope, corrects, made.member_id)
-    return RedirectResponse(f"/desk/members/{made.member_id}?note=enrolled", status_code=303)
+    note = "enrolled" if form.proof is None else "moved"
+    return RedirectResponse(f"/desk/members/{made.member_id}?note={note}", status_code=303)
 
 
 @router.get("/desk/kept/{item_id}")

@@ -7,7 +7,9 @@ card only, and then by name, card and what they may spend in any store: what the
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
+from dashboards.desk.benefits import birthday_told, given
 from dashboards.desk.holdings import TENDERS, Counter, holdings
 from dashboards.desk.redeemed import redeemed_today
 from dashboards.formats import Formats
@@ -104,6 +106,7 @@ def card(
     else:
         own = True
     counter = Counter.of(member, stores)
+    benefits = services.tiers.at_till(scope, member.member_id).benefits
     shown = {
         "id": member.member_id,
         "own": own,
@@ -113,6 +116,7 @@ def card(
         "may_reveal": member.home_store in places.names,
         "card": member.card_no,
         "tier": places.tier(member.tier, locale),
+        "benefits": given(benefits, fmt),
         "store": places.name(member.home_store),
         "at": counter.store_id if counter else "",
         "birthday": fmt.plain_day(member.birthday) if member.birthday else "",
@@ -129,6 +133,9 @@ def card(
             "visits": fmt.number(bought.visits),
             "last_visit": fmt.local_day(bought.last_visit, zone) if bought.last_visit else "",
             "spend": " + ".join(fmt.money(each.net, each.currency) for each in bought.spending),
+            "birthday_told": birthday_told(
+                member.birthday, services.clock().astimezone(ZoneInfo(zone)).date(), benefits.birthday_gift, fmt
+            ),
             "tags": list(member.tags),
             "may_assign": member.home_store in places.names,
             "advisor": member.advisor,
@@ -155,6 +162,7 @@ def _more(
         "consents": _consents(services, scope, member, zone, fmt, locale),
         "custom": _answered(services.members.form.fields(scope), member, fmt, locale),
         # Whoever served the member is likely to look after them, and spelt the same is counted as one.
+        "staff": care.staff,
         "served": [each.staff for each in care.served],
         "advised": [
             {"name": each.advisor, "until": fmt.local_day(each.until_at, zone)}

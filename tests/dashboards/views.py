@@ -82,6 +82,7 @@ VIEWS = (
     View("desk-enrol", "desk", "/desk", lambda page: find(page, "13912345678")),
     View("desk-problem", "desk", "/desk", _wrong_number),
     View("desk-member", "desk", "/desk/members/{member}"),
+    View("desk-correction", "desk", "/desk/members/{member}/correction"),
     View("desk-kept", "desk", "/desk/kept"),
     View("desk-offline", "desk", "/desk/offline"),
     View("card-print", "desk", "/desk/members/{member}/card"),

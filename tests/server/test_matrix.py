@@ -43,6 +43,8 @@ ASKS_MORE = {
     "POST /api/v1/stored-value/cards/{card_id}/purchases",
     "POST /desk/members/{member_id}/check-in",
     "POST /desk/members/{member_id}/consents",
+    "POST /desk/members/{member_id}/correction",
+    "POST /desk/members/{member_id}/correction/code",
     "POST /desk/members/{member_id}/page/close",
 }
 #: Whoever stands in a store may be noted as seen in it: the visit is that store's.
