@@ -162,7 +162,9 @@ def test_coupons_of_one_receipt_take_off_no_more_than_is_paid(
     for group in ("shoes", "socks"):
         own = sum((amount for amount, each in lines if each == group), D(0))
         # A gift is free with goods of a group; it needn't be of that group itself.
-        off = [each.discount for each in taken if each.definition.sku_groups == [group] and not each.definition.gift_sku]
+        off = [
+            each.discount for each in taken if each.definition.sku_groups == [group] and not each.definition.gift_sku
+        ]
         assert sum(off) <= own
     assert sum(each.discount for each in taken) <= sum(amount for amount, _ in lines)
 
