@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from server.files.handing import handed_over_quickly
 from server.files.sheets import Sheet
 from server.sales.decoding import MOST_RECEIPTS
 from server.sales.import_repository import Counts
@@ -125,11 +124,7 @@ class FileImport:
         Raises:
             InvalidInput: the file can't be read on. What was written before stays.
         """
-        with (
-            handed_over_quickly(),
-            Seen() as seen,
-            ThreadPoolExecutor(1, thread_name_prefix="import") as writer,
-        ):
+        with Seen() as seen, ThreadPoolExecutor(1, thread_name_prefix="import") as writer:
             writing: Future[None] | None = None
             for part in self._slices():
                 for place in seen.again([read.number for read in part.reads]):

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -17,7 +16,6 @@ from openpyxl import load_workbook
 from server.access.models import Scope
 from server.errors import Forbidden, InvalidInput, NotFound
 from server.files.correction_files import FileKind
-from server.files.handing import handed_over_quickly
 from server.jobs.outside import ImportRetention
 from server.sales.formats import TillFormat, format_of
 from server.sales.importing import SILENCE
@@ -289,15 +287,6 @@ def test_a_job_is_watched_and_stopped_from_elsewhere_and_what_was_written_stays(
     assert job.accepted == result.accepted == count(chain)
     again = load(chain, text)
     assert (again.repeated, again.accepted) == (result.accepted, 1_600 - result.accepted)
-
-
-def test_python_is_handed_over_quickly_while_files_are_brought_in_and_as_before_afterwards() -> None:
-    usual = sys.getswitchinterval()
-    with handed_over_quickly():
-        with pytest.raises(ZeroDivisionError), handed_over_quickly():
-            _ = 1 // 0
-        assert sys.getswitchinterval() <= min(usual, 0.001), "the other file still needs it"
-    assert sys.getswitchinterval() == usual
 
 
 def test_a_slice_checked_before_its_store_changed_is_checked_again(chain: Services) -> None:
