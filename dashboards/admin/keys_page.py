@@ -20,7 +20,7 @@ from dashboards.pages import page_router
 from dashboards.viewer import Viewer, posting, viewer_with
 from server.access.models import ApiKey, KeyRole
 from server.access.service import AccessService
-from server.errors import InvalidInput, NotFound
+from server.errors import Conflict, InvalidInput, NotFound
 
 router = page_router()
 
@@ -144,7 +144,11 @@ def rotate(request: Request, viewer: Poster, key_id: str, overlap: Text = "", af
     if overlap not in _OVERLAPS:
         form.problems["overlap"] = _PROBLEMS["overlap_hours"]
         return _page(request, viewer, key_id, rotating=form, status=422)
-    made = access.rotate_api_key(viewer.scope, key_id, timedelta(hours=int(overlap)))
+    try:
+        made = access.rotate_api_key(viewer.scope, key_id, timedelta(hours=int(overlap)))
+    except Conflict:
+        form.problems["after"] = _MADE_ALREADY
+        return _page(request, viewer, key_id, rotating=form, status=409)
     return _once(request, viewer, made)
 
 
@@ -264,6 +268,7 @@ def _page(
         viewer,
         "key",
         tab="/admin/keys",
+        address=f"/admin/keys/{quote(key_id, safe='')}",
         status=status,
         row=_row(request, viewer, key),
         before=[_row(request, viewer, each) for each in found if each.key_id == key.follows],
@@ -277,4 +282,7 @@ def _page(
 
 def _once(request: Request, viewer: Viewer, made: str) -> Response:
     key = _key(request, viewer, made.split("_")[1])
-    return page(request, viewer, "key_once", tab="/admin/keys", row=_row(request, viewer, key), made=made)
+    address = f"/admin/keys/{quote(key.key_id, safe='')}"
+    return page(
+        request, viewer, "key_once", tab="/admin/keys", address=address, row=_row(request, viewer, key), made=made
+    )

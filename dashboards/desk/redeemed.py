@@ -36,10 +36,8 @@ class Today:
     def of(cls, services: Services, scope: Scope, stores: list[Store]) -> "Today":
         """These stores' day."""
         now = services.clock()
-        since = {}
-        for store in stores:
-            calendar = services.stores.calendar(scope, store.store_id)
-            since[store.store_id] = calendar.bounds(calendar.day_of(now))[0]
+        calendars = services.stores.calendars(scope, [store.store_id for store in stores])
+        since = {store_id: each.bounds(each.day_of(now))[0] for store_id, each in calendars.items()}
         return cls(
             {store.store_id: store.name for store in stores},
             {store.store_id: store.timezone for store in stores},

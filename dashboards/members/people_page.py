@@ -124,13 +124,15 @@ def unmerge(request: Request, viewer: Poster, member_id: UUID, merge_id: Text = 
         form.problems["merges"] = _UNDONE
         return draw_person(request, viewer, found, Person(form=form), status=422)
     try:
-        kept, _ = services.members.merging.undo(viewer.scope, number)
+        parted = services.members.merging.undo(viewer.scope, number)
     except (NotFound, Conflict):
         form.problems["merges"] = _UNDONE
     except Forbidden:
         form.problems["merges"] = _ELSEWHERE
     else:
-        return RedirectResponse(f"/members/people/{kept.member_id}?note=parted", status_code=303)
+        # Apart again, one of them may be at home elsewhere and nobody the viewer knows.
+        own = next((each for each in parted if viewer.scope.allows(each.home_store)), parted[0])
+        return RedirectResponse(f"/members/people/{own.member_id}?note=parted", status_code=303)
     return draw_person(request, viewer, found, Person(form=form), status=422)
 
 

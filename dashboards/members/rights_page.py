@@ -1,10 +1,11 @@
 """What a person may ask for: all that is kept of them in a file, and its erasure, with the receipt that proves it.
 
 An erasure can't be undone, so it is told first whom it takes, by name and card, and what stays; and it is done only for
-the card that was told, lest somebody who was merged meanwhile go with it unseen.
+those who were told, lest somebody who was merged meanwhile go with them unseen.
 """
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -117,7 +118,7 @@ def erase(
     if not 1 <= len(form.text("why")) <= 200:
         form.problems["why"] = _WHY
         return draw_person(request, viewer, member, Person(form=form), status=422)
-    if sure == member.card_no:
+    if sure == told_of(member):
         try:
             receipt = services.members.erasures.erase(viewer.scope, member.member_id, why)
         except InvalidInput:
@@ -184,6 +185,12 @@ def erasure(request: Request, viewer: Reader, erasure_id: UUID) -> Response:
     )
 
 
+def told_of(member: Member) -> str:
+    """Whom the page told of: the card, and all who were merged into it, as one word a form sends back."""
+    told = " ".join([member.card_no, *sorted(map(str, member.merged))])
+    return sha256(told.encode()).hexdigest()[:32]
+
+
 def _asked(services: Services, viewer: Viewer, member: Member, form: Form) -> Person:
     fmt = Formats(viewer.locale)
     held: list[dict[str, Any]] = []
@@ -194,4 +201,4 @@ def _asked(services: Services, viewer: Viewer, member: Member, form: Form) -> Pe
             for each in services.stored_value.of_member(viewer.scope, member.member_id)
             if each.principal
         ] or [{"no": NOTHING, "principal": NOTHING}]
-    return Person(form=form, erasing={"held": held})
+    return Person(form=form, erasing={"held": held, "told": told_of(member)})

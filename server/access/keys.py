@@ -12,7 +12,7 @@ import structlog
 from server.access import audit, checks, key_repository, repository
 from server.access.base import TOUCH_EVERY, AccessBase, hash_of
 from server.access.models import KEY_ROLES, ApiKey, KeyRole, Scope
-from server.errors import InvalidInput, NotFound, NotSignedIn
+from server.errors import Conflict, InvalidInput, NotFound, NotSignedIn
 from server.storage.pool import Connection
 
 _KEY: Final = re.compile(r"dl_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
@@ -93,6 +93,7 @@ class Keys(AccessBase):
         Raises:
             NotFound: there is no live key of that id.
             InvalidInput: the overlap is too long, or less than nothing.
+            Conflict: another key was made in its place, and is in force.
         """
         checks.require_administrator(scope)
         if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
@@ -102,7 +103,16 @@ class Keys(AccessBase):
             old = key_repository.lock(conn, key_id)
             if old is None or old.revoked_at is not None or (old.expires_at is not None and now >= old.expires_at):
                 raise NotFound(f"there is no live key {key_id!r}", field="key_id")
-            ends = None if old.expires_at is None else now + (old.expires_at - old.created_at)
+            # Replacing a key cuts its own time short: how long it was made for stands in the one made in its place.
+            after = [each for each in key_repository.keys(conn) if each.follows == old.key_id]
+            if any(each.revoked_at is None and (each.expires_at is None or now < each.expires_at) for each in after):
+                raise Conflict(
+                    f"the key {key_id!r} was replaced already",
+                    field="key_id",
+                    remedy="replace the one made in its place, or end that one first",
+                )
+            like = after[-1] if after else old
+            ends = None if like.expires_at is None else now + (like.expires_at - like.created_at)
             key = ApiKey(
                 token_hex(6), old.name, old.role, old.store_ids, now, ends, None, None, old.rights, follows=old.key_id
             )

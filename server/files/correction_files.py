@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Final, Literal
 
+from server.errors import TooLarge
 from server.files.corrections import MARKS, Wrong, corrections, kept_places, neutral
 
 FileKind = Literal["csv", "xlsx"]
@@ -25,6 +26,8 @@ _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]*[1-9])?")
 _DIGITS: Final = 15
 #: The most a cell holds.
 _LONGEST: Final = 32_767
+#: Rows of a sheet below its header; what is written beyond is dropped without a word.
+MOST_ROWS: Final = 1_048_575
 _BLOCK: Final = 1 << 16
 _WIDE: Final = 18
 _WIDEST: Final = 60
@@ -50,6 +53,9 @@ def correction_book(header: Sequence[str], rows: Iterable[Wrong]) -> Iterator[by
 
     Args:
         header: as of `corrections`.
+
+    Raises:
+        TooLarge: there are more rows than a sheet holds; nothing was given yet.
     """
     with tempfile.TemporaryFile() as file:
         _write(file, header, rows)
@@ -73,6 +79,8 @@ def _write(file: IO[bytes], header: Sequence[str], rows: Iterable[Wrong]) -> Non
         for column, name in enumerate(names):
             sheet.write_string(0, column, name[:_LONGEST], bold)
         for number, row in enumerate(rows, start=1):
+            if number > MOST_ROWS:
+                raise TooLarge(f"a sheet holds {MOST_ROWS:,} rows, and there are more", remedy="take them as CSV")
             cells = [row.cells[place] if place < len(row.cells) else "" for place in places]
             for column, cell in enumerate([*cells, str(row.line), row.field, row.reason, row.remedy]):
                 if _is_number(cell):

@@ -21,11 +21,11 @@ import structlog
 
 from server.access import audit
 from server.access.models import Scope
-from server.errors import Conflict, DoorlineError, Forbidden, NotFound
+from server.errors import Conflict, DoorlineError, NotFound
 from server.events import outbox
 from server.events.models import NewEvent
 from server.membership import rights_repository as repository
-from server.membership.exporting import EXPORTERS
+from server.membership.exporting import EXPORTERS, require_homes
 from server.membership.over_parts import OverParts
 from server.membership.reading import no_member
 from server.membership.receipts import receipt_bytes
@@ -109,12 +109,7 @@ class Erasures(OverParts):
         why = label(reason, "reason", 200)
         with self._db.transaction() as conn:
             row = self._reader.row(conn, scope, member_id)
-            if not scope.allows(row.home_store):
-                raise Forbidden(
-                    "this member's home is not one of your stores",
-                    field="member_id",
-                    remedy="ask someone of the member's home store, or headquarters",
-                )
+            require_homes(scope, repository.family(conn, scope, row.member_id))
             return self.erase_within(conn, scope, row.member_id, row.home_store, why)
 
     def erase_within(

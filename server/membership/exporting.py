@@ -104,6 +104,20 @@ class Export:
         return json.dumps(document, ensure_ascii=False, indent=2).encode()
 
 
+def require_homes(scope: Scope, people: Iterable[Person]) -> None:
+    """Whoever hands out or erases answers for the homes of all: a merge brings nobody into another store's hands.
+
+    Raises:
+        Forbidden: one of them is at home elsewhere.
+    """
+    if not all(scope.allows(person.home_store) for person in people):
+        raise Forbidden(
+            "the home of this member, or of one merged into it, is not one of your stores",
+            field="member_id",
+            remedy="ask someone of that store, or headquarters",
+        )
+
+
 class Exports(OverParts):
     """Gives members what is kept of them."""
 
@@ -118,15 +132,10 @@ class Exports(OverParts):
         now = self._clock()
         with self._db.transaction() as conn:
             row = self._reader.row(conn, scope, member_id)
-            if not scope.allows(row.home_store):
-                raise Forbidden(
-                    "this member's home is not one of your stores",
-                    field="member_id",
-                    remedy="ask someone of the member's home store, or headquarters",
-                )
             people = repository.family(conn, scope, row.member_id)
             if not people:
                 raise no_member(member_id)
+            require_homes(scope, people)
             ids = [person.member_id for person in people]
             sections = self._own(conn, scope, people, ids)
             for part in self._parts:

@@ -66,9 +66,15 @@ def card_of_member(conn: Connection, member_id: UUID) -> str:
     return str(found or "")
 
 
-def has_merged(conn: Connection, member_id: UUID) -> bool:
-    """Whether another's card was merged into a member's."""
-    return conn.execute("SELECT 1 FROM member WHERE merged_into = %s LIMIT 1", (member_id,)).fetchone() is not None
+def opens_elsewhere(conn: Connection, member_id: UUID) -> bool:
+    """Whether what a member brought along goes by another key than their id: a card was merged into theirs, or they
+    have a number in the system of before.
+    """
+    found = conn.execute(
+        "SELECT 1 FROM member WHERE merged_into = %(id)s OR (member_id = %(id)s AND external_no IS NOT NULL) LIMIT 1",
+        {"id": member_id},
+    ).fetchone()
+    return found is not None
 
 
 def tier_brought(conn: Connection, member_id: UUID, tier: str) -> tuple[bool, str]:

@@ -206,8 +206,8 @@ class MemberImport:
             holder = self._reader.holder(conn, read.number)
             may_open = True
             if not external and holder is not None and self._came_before(conn, scope, holder, read.new.name):
-                # A card that was merged brought its opening balance along, under the key of its own.
-                before, may_open = holder, not import_repository.has_merged(conn, holder)
+                # What a merged card brought along stands under the key of its own, and so does what came with a number.
+                before, may_open = holder, not import_repository.opens_elsewhere(conn, holder)
         if before is not None:
             result.known += 1
             if may_open:

@@ -144,7 +144,7 @@ EXEMPT = {
     "membership.members_of_phones": "an exact number finds a member of any store; it answers with an id and a card",
     "membership.by_external_no": "an import asks which numbers of the old system came before, whose ever they are",
     "membership.seen_on_days_of_both": "as `membership.lock_all`: days to be made anew, wherever the two were",
-    "membership.has_merged": "says whether, of a member whose exact number led here; merges go over stores",
+    "membership.opens_elsewhere": "says whether, of a member whose exact number led here; merges go over stores",
     "membership.card_of_member": "an exact number led to the member; it answers with a card",
     "membership.enrolled_in": "of whom came before, as an import knows by their number: where that was",
     "membership.members_of_cards": "an exact card finds a member of any store; it answers with an id and a card",

@@ -15,6 +15,8 @@ from typing import Final
 from server.membership.coupons.models import Basket, BasketLine, Coupon, Definition, Quote, Refusal, Taken
 
 _CENT: Final = Decimal("0.01")
+#: What a division leaves behind is no part of a cent.
+_CRUMB: Final = Decimal("1E-9")
 _NOTHING: Final = Decimal("0.00")
 _TOLD: Final[dict[Refusal, str]] = {
     "redeemed": "this coupon was used",
@@ -56,6 +58,7 @@ def quote(
     to_pay = sum((left[place] for place, line in enumerate(basket.lines) if _is_for(definition, line)), _NOTHING)
     if definition.kind == "gift":
         to_pay = sum((left[place] for place, line in enumerate(basket.lines) if line is gift), _NOTHING)
+    to_pay = to_pay.quantize(_CRUMB)
     refusal = _refusal(coupon, definition, basket, at, [each.definition for each in beside], family)
     if refusal is None:
         refusal = _refused_goods(definition, goods, spent, gift)

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 import server
 from server.access.models import Scope
 from server.access.passwords import Passwords
-from server.errors import Forbidden, InvalidInput, NotFound, NotSignedIn
+from server.errors import Conflict, Forbidden, InvalidInput, NotFound, NotSignedIn
 from server.services import Services
 from tests.server.conftest import PASSWORD, SYSTEM, TurnedClock
 
@@ -136,12 +136,25 @@ def test_a_rotated_key_is_taken_beside_the_new_one_for_a_while(chain: Services, 
         assert (scope.role, scope.stores, scope.rights) == ("till", frozenset({"S01"}), frozenset({"receipts:write"}))
     follower = chain.access.api_keys(SYSTEM)[0]
     assert (follower.follows, follower.expires_at) == (old_id, clock.now + timedelta(days=90))
+    with pytest.raises(Conflict):
+        chain.access.rotate_api_key(SYSTEM, old_id, timedelta(hours=24))
     clock.turn(hours=24)
     with pytest.raises(NotSignedIn):
         chain.access.api_key(old)
     assert chain.access.api_key(new)
     with pytest.raises(NotFound):
         chain.access.rotate_api_key(SYSTEM, old_id, timedelta(0))
+
+
+def test_who_lost_the_new_key_ends_it_and_makes_another_for_as_long(chain: Services, clock: TurnedClock) -> None:
+    chain.access.create_api_key(SYSTEM, "till 4", "till", ["S01"])
+    old_id = chain.access.api_keys(SYSTEM)[0].key_id
+    clock.turn(days=1)
+    chain.access.rotate_api_key(SYSTEM, old_id, timedelta(hours=72))
+    chain.access.revoke_api_key(SYSTEM, chain.access.api_keys(SYSTEM)[0].key_id)
+    chain.access.rotate_api_key(SYSTEM, old_id, timedelta(hours=24))
+    live = [each for each in chain.access.api_keys(SYSTEM) if each.follows == old_id and each.revoked_at is None]
+    assert [each.expires_at for each in live] == [None], "made without an end, as the first one"
 
 
 def test_an_overlap_never_lets_a_key_live_longer(chain: Services, clock: TurnedClock) -> None:

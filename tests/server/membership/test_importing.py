@@ -273,6 +273,10 @@ def test_home_day_of_joining_and_stored_value_come_along_once(
     assert [run(later, dry_run=True).opened, run(later).opened, run(later).opened] == [1, 1, 0]
     assert on_cards("13900139041") == [("S01", "CNY", Decimal(7), Decimal(0))]
     assert [on_cards(phone) for phone in (zhang, li, dora)] == money
+    # The same people in a file without the old system's numbers bring nothing a second time.
+    bare = "name,phone,points,principal,尺码\n钱七,13900139041,3,7,\n".encode()
+    assert [run(bare, dry_run=True).opened, run(bare).opened] == [0, 0]
+    assert on_cards("13900139041") == [("S01", "CNY", Decimal(7), Decimal(0))]
     # Whoever has some stores only brings members to none but those.
     few = replace_scope(scope_of("hq"), stores=frozenset({"S01"}))
     elsewhere = "name,phone,store\n孙八,13900139042,S02\n周九,13900139043,静安店\n".encode()

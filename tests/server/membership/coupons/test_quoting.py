@@ -185,6 +185,16 @@ def test_a_second_coupon_is_reckoned_on_what_the_first_left() -> None:
     assert after(shoes, "60.00", kind="gift", value=D(0), gift_sku="A") == ("20.00", None)
 
 
+def test_what_a_division_leaves_behind_is_no_cent_that_stays_to_be_paid() -> None:
+    goods = tuple(
+        BasketLine(sku, D(amount), D(1), None) for sku, amount in (("A", "170.96"), ("B", "184.94"), ("C", "68.33"))
+    )
+    found = quote(
+        some_coupon(), kept(stacking="any", value=D(300)), basket(*goods), NOON, beside=[Taken(kept(), D(140))]
+    )
+    assert found.discount == D("284.23")
+
+
 def test_a_coupon_holds_to_the_earlier_of_its_ends() -> None:
     start, day = NOON - timedelta(days=10), timedelta(days=1)
     assert validity(kept(valid_from=start, valid_days=7), NOON) == (NOON, NOON + 7 * day)
