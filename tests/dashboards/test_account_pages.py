@@ -82,6 +82,7 @@ def test_one_time_codes_are_set_up_with_a_camera_and_asked_for(shop: Shop, page:
     page.fill("#password", PASSWORD)
     page.locator("form[action='/sign-in'] button").click()
     page.get_by_role("link", name="启用动态验证码").click()
+    page.locator(".code-picture").evaluate("picture => picture.decode()")
     picture = cv2.imdecode(np.frombuffer(page.locator(".code-picture").screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert picture is not None
     read, _, _ = cv2.QRCodeDetector().detectAndDecode(cv2.resize(picture, None, fx=3, fy=3))
@@ -89,6 +90,7 @@ def test_one_time_codes_are_set_up_with_a_camera_and_asked_for(shop: Shop, page:
     assert (told.scheme, told.netloc, told.path) == ("otpauth", "totp", "/Doorline:sun")
     secret = base64.b32decode(parse_qs(told.query)["secret"][0])
     page.fill("#code", totp.code_at(secret, shop.clock.now))
+    page.fill("#password", PASSWORD)
     page.get_by_role("button", name="继续").click()
     codes = page.locator(".codes code")
     expect(codes).to_have_count(10)

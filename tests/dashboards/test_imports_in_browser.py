@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from openpyxl import Workbook
+from openpyxl import Workbook, load_workbook
 from playwright.sync_api import FilePayload, Page, Route, expect
 
 from dashboards.viewer import UNASKED_HEADER
@@ -82,6 +82,22 @@ def as_workbook(rows: tuple[tuple[str, ...], ...]) -> bytes:
     return out.getvalue()
 
 
+def put_right(file: Path) -> tuple[str, bytes]:
+    """What stands in a file of refused rows, and the file with the time corrected."""
+    if file.suffix == ".csv":
+        text = file.read_text("utf-8-sig")
+        return text, text.replace("昨天中午", "2026-11-20 12:00").encode()
+    book = load_workbook(file)
+    cells = [cell for row in book.worksheets[0].iter_rows() for cell in row]
+    text = " ".join(str(cell.value) for cell in cells)
+    for cell in cells:
+        if cell.value == "昨天中午":
+            cell.value = "2026-11-20 12:00"
+    out = io.BytesIO()
+    book.save(out)
+    return text, out.getvalue()
+
+
 def gross_of(shop: Shop, number: str) -> Decimal | None:
     with shop.services.db.read() as conn:
         row = conn.execute("SELECT gross FROM receipt WHERE receipt_no = %s", (number,)).fetchone()
@@ -116,18 +132,20 @@ def test_a_wrong_column_is_put_right_and_refused_rows_come_back_corrected(
 
     with page.expect_download() as waiting:
         page.get_by_role("link", name="下载这些行").click()
-    taken = tmp_path / "errors.csv"
+    # Who sent a workbook gets one back.
+    taken = tmp_path / f"errors{Path(name).suffix}"
+    assert waiting.value.suggested_filename.endswith(taken.suffix)
     waiting.value.save_as(taken)
-    text = taken.read_text("utf-8-sig")
+    text, corrected = put_right(taken)
     assert "昨天中午" in text
     assert "IMP-1" not in text
     page.get_by_role("link", name="上传更正后的文件").click()
     page.locator("#till").select_option("收银一号")
     page.locator("#file").set_input_files(
         {
-            "name": "corrected.csv",
+            "name": f"corrected{taken.suffix}",
             "mimeType": "text/csv",
-            "buffer": text.replace("昨天中午", "2026-11-20 12:00").encode(),
+            "buffer": corrected,
         }
     )
     # Choosing the file is enough: the look follows by itself, by the columns of the saved till.
